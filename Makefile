@@ -15,7 +15,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-routing mutants fuzz clean
+.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -61,7 +61,7 @@ golden: $(TESTS) ## Rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dialects $(ARGS)
 
 schema: $(RUNS) ## Rewrite the JSON Schema of the config file
-	$(BIN)/python -m gateway.config.settings
+	$(BIN)/python -m gateway.config.schema_writer
 
 drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw
 	$(BIN)/python -m tests.drill
@@ -74,6 +74,13 @@ bench: $(RUNS) ## Compare the proxy with other gateways, side by side (ARGS="--o
 
 bench-short: $(RUNS) ## Count the CPU of a request and of a chunk of a stream
 	$(BIN)/python -m benchmarks.bench --short $(ARGS)
+
+profile: $(RUNS) ## Show which parts of the proxy the time of a request and of a chunk goes to (ARGS="--measures 16")
+	$(BIN)/python -m benchmarks.hot_path $(ARGS)
+
+bench-compare: $(RUNS) ## Compare the checkout with a commit, or two commits (BASE=main NEW=HEAD ARGS="--rounds 12")
+	@test -n "$(BASE)" || { echo 'Name the commit to compare with: make bench-compare BASE=main' >&2; exit 1; }
+	$(BIN)/python -m benchmarks.compare $(ARGS) $(BASE) $(NEW)
 
 bench-routing: $(TESTS) ## Time the choice of an endpoint
 	$(BIN)/python benchmarks/bench_routing.py

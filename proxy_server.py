@@ -6,24 +6,23 @@ from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any
 
-from flask import Flask, Request, Response, g, request
+from flask import Flask, Response
 from prometheus_client import generate_latest
-from werkzeug.datastructures import Headers
 from werkzeug.exceptions import HTTPException, NotFound
-from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
 
 import routing
 from dialects import anthropic_messages, gemini, openai_chat, openai_responses
 from dialects.adapt.token_estimate import estimate_tokens
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind, http_status, invalid
-from dialects.framing.json_text import dumps, loads
+from dialects.framing.json_text import dumps_bytes, loads
 from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
 from gateway.cli.connect.deployed import read_models
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
+from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request
 from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
@@ -75,60 +74,20 @@ _HTTP_KINDS = {
 }
 
 
-class _ModelName(PathConverter):
-    """A model's name in a path: any characters, so that one that no model can have is refused as such."""
-
-    regex = "[^/](?s:.)*?"
-
-
-class _Verb(BaseConverter):
-    """What Google's paths ask of a model; letters alone, so that a path full of colons is read once."""
-
-    regex = "[a-zA-Z]+"
-
-
-class _Application(Flask):
-    """Flask without what only coroutines need: to ask of each function at each request whether it is one."""
-
-    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Give *func* as it is: none here is a coroutine."""
-        return func
-
-    def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
-        """Bind the URL map to *request*; the host, which only a redirect repeats, is not looked at."""
-        if request is None:
-            return super().create_url_adapter(None)
-        environ = request.environ
-        host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
-        method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        return MapAdapter(self.url_map, host, "/", "", environ["wsgi.url_scheme"], request.path, method, query)
-
-
-class _JSONResponse(Response):
-    """A response whose headers are complete, so that nothing is looked for in them."""
-
-    def get_wsgi_headers(self, _environ: Any) -> Headers:
-        """Give the headers as they are."""
-        return self.headers
-
-
 def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
     """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
 
     *runtime* is the process that serves it, if that is one of several.
     """
-    app = _Application(__name__)
-    app.url_map.converters.update(model=_ModelName, verb=_Verb)
+    app = Application(__name__)
+    app.url_map.converters.update(model=ModelName, verb=Verb)
     app.json.sort_keys = False  # type: ignore[attr-defined]  # Flask's own provider has it
     gateway = gateway or Gateway(settings)
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
-    _begin(app, gateway, runtime)
-    if settings.is_demo:
-        app.after_request(_mark_as_demo)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
-    _admit(app, gateway, web_files, settings)
+    _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)
     _add_conversations(app, gateway)
     _add_compaction(app, gateway)
@@ -142,41 +101,45 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     return app
 
 
-def _begin(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
-    """Begin the lifetime of each request, and give its place back when its answer is out."""
+def _open_door(
+    app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings, runtime: Runtime | None
+) -> None:
+    """Begin the lifetime of each request and let only known callers in; give its place back when its answer is out."""
     drain = runtime.drain if runtime is not None else None
+    admit = _admission(gateway, web_files, settings)
 
     @app.before_request
-    def begin() -> None:
+    def enter() -> None:
+        request = current_request()
         environ = request.environ
-        g.headers = headers_in(environ)
+        request.fields = headers_in(environ)
         connection = next((environ[name] for name in _CONNECTIONS if name in environ), None)
-        g.lifetime = lifetime = gateway.lifetime(connection, drain)
+        request.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
+        admit(request)
 
     @app.after_request
-    def give_back(response: Response) -> Response:
-        if "place" in g:
-            response.call_on_close(g.place.release)
+    def leave(response: Response) -> Response:
+        request = current_request()
+        if request.place is not None:
+            response.call_on_close(request.place.release)
+        if origin := request.environ.get("HTTP_ORIGIN"):
+            asked = request.fields.get("access-control-request-headers", "")
+            methods = response.headers.get("Allow", "")
+            response.headers.update(cors_headers(origin, asked, methods, keyless=gateway.auth.is_open))
+        if settings.is_demo:
+            response.headers["x-proxy-demo"] = "true"  # no model is behind it
         return response
 
 
-def _mark_as_demo(response: Response) -> Response:
-    """Say in every answer that no model is behind it."""
-    response.headers["x-proxy-demo"] = "true"
-    return response
-
-
-def _admit(app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings) -> None:
-    """Let only known callers in, and answer what browsers ask first: the page itself, too, which knows nothing."""
+def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings) -> Callable[[Request], None]:
+    """Give what lets known callers in, and others where browsers ask first: the page itself, too, knows nothing."""
     open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
     is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
 
-    @app.before_request
-    def admit() -> None:
+    def admit(request: Request) -> None:
         environ = request.environ
-        g.caller = "anonymous"
         origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
         if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
@@ -185,19 +148,13 @@ def _admit(app: Flask, gateway: Gateway, web_files: Collection[str], settings: S
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
-        keys = keys_in(g.headers, request.args if environ.get("QUERY_STRING") else {})
+        keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
         caller = gateway.auth.admit(keys)
         if caller is None:
             raise FaultError(Fault(FaultKind.UNAUTHENTICATED, why_refused(keys)))
-        g.caller = caller
+        request.caller = caller
 
-    @app.after_request
-    def permit(response: Response) -> Response:
-        if origin := request.environ.get("HTTP_ORIGIN"):
-            asked = request.headers.get("Access-Control-Request-Headers", "")
-            methods = response.headers.get("Allow", "")
-            response.headers.update(cors_headers(origin, asked, methods, keyless=gateway.auth.is_open))
-        return response
+    return admit
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -222,8 +179,8 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/embeddings")
     @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
-        exchange = gateway.embeddings(_body(gateway, model), g.headers, g.caller, g.lifetime)
-        return _whole(exchange)
+        body, request = _body(gateway, model), current_request()
+        return _whole(gateway.embeddings(body, request.fields, request.caller, request.lifetime))
 
     @app.post("/v1/messages")
     def messages() -> Response:
@@ -260,7 +217,8 @@ def _add_compaction(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/responses/compact")
     @app.post("/openai/v1/responses/compact")
     def compact() -> Response:
-        return _whole(gateway.compaction(_body(gateway), g.headers, g.caller, g.lifetime))
+        body, request = _body(gateway), current_request()
+        return _whole(gateway.compaction(body, request.fields, request.caller, request.lifetime))
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -268,17 +226,20 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        status, body = gateway.kept(request.method, answer, g.caller, g.lifetime)
+        request = current_request()
+        status, body = gateway.kept(request.method, answer, request.caller, request.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:
-        status, body = gateway.kept("GET", answer, g.caller, g.lifetime, "/input_items")
+        request = current_request()
+        status, body = gateway.kept("GET", answer, request.caller, request.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
-        status, body = gateway.kept("POST", answer, g.caller, g.lifetime, "/cancel")
+        request = current_request()
+        status, body = gateway.kept("POST", answer, request.caller, request.lifetime, "/cancel")
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses")
@@ -295,7 +256,7 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
     @app.get("/v1beta/models")
     def models() -> Response:
         listed = gateway.models()
-        if _CODEX_VERSION in request.args:
+        if _CODEX_VERSION in current_request().args:
             return _json(openai_responses.render_codex_models(listed))
         return _json(CLIENTS[_caller_dialect()].render_models(listed, gateway.started))
 
@@ -319,18 +280,18 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
         file = files[name]
         response = Response(file.body, headers=HEADERS, content_type=file.content_type)
         response.set_etag(file.etag)
-        response.make_conditional(request)
+        response.make_conditional(current_request())
         return response
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
-        return _json(guide(request.args.get("url", ""), models), headers={"Cache-Control": "no-store"})
+        return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
 
 
 def _prefers_html() -> bool:
     """Whether whoever asks is a browser that shows a page to somebody."""
-    accepted = request.accept_mimetypes
+    accepted = current_request().accept_mimetypes
     return accepted["text/html"] > accepted["application/json"]
 
 
@@ -385,7 +346,8 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
-    exchange = gateway.exchange(client, body, g.headers, g.caller, g.lifetime, asked_in=asked_in)
+    request = current_request()
+    exchange = gateway.exchange(client, body, request.fields, request.caller, request.lifetime, asked_in=asked_in)
     if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -413,9 +375,10 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
     A *model* that the path names is the one that is asked.
     """
-    encodings, limit = g.headers.get("content-encoding", ""), gateway.settings.server.max_body_bytes
+    request = current_request()
+    encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
-    g.place = gateway.admission.enter(g.caller, g.lifetime)
+    request.place = gateway.admission.enter(request.caller, request.lifetime)
     try:
         body = loads(raw)
     except ValueError as error:
@@ -424,20 +387,22 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
         raise invalid("The body must be a JSON object.")
     if model:
         body["model"] = model
-    g.asked = body.get("model")
+    request.asked = body.get("model")
     return body
 
 
 def _with_betas(body: JSON) -> JSON:
     """Put the betas an Anthropic client names in a header where the dialect looks for them."""
-    named = [beta.strip() for beta in g.headers.get("anthropic-beta", "").split(",") if beta.strip()]
+    betas = current_request().fields.get("anthropic-beta", "")
+    named = [beta.strip() for beta in betas.split(",") if beta.strip()]
     given = body.get("anthropic_beta")
     return {**body, "anthropic_beta": [*(given if isinstance(given, list) else []), *named]} if named else body
 
 
 def _caller_dialect() -> str:
     """Name the dialect of whoever sent the request."""
-    return dialect_of_caller(request.path, g.headers)
+    request = current_request()
+    return dialect_of_caller(request.path, request.fields)
 
 
 def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
@@ -454,16 +419,17 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
 
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
     """Say why a request did not become an exchange, and take note of it."""
-    model = (request.view_args or {}).get("model") or g.get("asked")
+    request = current_request()
+    model = (request.view_args or {}).get("model") or request.asked
     asked = model if isinstance(model, str) else _called()
     client = _caller_dialect()
-    caller = g.get("caller", "anonymous")
-    name = gateway.refused(fault, g.headers, client=client, caller=caller, asked=asked)
+    name = gateway.refused(fault, request.fields, client=client, caller=request.caller, asked=asked)
     return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 
 def _called() -> str:
     """Method and path of the request, for the log; an id in it can be told apart, and serves nobody."""
+    request = current_request()
     return f"{request.method} {_KEPT_ID.sub(lambda found: f'{found[1]}…', request.path)}"
 
 
@@ -471,6 +437,7 @@ def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
     """Say what the framework refuses, in the dialect of the path."""
     status = error.code or 500
     kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.DEFECT)
+    request = current_request()
     message = f"{request.method} {request.path}: {error.name}."
     allowed = error.get_headers() if status == 405 else []
     fault = Fault(kind, message, status, code="unknown_url" if status == 404 else None)
@@ -484,7 +451,7 @@ def _say_defect(error: Exception) -> Response:
 
 
 def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    return _JSONResponse(dumps(body), status, headers, content_type="application/json")
+    return JSONResponse(dumps_bytes(body), status, headers or {})
 
 
 def main() -> None:

@@ -14,42 +14,18 @@ from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
-from benchmarks.contestants import Contestant, Proxy, Schedule, everyone
+from benchmarks.chart import drawn
+from benchmarks.contestants import Contestant, Proxy, everyone
 from benchmarks.installing import NotInstalledError, cache_folder, compiled
 from benchmarks.measures import Bench, CannotServeError, Measure, Taken
+from benchmarks.plan import measures, schedules_of, short_measures
 from benchmarks.processes import cores
 from benchmarks.report import Report
+from benchmarks.targets import not_judged, targets_table
 
-_RATE = 50
-_STREAMS = (50, 200, 500, 1_000)
-_SLOW = 1_000
-_TEN = Schedule(10, 0)
-_THOUSAND = Schedule(1_000, 0)
 _QUIET = 0.7
-_SHORT = 15.0
+_SHORT = 30.0
 _LONG = 4 * 3600.0
-
-
-def measures(*, seconds: float) -> list[Measure]:
-    """List everything that is measured, the light before the heavy; *seconds* is how long each takes."""
-    paced = Schedule(round(seconds * _RATE), _RATE)
-    slow = Schedule(max(2, round(seconds * 2)), 1)
-    return [
-        Measure("1 connection", 1, seconds, _TEN),
-        Measure("16 connections", 16, seconds, _TEN),
-        Measure("64 connections", 64, seconds, _TEN),
-        Measure("64 connections, 2 processes", 64, seconds, _TEN, processes=2),
-        Measure("passed through", 8, seconds, _THOUSAND, stream=True),
-        Measure("translated", 8, seconds, _THOUSAND, stream=True, translated=True),
-        *(Measure(f"{count} streams", count, paced.seconds, paced, stream=True) for count in _STREAMS),
-        Measure(f"{_SLOW} streams of 1 chunk/s", _SLOW, slow.seconds, slow, stream=True),
-    ]
-
-
-def short_measures() -> list[Measure]:
-    """List the two costs that are counted after each change."""
-    paced = Schedule(100, _RATE)
-    return [Measure("16 connections", 16, 1.5, _TEN), Measure("50 streams", 50, paced.seconds, paced, stream=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +39,8 @@ class Options:
     short: bool
     also: tuple[tuple[str, Path], ...]
     json: Path | None
+    chart: Path | None
+    earlier: Path | None
 
 
 def arguments(given: Sequence[str]) -> Options:
@@ -79,6 +57,9 @@ def arguments(given: Sequence[str]) -> Options:
     another = "the path of another sap-ai-proxy to compare with; may be repeated"
     parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help=another)
     parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
+    parser.add_argument("--chart", type=Path, help="where to draw the figures, as SVG")
+    earlier = "show and draw the figures of an earlier run, from its JSON, and measure nothing"
+    parser.add_argument("--from", dest="earlier", type=Path, metavar="JSON", help=earlier)
     read = parser.parse_args(given)
     return Options(
         only=read.only or ("bare,proxy" if read.short else ""),
@@ -90,6 +71,8 @@ def arguments(given: Sequence[str]) -> Options:
             (name, Path(command).absolute()) for name, _, command in (each.partition("=") for each in read.also)
         ),
         json=read.json,
+        chart=read.chart,
+        earlier=read.earlier,
     )
 
 
@@ -126,32 +109,56 @@ def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant
 def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, report: Report) -> None:
     """Time the help of everybody who has one, in round *number*."""
     for contestant in contestants:
-        if (seconds := bench.help_seconds(contestant)) is not None:
-            report.add(number, "help", contestant.name, Taken(start={"--help, s": seconds}))
+        if found := bench.help(contestant):
+            report.add(number, "help", contestant.name, Taken(start=found))
 
 
 def run(
     bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
 ) -> None:
-    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 15 seconds."""
+    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 30 seconds."""
     end = time.monotonic() + (_SHORT if options.short else _LONG)
     for number in range(1, options.rounds + 1):
         if not options.short:
             time_help(bench, contestants, number, report)
         for measure, contestant in product(todo, contestants):
+            if contestant is contestants[0] and time.monotonic() > end:
+                return
             began = time.monotonic()
             taken = bench.take(contestant, measure)
             if taken:
                 report.add(number, measure.name, contestant.name, taken)
                 took = time.monotonic() - began
                 _say(f"round {number}/{options.rounds}  {measure.name}  {contestant.name}  {took:.1f} s")
-        if time.monotonic() > end:
-            return
+
+
+def show(report: Report, options: Options, about: str = "") -> None:
+    """Print the tables, and draw the chart if one is wanted; the rows that name *about* are all that the table has."""
+    rounds = report.last_round
+    if options.chart:
+        try:
+            options.chart.write_text(drawn(report.rounds(), report.contestants))
+        except (OSError, ValueError) as error:
+            _say(f"no chart: {error}")
+        else:
+            _say(f"chart: {options.chart}")
+    print("\n" + ", ".join(f"{name} {version}".strip() for name, version in report.contestants.items()))
+    print("".join(f"\n- {said}" for said in report.troubles()))
+    print(f"medians of {rounds} round{'s' * (rounds != 1)}; in brackets, the ratio to the bare handler\n")
+    print(report.markdown(about))
+    if not about and (judged := targets_table(report.rounds())):
+        print(f"\n{judged}\n\n{not_judged(report.rounds())}".rstrip())
 
 
 def main(given: Sequence[str]) -> int:
     """Run it all, and print the table."""
     options = arguments(given)
+    if options.earlier:
+        try:
+            show(Report.read(options.earlier), options)
+        except (OSError, ValueError) as error:
+            raise SystemExit(f"no figures: {error}") from error
+        return 0
     cache = cache_folder(os.environ)
     try:
         client, upstream = compiled(cache, "load.c"), compiled(cache, "upstream.c")
@@ -160,30 +167,23 @@ def main(given: Sequence[str]) -> int:
         return 0 if options.short else 1
     contestants, todo = chosen(options)
     contestants = installed(contestants, cache)
-    schedules = tuple(dict.fromkeys([_TEN, *(measure.schedule for measure in todo)]))
-    core, other = cores()
-    if other is None:
-        _say("there is one core only: client and upstream take turns with whom they measure")
-    else:
-        os.sched_setaffinity(0, {other})
-    report = Report(contestants)
+    pinned = cores()
+    if pinned is None:
+        _say("there is one core only: client and upstream take turns with whom they measure, and two are not measured")
+    report = Report({each.name: each.version for each in contestants})
     busy, stopped = os.getloadavg()[0], False
     if busy > _QUIET:
         _say(f"the machine is busy (load {busy:.1f}): even ratios will not be worth much")
     try:
-        with closing(Bench(client, upstream, core, schedules)) as bench:
+        with closing(Bench(client, upstream, pinned, schedules_of(*todo))) as bench:
             run(bench, contestants, todo, options, report)
     except KeyboardInterrupt:
         stopped = True
-    rounds = max((each["round"] for each in report.runs), default=0)
-    print("\n" + ", ".join(f"{each.name} {each.version}".strip() for each in contestants))
-    rest = ", the last of them not complete" if stopped else ""
-    print(f"medians of {rounds} rounds{rest}; in brackets, the ratio to the bare handler\n")
-    print(report.markdown("CPU" if options.short else ""))
-    print("".join(f"\n- {said}" for said in report.troubles()))
-    path = options.json or cache / "bench.json"
-    report.write(path, {"arguments": list(given), "rounds": rounds, "load": busy})
+        _say("stopped: the last round is not complete")
+    path = options.json or cache / ("bench-short.json" if options.short else "bench.json")
+    report.write(path, {"arguments": list(given), "rounds": report.last_round, "load": busy})
     _say(f"all figures: {path}")
+    show(report, options, "CPU" if options.short else "")
     return 130 if stopped else 1 if report.failed else 0
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+TIMES = "\N{MULTIPLICATION SIGN}"
+"""What a ratio is written with."""
 _KIB = 1024
 
 

@@ -35,7 +35,7 @@ def compiled(cache: Path, source: str) -> Path:
         if not compiler:
             raise NotInstalledError("there is no C compiler: install cc")
         fresh = program.with_suffix(f".{os.getpid()}")
-        _run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(path)], cache / f"{path.stem}.log")
+        run_installer([compiler, "-O2", "-Wall", "-Wextra", "-o", str(fresh), str(path)], cache / f"{path.stem}.log")
         fresh.replace(program)
     return program
 
@@ -48,9 +48,9 @@ def virtualenv(cache: Path, name: str, *requirements: str) -> Path:
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(folder, ignore_errors=True)
         log = cache / f"{name}.log"
-        _run([sys.executable, "-m", "venv", str(folder)], log)
+        run_installer([sys.executable, "-m", "venv", str(folder)], log)
         pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        _run([*pip, *requirements], log)
+        run_installer([*pip, *requirements], log)
         stamp.write_text(wanted)
     return folder / "bin"
 
@@ -72,7 +72,7 @@ def npm_package(cache: Path, name: str, package: str, overrides: Mapping[str, st
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         manifest.write_text(json.dumps(wanted))
-        _run(["npm", "install", *quiet, "--prefix", str(folder)], cache / f"{name}.log")
+        run_installer(["npm", "install", *quiet, "--prefix", str(folder)], cache / f"{name}.log")
     return installed
 
 
@@ -89,13 +89,13 @@ def debian_program(cache: Path, package: str, program: str) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         log = cache / f"{package}.log"
-        _run(["apt-get", "download", package], log, folder)
+        run_installer(["apt-get", "download", package], log, folder)
         [archive, *_] = folder.glob("*.deb")
-        _run(["dpkg-deb", "--extract", str(archive), str(folder)], log)
+        run_installer(["dpkg-deb", "--extract", str(archive), str(folder)], log)
     return unpacked
 
 
-def _run(command: Sequence[str], log: Path, folder: Path | None = None) -> None:
+def run_installer(command: Sequence[str], log: Path, folder: Path | None = None) -> None:
     """Run an installer; raises `NotInstalledError` with the last line that it wrote."""
     with log.open("w+") as out:
         try:

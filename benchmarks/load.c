@@ -7,7 +7,8 @@
  *   streams    N connections open within the ramp and ask once; each is left S seconds and the grace after it began
  *   idle       N connections are opened and held for S seconds; a line is printed when all are open
  *
- * Prints one line of JSON. Times are microseconds unless their name says otherwise. `delay` is how much later than its
+ * Prints one line of JSON. Times are microseconds unless their name says otherwise. `cpu_s` is what all this took of the
+ * processor. `delay` is how much later than its
  * own stamp (see upstream.c) a chunk was read here. Of streams, `share` is the chunks that were read in time out of
  * those that were due, `unfinished` counts those without an end, `silent` those without a chunk.
  */
@@ -377,7 +378,11 @@ static void run(void) {
         unfinished += !(connections[n].finished && connections[n].ok);
         silent += !connections[n].expected;
     }
-    printf("{\"seconds\": %.3f, \"answers\": %llu, \"refused\": %llu, \"broken\": %llu, \"reconnects\": %llu, "
+    struct rusage own;
+    getrusage(RUSAGE_SELF, &own);
+    double cpu = own.ru_utime.tv_sec + own.ru_stime.tv_sec + (own.ru_utime.tv_usec + own.ru_stime.tv_usec) / 1e6;
+    printf("{\"cpu_s\": %.4f, ", cpu);
+    printf("\"seconds\": %.3f, \"answers\": %llu, \"refused\": %llu, \"broken\": %llu, \"reconnects\": %llu, "
            "\"connect_errors\": %llu, \"chunks\": %llu, \"misplaced\": %llu, \"done\": %llu, \"open\": %d, ",
            took, answers, refused, broken, reconnects, connect_errors, chunks, misplaced, done_marks, count_open());
     if (mode == STREAMS)

@@ -2,11 +2,13 @@
 
 import http.client
 import json
+import os
+import resource
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +38,8 @@ class Measure:
     stream: bool = False
     translated: bool = False
     processes: int = 1
+    on_both: bool = False
+    """Whether all run on both cores: the contestant, the client and the upstream."""
 
     @property
     def is_paced(self) -> bool:
@@ -60,16 +64,28 @@ class Taken:
     failed: bool = False
 
 
+Beside = Callable[[ProcessTree], object]
+"""What is done with the processes of a contestant while they are under load."""
+
+
 class CannotServeError(RuntimeError):
     """A contestant did not answer."""
 
 
 class Bench:
-    """The upstream and the client, on the cores of this process, and the contestants on *core*."""
+    """The upstream and the client, on the second of *cores* with this process, and the contestants on the first.
 
-    def __init__(self, client: Path, upstream: Path, core: int | None, schedules: tuple[Schedule, ...]) -> None:
+    Without two cores, all take turns on what there is.
+    """
+
+    def __init__(
+        self, client: Path, upstream: Path, cores: tuple[int, int] | None, schedules: tuple[Schedule, ...]
+    ) -> None:
         self._client = client
-        self._core = core
+        self._core = cores[0] if cores else None
+        self._cores = cores
+        if cores:
+            os.sched_setaffinity(0, {cores[1]})
         self._schedules = schedules
         self._folder = Path(mkdtemp(prefix="sap-ai-proxy-bench-"))
         log = self._folder / "upstream.log"
@@ -87,23 +103,44 @@ class Bench:
         self._upstream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def help_seconds(self, contestant: Contestant) -> float | None:
-        """Time the help of a contestant's command."""
+    def start(self, contestant: Contestant) -> Taken:
+        """Start a contestant and end it again, and show its help if it has one."""
+        taken = Taken()
+        try:
+            with self._serving(contestant, self._place(1), self._core, taken):
+                pass
+        except CannotServeError as error:
+            taken.trouble.append(str(error))
+            taken.failed = True
+        taken.start |= self.help(contestant)
+        return taken
+
+    def help(self, contestant: Contestant) -> dict[str, float | None]:
+        """Time the help of a contestant's command; gives no figures where there is none."""
         if not contestant.help:
-            return None
+            return {}
         place = self._place(1)
         log = place.folder / "help.log"
+        before = _reaped()
         with ProcessTree(
             contestant.help, env=contestant.env(place), folder=place.folder, log=log, core=self._core
         ) as tree:
             while not tree.is_over and time.monotonic() < tree.started + _START:
                 time.sleep(_LOOK / 5)
-            return time.monotonic() - tree.started if tree.is_over else None
+            took = time.monotonic() - tree.started if tree.is_over else None
+        return {"--help, s": took, "--help, CPU s": _reaped() - before}
 
-    def take(self, contestant: Contestant, measure: Measure) -> Taken | None:
-        """Measure once, with processes of its own; None if the contestant cannot do what is measured."""
-        if measure.processes > contestant.most_processes:
+    def take(self, contestant: Contestant, measure: Measure, beside: Beside | None = None) -> Taken | None:
+        """Measure once, with processes of its own; None if contestant or machine cannot do what is measured.
+
+        *beside* is called with these processes while they are under load.
+        """
+        if measure.processes > contestant.most_processes or (measure.on_both and not self._cores):
             return None
+        with self._cores_for(measure) as core:
+            return self._take(contestant, measure, core, beside)
+
+    def _take(self, contestant: Contestant, measure: Measure, core: int | None, beside: Beside | None) -> Taken | None:
         place = self._place(measure.processes)
         if isinstance(contestant, Direct) and type(contestant) is Direct:
             place = Place(place.folder, self._port, place.upstream, 1, place.schedules)
@@ -112,8 +149,8 @@ class Bench:
             return None
         taken = Taken()
         try:
-            with self._serving(contestant, place, taken) as tree:
-                return self._load(contestant, measure, place, tree, taken)
+            with self._serving(contestant, place, core, taken) as tree:
+                return self._load(contestant, measure, place, tree, taken, beside)
         except CannotServeError as error:
             taken.trouble.append(str(error))
             taken.failed = True
@@ -124,11 +161,28 @@ class Bench:
         return Place(folder, _free_port(), f"http://127.0.0.1:{self._port}", processes, self._schedules)
 
     @contextmanager
-    def _serving(self, contestant: Contestant, place: Place, taken: Taken) -> Iterator[ProcessTree]:
+    def _cores_for(self, measure: Measure) -> Iterator[int | None]:
+        """Pin client and upstream as the measure wants them; gives the core of the contestant, None for theirs."""
+        if not measure.on_both or not self._cores:
+            yield self._core
+            return
+        own = os.sched_getaffinity(0)
+        self._pin(self._cores)
+        try:
+            yield None
+        finally:
+            self._pin(own)
+
+    def _pin(self, cores: Collection[int]) -> None:
+        os.sched_setaffinity(0, cores)
+        self._upstream.pin(cores)
+
+    @contextmanager
+    def _serving(self, contestant: Contestant, place: Place, core: int | None, taken: Taken) -> Iterator[ProcessTree]:
         """Start a contestant and wait for its first answer; raises `CannotServeError`."""
         log = place.folder / "contestant.log"
         command, env = contestant.command(place), contestant.env(place)
-        with ProcessTree(command, env=env, folder=place.folder, log=log, core=self._core) as tree:
+        with ProcessTree(command, env=env, folder=place.folder, log=log, core=core) as tree:
             question = contestant.question(place, place.schedules[0], stream=False, translated=False)
             last = "nothing was said"
             while question:
@@ -138,14 +192,21 @@ class Bench:
                 if tree.is_over or time.monotonic() > tree.started + _START:
                     raise CannotServeError(f"no answer: {last}; {_end_of(log)}")
                 time.sleep(_LOOK)
-            if place.processes == 1:
+            if core == self._core and place.processes == 1:
                 taken.start["cold start, s"] = time.monotonic() - tree.started
+                taken.start["cold start, CPU s"] = tree.cpu_seconds()
                 time.sleep(0.2)
                 taken.start["memory at rest, MB"] = tree.pss_bytes() / _MB
             yield tree
 
     def _load(
-        self, contestant: Contestant, measure: Measure, place: Place, tree: ProcessTree | None, taken: Taken
+        self,
+        contestant: Contestant,
+        measure: Measure,
+        place: Place,
+        tree: ProcessTree | None,
+        taken: Taken,
+        beside: Beside | None = None,
     ) -> Taken | None:
         """Warm up, load, and read what it cost."""
         question = contestant.question(place, measure.schedule, stream=measure.stream, translated=measure.translated)
@@ -153,17 +214,24 @@ class Bench:
             return None
         self._warm_up(contestant, measure, place)
         self._statistics()
-        before = tree.cpu_seconds() if tree else 0.0
+        before, upstream_before = tree.cpu_seconds() if tree else 0.0, self._upstream.cpu_seconds()
         with self._running(measure, place.port, question) as client:
+            if tree and beside:
+                beside(tree)
             if measure.is_paced:
                 taken.figures["memory, MB"] = self._memory(measure, tree, client)
-            said, complaint = client.communicate(timeout=measure.seconds * 3 + 60)
+            try:
+                said, complaint = client.communicate(timeout=measure.seconds * 3 + 60)
+            except subprocess.TimeoutExpired:
+                taken.trouble.append("the client did not end in its time")
+                return taken
         cpu = tree.cpu_seconds() - before if tree else None
         taken.upstream = self._statistics()
         if client.returncode:
             raise CannotServeError(f"the client failed: {complaint.strip()}")
         taken.client = json.loads(said)
-        taken.figures |= figures_of(measure, taken.client, cpu)
+        taken.upstream["cpu_s"] = self._upstream.cpu_seconds() - upstream_before
+        taken.figures |= figures_of(measure, taken.client, cpu, taken.upstream["cpu_s"])
         taken.trouble += troubles_of(measure, taken.client)
         if taken.upstream["late_mean_us"] > _LATE:
             taken.trouble.append(f"the upstream itself was late by {taken.upstream['late_mean_us'] / 1e3:.0f} ms")
@@ -177,7 +245,7 @@ class Bench:
             return
         _asked(place.port, question)
         short = Measure("warm-up", 8, 0.5, schedule)
-        with self._running(short, place.port, question) as client:
+        with self._running(short, place.port, question) as client, suppress(subprocess.TimeoutExpired):
             client.communicate(timeout=60)
 
     @contextmanager
@@ -215,8 +283,10 @@ class Bench:
             return told
 
 
-def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -> dict[str, float | None]:
-    """Turn counts of the client and CPU seconds of the contestant into figures by name."""
+def figures_of(
+    measure: Measure, client: Mapping[str, Any], cpu: float | None, upstream_cpu: float = 0.0
+) -> dict[str, float | None]:
+    """Turn counts of the client and CPU seconds, of the contestant and of the upstream, into figures by name."""
     if measure.is_paced:
         return {
             "share of the ideal": client["share"],
@@ -234,8 +304,8 @@ def figures_of(measure: Measure, client: Mapping[str, Any], cpu: float | None) -
         "requests/s": client["answers"] / client["seconds"],
         "CPU s per 1,000 requests": None if cpu is None else per_thousand(cpu, client["answers"]),
     }
-    if measure.processes > 1:
-        return figures
+    if measure.on_both:
+        return figures | {"cores that client and upstream take": (client["cpu_s"] + upstream_cpu) / client["seconds"]}
     return figures | {
         "latency p50, ms": client["latency_p50"] / 1e3 if client["answers"] else None,
         "latency p99, ms": client["latency_p99"] / 1e3 if client["answers"] else None,
@@ -273,6 +343,12 @@ def _asked(port: int, question: Question) -> tuple[int, str]:
             return answer.status, answer.read()[:300].decode("utf-8", "replace")
     except (OSError, http.client.HTTPException) as error:
         return 0, str(error) or type(error).__name__
+
+
+def _reaped() -> float:
+    """Sum the CPU time of all children that were waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def _end_of(log: Path) -> str:

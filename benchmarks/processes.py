@@ -5,7 +5,7 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +18,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _FILES = 65_536
 
 
-def cores() -> tuple[int | None, int | None]:
+def cores() -> tuple[int, int] | None:
     """Give the core of the contestants and that of client and upstream; None where there is only one."""
     usable = sorted(os.sched_getaffinity(0))
-    return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
+    return (usable[0], usable[1]) if len(usable) > 1 else None
 
 
 class ProcessTree:
@@ -54,6 +54,11 @@ class ProcessTree:
             )
 
     @property
+    def pid(self) -> int:
+        """The process of the command itself, which leads the session."""
+        return self._process.pid
+
+    @property
     def is_over(self) -> bool:
         """Whether the command itself has ended."""
         return self._process.poll() is not None
@@ -61,6 +66,23 @@ class ProcessTree:
     def cpu_seconds(self) -> float:
         """Sum the CPU time that the whole tree has had so far."""
         return sum(times.ticks for _, times in self._members()) / _TICKS
+
+    def pids(self) -> list[int]:
+        """List the processes there are now."""
+        return [pid for pid, _ in self._members()]
+
+    def busiest(self, seconds: float) -> int:
+        """Give the process that takes most CPU time within the next *seconds*."""
+        before = {pid: times.ticks for pid, times in self._members()}
+        time.sleep(seconds)
+        taken = {pid: times.ticks - before.get(pid, 0) for pid, times in self._members()}
+        return max(taken, key=taken.__getitem__, default=self.pid)
+
+    def pin(self, cores: Collection[int]) -> None:
+        """Let the processes there are run on these cores; only the first thread of each is moved."""
+        for pid in self.pids():
+            with suppress(OSError):
+                os.sched_setaffinity(pid, cores)
 
     def pss_bytes(self) -> int:
         """Sum the memory of the whole tree, shared pages by their share."""

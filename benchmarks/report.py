@@ -4,27 +4,29 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from benchmarks.contestants import Contestant
 from benchmarks.figures import middle, minus, ratio, table, text
 from benchmarks.measures import Taken
+from benchmarks.plan import ONE_PROCESS, START, TWO_PROCESSES
+from benchmarks.targets import SCALING
 
 BASE = "bare"
 _DIRECT = "direct"
 _LATENCY = "latency "
 _ADDED = "added latency "
+_ONE, _TWO = f"{ONE_PROCESS}: requests/s", f"{TWO_PROCESSES}: requests/s"
 _Row = dict[str, dict[int, float | None]]
 
 
 @dataclass
 class Report:
-    """Figures by row, contestant and round; rows in the order in which they came."""
+    """Figures by row, contestant and round; rows in the order in which they came. Contestants have their versions."""
 
-    contestants: Sequence[Contestant]
+    contestants: Mapping[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
     trouble: Counter[str] = field(default_factory=Counter)
     _rows: dict[str, dict[str, dict[int, list[float | None]]]] = field(default_factory=dict)
@@ -32,7 +34,7 @@ class Report:
     def add(self, number: int, measure: str, contestant: str, taken: Taken) -> None:
         """Take in one run of a measure in round *number*; what concerns the start is no matter of the measure."""
         self.runs.append({"round": number, "measure": measure, "contestant": contestant, **asdict(taken)})
-        for figures, row in ((taken.figures, measure), (taken.start, "start")):
+        for figures, row in ((taken.figures, measure), (taken.start, START)):
             for name, value in figures.items():
                 by_name = self._rows.setdefault(f"{row}: {name}", {})
                 by_name.setdefault(contestant, {}).setdefault(number, []).append(value)
@@ -48,6 +50,8 @@ class Report:
             }
             added = _LATENCY in row and _DIRECT in measured
             found[row.replace(_LATENCY, _ADDED) if added else row] = _beyond(measured) if added else measured
+        if _ONE in found and _TWO in found:
+            found[SCALING] = _over(found[_TWO], found[_ONE])
         return found
 
     def markdown(self, about: str = "") -> str:
@@ -55,15 +59,19 @@ class Report:
 
         A ratio is the median of the rounds' own, so that a slow minute of the machine does not count.
         """
-        names = [each.name for each in self.contestants]
         rounds = {row: measured for row, measured in self.rounds().items() if about in row}
-        rows = [[row, *(_cell(measured, name) for name in names)] for row, measured in rounds.items()]
-        return table(["", *names], rows)
+        rows = [[row, *(_cell(measured, name) for name in self.contestants)] for row, measured in rounds.items()]
+        return table(["", *self.contestants], rows)
 
     @property
     def failed(self) -> bool:
         """Whether some contestant could not be measured at all; that is a fault, however slow the machine is."""
         return any(run["failed"] for run in self.runs)
+
+    @property
+    def last_round(self) -> int:
+        """The number of the last round of which something is known."""
+        return max((each["round"] for each in self.runs), default=0)
 
     def troubles(self) -> Iterable[str]:
         """Name what went wrong, and how often."""
@@ -79,12 +87,25 @@ class Report:
         }
         everything = {
             "about": {**about, **machine},
-            "contestants": {each.name: each.version for each in self.contestants},
+            "contestants": dict(self.contestants),
             "medians": medians,
             "rounds": rounds,
             "runs": self.runs,
         }
         path.write_text(json.dumps(everything, indent=1))
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read what `write` wrote; raises `OSError`, and `ValueError` for what is no such file."""
+        try:
+            read = json.loads(path.read_text())
+            report = cls(read["contestants"])
+            for run in read["runs"]:
+                taken = Taken(**{each.name: run[each.name] for each in fields(Taken)})
+                report.add(run["round"], run["measure"], run["contestant"], taken)
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} was not written by the benchmarks") from error
+        return report
 
 
 def _beyond(measured: _Row) -> _Row:
@@ -92,6 +113,14 @@ def _beyond(measured: _Row) -> _Row:
     own = measured[_DIRECT]
     return {
         name: by_round if name == _DIRECT else {n: minus(value, own.get(n)) for n, value in by_round.items()}
+        for name, by_round in measured.items()
+    }
+
+
+def _over(measured: _Row, base: _Row) -> _Row:
+    """Divide everybody's figure by what it was in another row of the same round."""
+    return {
+        name: {n: ratio(value, base.get(name, {}).get(n)) for n, value in by_round.items()}
         for name, by_round in measured.items()
     }
 

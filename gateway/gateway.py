@@ -1,7 +1,6 @@
 """Everything the proxy is made of, put together once; the web framework stands above it."""
 
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -40,6 +39,7 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
+from gateway.requests.random_tokens import RandomTokens
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
@@ -83,7 +83,7 @@ class Gateway:
         *,
         now: Callable[[], float] = time.time,
         clock: Callable[[], float] = time.monotonic,
-        new_token: Callable[[], str] = lambda: secrets.token_hex(12),
+        new_token: Callable[[], str] | None = None,
     ) -> None:
         self.settings = settings
         self.auth = Auth(token.reveal() for token in settings.tokens)
@@ -91,7 +91,7 @@ class Gateway:
         self.started = int(now())
         self._now = now
         self._clock = clock
-        self._new_token = new_token
+        self._new_token = new_token = new_token or RandomTokens()
         self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
         self._transport = Transport(network=settings.network, clock=clock)
         self._management = ManagementClient(network=settings.network)
@@ -351,7 +351,7 @@ class Gateway:
 
     def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
         """Find the endpoint of the model that has made what no other can read."""
-        if (maker := seals.maker) is None:
+        if not seals or (maker := seals.maker) is None:
             return None
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)

@@ -47,6 +47,8 @@ class Attempt:
     def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refusals: Sequence[_Refusal] = ()) -> None:
         self.number = number
         self.lease = lease
+        self.endpoint = lease.endpoint
+        """Where to send the request."""
         self.protocol = protocol
         self.fault: Fault | None = None
         self._settled = False
@@ -55,11 +57,6 @@ class Attempt:
         """Whether somebody else closes its lease."""
         self._refusals = refusals
         """What was said before it to the same request: an answer overrules it."""
-
-    @property
-    def endpoint(self) -> Endpoint:
-        """Where to send the request."""
-        return self.lease.endpoint
 
     def answered(self, *, whole: bool = False) -> None:
         """Report that the model has begun to answer, or has answered as a *whole*."""

@@ -10,8 +10,8 @@ STANDARD = {*sys.stdlib_module_names, "_typeshed"}  # the latter has types for t
 INPUT_OUTPUT = {
     "click",
     "flask",
-    "gunicorn",
     "http",
+    "httptools",
     "prometheus_client",
     "pydantic",
     "requests",
@@ -24,16 +24,15 @@ INPUT_OUTPUT = {
 COMMANDS = {name_of(each) for each in files("gateway/cli/commands") if each.stem != "__init__"}
 IMPORTERS = {
     # library         the files that may import it
-    "flask": {"proxy_server.py"},
-    "werkzeug": {"proxy_server.py", "gateway/server/single_process.py"},
+    "flask": {"gateway/http/application.py", "proxy_server.py"},
+    "werkzeug": {"gateway/http/application.py", "gateway/server/single_process.py", "proxy_server.py"},
     "requests": {"gateway/upstream/management.py"},
     "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
-    "httptools": {"gateway/upstream/transport.py"},
+    "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
     "certifi": {"gateway/upstream/trust.py"},
     "truststore": {"gateway/upstream/trust.py"},
     "tomlkit": {"gateway/cli/connect/toml_text.py"},
     "zstandard": {"gateway/http/bodies.py"},
-    "gunicorn": {"gateway/server/http_messages.py", "gateway/server/request_handler.py"},
     "prometheus_client": {
         "gateway/gateway.py",
         "gateway/observability/metrics.py",
@@ -43,6 +42,7 @@ IMPORTERS = {
     "pydantic": {
         "gateway/config/mistakes.py",
         "gateway/config/schema.py",
+        "gateway/config/schema_writer.py",
         "gateway/config/settings.py",
         "gateway/server/options.py",
     },

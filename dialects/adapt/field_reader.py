@@ -7,7 +7,6 @@ the fields of an object. *where* is the value's place, such as
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from dialects.core.conversation import JSON
@@ -52,22 +51,6 @@ def read_whole_number(value: Any, where: str, below: float = math.inf) -> int | 
     return int(number)
 
 
-def read_integer(value: Any, where: str) -> int | None:
-    """Read a whole number that is written as one."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise must_be(where, "a whole number")
-    return value
-
-
-def read_flag(value: Any, where: str) -> bool | None:
-    """Read true or false."""
-    if value is None or isinstance(value, bool):
-        return value
-    raise must_be(where, "true or false")
-
-
 def read_object(value: Any, where: str) -> JSON:
     """Read an object."""
     if not isinstance(value, dict):
@@ -82,16 +65,33 @@ def read_list(value: Any, where: str) -> list[Any]:
     return value
 
 
-@dataclass(frozen=True, slots=True)
 class FieldReader:
-    """The fields of an object; *path* is where it stands, empty for the request itself."""
+    """The fields of an object; *path* is where it stands, empty for the request itself.
 
-    body: Mapping[str, Any]
-    path: str = ""
+    Of an object within another one, *path* is its field's name there, and *index* its place in that field's list.
+    Its whole path is composed only where something is wrong.
+    """
+
+    __slots__ = ("_index", "_outer", "_path", "body")
+
+    def __init__(
+        self, body: Mapping[str, Any], path: str = "", outer: "FieldReader | None" = None, index: int | None = None
+    ) -> None:
+        self.body = body
+        self._path = path
+        self._outer = outer
+        self._index = index
+
+    @property
+    def path(self) -> str:
+        """Where the object stands."""
+        path = self._path if self._outer is None else self._outer.at(self._path)
+        return path if self._index is None else f"{path}[{self._index}]"
 
     def at(self, name: str) -> str:
         """Name where the field *name* stands."""
-        return f"{self.path}.{name}" if self.path else name
+        path = self.path
+        return f"{path}.{name}" if path else name
 
     def wrong(self, name: str, wanted: str) -> FaultError:
         """Build the error for a field that is not what it must be."""
@@ -99,7 +99,10 @@ class FieldReader:
 
     def text(self, name: str) -> str:
         """Read a string; none is the empty one."""
-        return read_text(self.body.get(name), self.at(name))
+        value = self.body.get(name)
+        if value is None or isinstance(value, str):
+            return value or ""
+        raise self.wrong(name, "a string")
 
     def named(self, name: str) -> str:
         """Read a string that must say something."""
@@ -110,11 +113,15 @@ class FieldReader:
 
     def number(self, name: str) -> float | None:
         """Read a number as it is written, whole or not."""
-        return read_number(self.body.get(name), self.at(name))
+        value = self.body.get(name)
+        return None if value is None else read_number(value, self.at(name))
 
     def integer(self, name: str) -> int | None:
-        """Read a whole number."""
-        return read_integer(self.body.get(name), self.at(name))
+        """Read a whole number that is written as one."""
+        value = self.body.get(name)
+        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+            return value
+        raise self.wrong(name, "a whole number")
 
     def count(self, name: str) -> int | None:
         """Read a whole number above zero."""
@@ -125,28 +132,42 @@ class FieldReader:
 
     def flag(self, name: str) -> bool | None:
         """Read true or false."""
-        return read_flag(self.body.get(name), self.at(name))
+        value = self.body.get(name)
+        if value is None or isinstance(value, bool):
+            return value
+        raise self.wrong(name, "true or false")
 
     def object(self, name: str) -> "FieldReader | None":
         """Read an object."""
         value = self.body.get(name)
-        return None if value is None else FieldReader(read_object(value, self.at(name)), self.at(name))
+        if value is None:
+            return None
+        if isinstance(value, dict):
+            return FieldReader(value, name, self)
+        raise self.wrong(name, "an object")
 
     def array(self, name: str) -> list[Any]:
         """Read a list; none is the empty one."""
         value = self.body.get(name)
-        return [] if value is None else read_list(value, self.at(name))
+        if value is None:
+            return []
+        if isinstance(value, list):
+            return value
+        raise self.wrong(name, "a list")
 
     def objects(self, name: str) -> "list[FieldReader]":
         """Read a list of objects."""
-        places = ((value, f"{self.at(name)}[{index}]") for index, value in enumerate(self.array(name)))
-        return [FieldReader(read_object(value, where), where) for value, where in places]
+        found = [FieldReader(value, name, self, index) for index, value in enumerate(self.array(name))]
+        for each in found:
+            if not isinstance(each.body, dict):
+                raise must_be(each.path, "an object")
+        return found
 
     def texts(self, name: str) -> tuple[str, ...]:
         """Read a string or a list of strings."""
-        value = self.body.get(name)
-        if isinstance(value, str):
-            return (value,)
-        if not all(isinstance(item, str) for item in self.array(name)):
+        if isinstance(self.body.get(name), str):
+            return (self.body[name],)
+        items = tuple(self.array(name))
+        if items and not all(isinstance(item, str) for item in items):
             raise self.wrong(name, "a string or a list of strings")
-        return tuple(self.array(name))
+        return items

@@ -1,6 +1,7 @@
 """JSON as text, read and written the same way everywhere."""
 
 import json
+import re
 from typing import Any
 
 import orjson
@@ -33,6 +34,8 @@ def _as_bytes(text: str) -> bytes:
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
 _LONG = b"0" * 19
 """As many digits as an integer of more than 64 bits has, at the least."""
+_INTEGER = re.compile(rb"(?:\A|(?<=[-\[,:\s]))[0-9]+(?=[,\]}\s]|\Z)")
+"""Digits that may be an integer: those of a string stand between other characters, as a rule."""
 
 
 def loads(text: bytes) -> Any:
@@ -86,7 +89,13 @@ def loads_like_stdlib(text: str, glanced: Any) -> Any:
 
 
 def _may_hold_long_integers(text: bytes) -> bool:
-    return _LONG in text.translate(_AS_DIGITS)
+    digits = text.translate(_AS_DIGITS)
+    place = digits.find(_LONG)
+    while place >= 0:
+        if _INTEGER.match(text, place):
+            return True
+        place = digits.find(_LONG, place + len(_LONG))
+    return False
 
 
 def quote(text: str) -> bytes:
@@ -99,11 +108,16 @@ def quote(text: str) -> bytes:
 
 def dumps(value: Any) -> str:
     """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
+    return dumps_bytes(value).decode()
+
+
+def dumps_bytes(value: Any) -> bytes:
+    """Write the same as UTF-8."""
     try:
-        return orjson.dumps(value).decode()
+        return orjson.dumps(value)
     except TypeError:
         # Half of a surrogate pair and numbers beyond 64 bits are legal JSON, which orjson refuses.
         try:
-            return json.dumps(value, separators=(",", ":"))
+            return json.dumps(value, separators=(",", ":")).encode()
         except RecursionError as error:
             raise invalid("the request holds JSON that is nested too deeply") from error

@@ -5,7 +5,7 @@ conversations as the Responses API does; it reads the answer as chat. Others
 say single parts of a message as Anthropic does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from dialects.core.conversation import JSON
@@ -30,13 +30,13 @@ def is_responses(body: JSON) -> bool:
 def has_blocks(body: JSON) -> bool:
     """Whether a message of *body* holds a block of Anthropic's, which no OpenAI model takes."""
     messages = body.get("messages")
-    return isinstance(messages, list) and any(any(blocks_in(each)) for each in messages if isinstance(each, dict))
+    return isinstance(messages, list) and any(blocks_in(each) for each in messages if isinstance(each, dict))
 
 
-def blocks_in(message: Mapping[str, Any]) -> Iterator[JSON]:
+def blocks_in(message: Mapping[str, Any]) -> list[JSON]:
     """Find Anthropic's blocks in the content of *message*."""
     content = message.get("content")
-    yield from (part for part in content if is_block(part)) if isinstance(content, list) else ()
+    return [part for part in content if is_block(part)] if isinstance(content, list) else []
 
 
 def is_block(part: Any) -> bool:

@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/chat/create
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -91,6 +91,7 @@ _UNDERSTOOD_OF_MESSAGE = frozenset(
 )
 _BESIDE_ANSWERS = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "images"})
 """What other gateways put beside the content of an answer, and clients send back."""
+_NOTHING_SAID = Text()
 _DEFAULTS: Mapping[str, Any] = {
     "n": 1,
     "store": False,
@@ -110,7 +111,8 @@ def parse_request(body: JSON) -> Conversation:
     conversation's system; later ones stay where they are.
     """
     fields = FieldReader(body)
-    system, messages = split_instructions(_messages(fields))
+    said = fields.objects("messages")
+    system, messages = split_instructions(_messages(fields, said))
     tools = _tools(fields)
     choice = _tool_choice(fields) if tools else None
     if choice is not None and "allowed" in choice:
@@ -129,21 +131,21 @@ def parse_request(body: JSON) -> Conversation:
         stream_usage=_stream_usage(fields),
         user=fields.text("user"),
         cache_key=fields.text("prompt_cache_key"),
-        extra=_extra(fields),
+        extra=_extra(fields, said),
     )
     # Other gateways take a mark beside the messages for one on the last part.
     return with_cache_mark_at_the_end(conversation, cache_mark(fields))
 
 
-def _messages(fields: FieldReader) -> list[Message]:
+def _messages(fields: FieldReader, said: Sequence[FieldReader]) -> list[Message]:
     found: list[Message] = []
-    for index, message in enumerate(fields.objects("messages")):
-        said = _message(message, index, found)
+    for index, each in enumerate(said):
+        message = _message(each, index, found)
         before = found[-1] if found else None
-        if message.body.get("role") in ("tool", "function") and before and _only_results(before):
-            found[-1] = replace(before, parts=(*before.parts, *said.parts))
+        if before and each.body.get("role") in ("tool", "function") and _only_results(before):
+            found[-1] = Message(before.role, (*before.parts, *message.parts))
         else:
-            found.append(said)
+            found.append(message)
     if not found:
         raise fields.wrong("messages", "a list of at least one message")
     return found
@@ -156,9 +158,9 @@ def _only_results(message: Message) -> bool:
 def _message(message: FieldReader, index: int, before: list[Message]) -> Message:
     match message.text("role"):
         case "system" | "developer":
-            return Message(Role.SYSTEM, (*_content(message), *_name(message)))
+            return Message(Role.SYSTEM, _content(message) + _name(message))
         case "user":
-            return Message(Role.USER, (*_content(message), *_name(message)))
+            return Message(Role.USER, _content(message) + _name(message))
         case "assistant":
             return Message(Role.ASSISTANT, (*_answer(message, index), *_name(message)))
         case "tool":
@@ -169,17 +171,25 @@ def _message(message: FieldReader, index: int, before: list[Message]) -> Message
             raise message.wrong("role", "system, developer, user, assistant, tool or function")
 
 
-def _name(message: FieldReader) -> Iterator[Part]:
+def _name(message: FieldReader) -> tuple[Part, ...]:
     """No other dialect has a name beside the role."""
-    if name := message.text("name"):
-        yield Opaque(CHAT, {"type": "name", "name": name})
+    name = message.text("name")
+    return (Opaque(CHAT, {"type": "name", "name": name}),) if name else ()
 
 
 def _result(message: FieldReader, id: str) -> ToolResult:
-    said = [inner for part in _content(message) for inner in (part.parts if isinstance(part, ToolResult) else (part,))]
-    parts = tuple(part for part in said if isinstance(part, Text | Media | Opaque))
-    cache = cache_mark(message)
-    return ToolResult(id, tuple(replace(p, cache=None) if isinstance(p, Text) else p for p in parts), cache=cache)
+    parts: list[Text | Media | Opaque] = []
+    for part in _content(message):
+        match part:
+            case Text(text, cache) if cache:
+                parts.append(Text(text))
+            case Text() | Media() | Opaque():
+                parts.append(part)
+            case ToolResult():
+                parts += part.parts
+            case _:
+                pass
+    return ToolResult(id, tuple(parts), cache=cache_mark(message))
 
 
 def _last_call(name: str, before: list[Message]) -> str:
@@ -188,19 +198,17 @@ def _last_call(name: str, before: list[Message]) -> str:
     return calls[-1].id if calls else name
 
 
-def _content(message: FieldReader) -> Iterator[Part]:
+def _content(message: FieldReader) -> tuple[Part, ...]:
     content = message.body.get("content")
     if content is None:
-        return
+        return ()
     if isinstance(content, str):
-        yield Text(content, cache_mark(message))
-        return
+        return (Text(content, cache_mark(message)),)
     if not isinstance(content, list):
         raise message.wrong("content", "a string or a list of parts")
     whole = cache_mark(message)
     parts = message.objects("content")
-    for part in parts:
-        yield _part(part, cache_mark(part) or (whole if part is parts[-1] else None))
+    return tuple([_part(part, cache_mark(part) or (whole if part is parts[-1] else None)) for part in parts])
 
 
 def _part(part: FieldReader, cache: CacheMark | None) -> Part:
@@ -241,6 +249,8 @@ def _attached(part: FieldReader, kind: str) -> Media | None:
 
 def _unread(message: FieldReader) -> set[str]:
     """Name the fields of a message that have no neutral value."""
+    if message.body.keys() <= _UNDERSTOOD_OF_MESSAGE:
+        return set()
     unread = message.body.keys() - _UNDERSTOOD_OF_MESSAGE
     if message.body.get("role") != "assistant":
         return unread
@@ -257,7 +267,7 @@ def _answer(message: FieldReader, index: int) -> Iterator[Part]:
     elif isinstance(thoughts, str):
         yield Thinking(thoughts)
     # An empty text beside calls says nothing, and several providers refuse it.
-    yield from (part for part in _content(message) if part != Text(""))
+    yield from (part for part in _content(message) if part != _NOTHING_SAID)
     yield from (_part(part, None) for part in _beside(message, "images"))
     if refusal := message.text("refusal"):
         yield Refusal(refusal)
@@ -384,17 +394,19 @@ def _stream_usage(fields: FieldReader) -> bool:
     return bool(options and options.flag("include_usage"))
 
 
-def _extra(fields: FieldReader) -> JSON:
+def _extra(fields: FieldReader, messages: Sequence[FieldReader]) -> JSON:
     extra = beyond(fields.body, _UNDERSTOOD, _DEFAULTS)
     options = fields.object("stream_options")
     if options and (rest := {name: value for name, value in options.body.items() if name != "include_usage"}):
         extra["stream_options"] = rest
     if not fields.array("functions"):
         extra.pop("functions", None)
-    for message in fields.objects("messages"):
+    for message in messages:
         for block in blocks_in(message.body):
             extra |= parse_block(block, message.at("content"))[1]
-        extra |= {f"{MESSAGES}.{name}": message.body[name] for name in _unread(message) if message.body[name]}
+        for name in _unread(message):
+            if message.body[name]:
+                extra[f"{MESSAGES}.{name}"] = message.body[name]
     n = fields.count("n")
     if n is not None and n > 128:
         raise fields.wrong("n", "at most 128")

@@ -25,11 +25,14 @@ from dialects.core.conversation import (
 from dialects.core.faults import invalid
 from dialects.framing.json_text import dumps
 
+_MARKS = frozenset({"cache_control", "prompt_cache_breakpoint"})
 _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 
 
 def cache_mark(part: FieldReader) -> CacheMark | None:
     """Read Anthropic's ``cache_control``, which several chat clients send, or OpenAI's ``prompt_cache_breakpoint``."""
+    if _MARKS.isdisjoint(part.body):
+        return None
     control = part.object("cache_control")
     if control is not None:
         return CacheMark(control.text("ttl") or None)
@@ -89,9 +92,14 @@ def document(file: FieldReader) -> Media:
 
 def function_spec(function: FieldReader, name: str, cache: CacheMark | None) -> ToolSpec:
     """Read what a function is for and what it takes; without parameters it takes none."""
-    spec = ToolSpec(name, function.text("description"), strict=function.flag("strict"), cache=cache)
-    parameters = function.object("parameters")
-    return replace(spec, parameters=parameters.body) if parameters and parameters.body else spec
+    description, strict, parameters = (
+        function.text("description"),
+        function.flag("strict"),
+        function.object("parameters"),
+    )
+    if parameters is None or not parameters.body:
+        return ToolSpec(name, description, strict=strict, cache=cache)
+    return ToolSpec(name, description, parameters.body, strict, cache)
 
 
 def input_of(custom: FieldReader) -> str:
@@ -118,15 +126,20 @@ def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tu
 
     What only another dialect knows, or nobody, is no turn that would end the front; it stays in its place.
     """
-    front = 0
-    while front < len(history) and (_is_instruction(history[front]) or _is_unknown(history[front])):
-        front += 1
-    instructions = [place for place in range(front) if _is_instruction(history[place])]
-    if front == len(history) and instructions:
-        last = instructions.pop()
-        history = [*history[:last], replace(history[last], role=Role.USER), *history[last + 1 :]]
-    system = tuple(part for place in instructions for part in history[place].parts if isinstance(part, Text))
-    return system, tuple(message for place, message in enumerate(history) if place not in instructions)
+    instructions: list[int] = []
+    for place, message in enumerate(history):
+        if _is_instruction(message):
+            instructions.append(place)
+        elif not _is_unknown(message):
+            break
+    else:
+        if instructions:
+            last = instructions.pop()
+            history = [*history[:last], replace(history[last], role=Role.USER), *history[last + 1 :]]
+    if not instructions:
+        return (), tuple(history)
+    system = [part for place in instructions for part in history[place].parts if isinstance(part, Text)]
+    return tuple(system), tuple([message for place, message in enumerate(history) if place not in instructions])
 
 
 def _is_unknown(message: Message) -> bool:

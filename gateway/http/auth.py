@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 _HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
@@ -11,7 +12,7 @@ _ANONYMOUS = "anonymous"
 
 def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
     """List the headers of a request in a WSGI environment, names in lower case."""
-    return {name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name[:5] == "HTTP_"}
+    return {_lower(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
 
 
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
@@ -53,6 +54,12 @@ class Auth:
             if any([hmac.compare_digest(offered, known) for known in self._digests]):  # noqa: C419 - compare with all
                 admitted = offered.hex()[:8]
         return _ANONYMOUS if self.is_open else admitted
+
+
+@lru_cache(256)
+def _lower(name: str) -> str:
+    """Write the name of a header, as WSGI spells it, in lower case; callers send the same ones all the time."""
+    return name[5:].replace("_", "-").lower()
 
 
 def _bare(value: str) -> str:

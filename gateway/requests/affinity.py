@@ -74,8 +74,5 @@ def _first_words(conversation: Conversation) -> str:
 
 
 def _digest(pieces: list[str]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece.encode("utf-8", "surrogatepass"))
-        digest.update(b"\0")
-    return digest.hexdigest()
+    text = "".join([f"{piece}\0" for piece in pieces])
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

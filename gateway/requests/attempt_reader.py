@@ -1,14 +1,28 @@
 """The answer of one attempt, which is asked once more where its endpoint rejects a field by name."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from dialects.adapt.tool_choice import nothing_to_call
 from dialects.core.conversation import JSON, Opaque
 from dialects.core.faults import Fault, FaultError
-from gateway.requests.lifetime import Descriptor, Interest
+from gateway.requests.lifetime import Interest
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.upstream.steps import Steps
 from gateway.upstream.stream_reader import StreamReader
+
+
+class ArrivingBody(Protocol):
+    """The body of an answer that is read as it arrives, by whoever waits for many at once."""
+
+    def arrived(self) -> bytes | None:
+        """Give what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
+        ...
+
+    @property
+    def interest(self) -> Interest | None:
+        """What more of it needs; nothing if there is some already, or no more."""
+        ...
 
 
 class AttemptReader:
@@ -56,25 +70,10 @@ class AttemptReader:
         """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         return self._reader.take(seconds)
 
-    def arrived(self) -> bytes | None:
-        """Take what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
-        return self._reader.arrived()
-
     @property
-    def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more of the answer; nothing when there is some already, or no more."""
-        interest = self.interest
-        return interest.on if interest is not None else None
-
-    @property
-    def interest(self) -> Interest | None:
-        """What it waits for; nothing if it can go on now."""
-        return self._reader.interest
-
-    @property
-    def due(self) -> float:
-        """When `head` has to be called although what it waits for is not ready."""
-        return self._reader.due
+    def body(self) -> "ArrivingBody":
+        """What gives the answer as it arrives; once `head` has returned."""
+        return self._reader.body
 
     def whole(self, began: Callable[[], None]) -> Steps[bytes]:
         """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""

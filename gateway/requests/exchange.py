@@ -1,6 +1,5 @@
 """One request and its answer: the attempts, the failover between them, and the record of it all."""
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -146,6 +145,7 @@ class Exchange:
         self._sequences = [attempts]
         """All attempts: where the request is asked in parts, each part has a sequence of its own."""
         self._requests: dict[str, ClientRequest] = {}
+        self._final_course: _Course | None = None
 
     def next_attempt(self, sequence: Attempts | None = None) -> Attempt:
         """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left.
@@ -259,11 +259,13 @@ class Exchange:
         self.stage = Stage.OVER
         for each in self._sequences:
             each.close()
-        self._observer.over(self._record(usage or Usage(), fault, stop))
+        self._final_course = self._course()
+        self._observer.over(self._record(self._final_course, usage or Usage(), fault, stop))
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""
-        told, course = request_id_headers(self.incoming.request.client, self.incoming.id), self._course()
+        told = request_id_headers(self.incoming.request.client, self.incoming.id)
+        course = self._final_course or self._course()
         if self._last is not None:
             endpoint = self._last.endpoint
             told["x-proxy-deployment"] = f"{endpoint.subaccount}/{endpoint.deployment}"
@@ -321,19 +323,24 @@ class Exchange:
 
     def _course(self) -> "_Course":
         """What became of all attempts so far."""
-        made = [(each.trail, reasons) for each in self._sequences if (reasons := each.reasons)]
-        trails = Counter(trail for trail, _ in made)
-        trail = ", ".join(trail if count == 1 else f"{trail} x{count}" for trail, count in trails.items())
-        return _Course(trail, tuple(reason for _, reasons in made for reason in reasons), max(1, len(made)))
+        trails: dict[str, int] = {}
+        reasons: tuple[str, ...] = ()
+        for each in self._sequences:
+            if each_reasons := each.reasons:
+                trail = each.trail
+                trails[trail] = trails.get(trail, 0) + 1
+                reasons += each_reasons
+        whole_trail = ", ".join([each if count == 1 else f"{each} x{count}" for each, count in trails.items()])
+        return _Course(whole_trail, reasons, max(1, sum(trails.values())))
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
         return f"{resolution.requested} -> {resolution.model}" if resolution.how is How.FALLBACK else ""
 
-    def _record(self, usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
+    def _record(self, course: "_Course", usage: Usage, fault: Fault | None, stop: str) -> ExchangeRecord:
         endpoint = self._last.endpoint if self._last else None
         conversation = self.incoming.request.envelope.conversation
-        duration, course = self._age(), self._course()
+        duration = self._age()
         return ExchangeRecord(
             id=self.incoming.id,
             caller=self.incoming.caller,

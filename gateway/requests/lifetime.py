@@ -115,6 +115,13 @@ class Lifetime:
         """Raise `FaultError` if the request is over: late, without a client, or in the way of a shutdown."""
         self.wait((), 0.0)
 
+    def check_deadline(self) -> None:
+        """Raise `FaultError` if it is late, or in the way of a shutdown; whether the client is there is not asked."""
+        if self.left() <= 0:
+            raise FaultError(TOO_LATE)
+        if self._drain is not None and self._drain.is_set:
+            raise FaultError(SHUTTING_DOWN)
+
     def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
         """Wait until one of *interests* is ready, at most so many *seconds*; give those that are, none if none is.
 

@@ -9,7 +9,7 @@ from dialects.core.relay import Observation, Relay
 from dialects.framing.sse import BLANK_LINES
 from dialects.registry import traits
 from dialects.translator import Translator
-from gateway.requests.attempt_reader import AttemptReader
+from gateway.requests.attempt_reader import ArrivingBody, AttemptReader
 from gateway.requests.exchange import DEFECT, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
 from gateway.upstream.steps import StillPending
@@ -51,23 +51,22 @@ class _Flow:
         self.whole = whole
         self.held = b""
         self.seen = Observation()
+        self.relay: Relay
+        """What turns the upstream's bytes into the client's, as soon as there is an answer."""
+        self.body: ArrivingBody
+        """What gives the upstream's bytes, as soon as there is an answer."""
         self._translator = translator
-        self._relay: Relay | None = None
-
-    @property
-    def relay(self) -> Relay:
-        """What turns the upstream's bytes into the client's; raises `LookupError` before there is an answer."""
-        if self._relay is None:
-            raise LookupError("the answer has not begun")
-        return self._relay
+        self._has_head = False
 
     def take(self, seconds: float) -> bytes | None:
         """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
-        if self._relay is not None:
+        if self._has_head:
             return self.reader.take(seconds)
         self.reader.head(seconds)
-        self._relay = self._translator.relay(self.reader.content_type)
-        self.seen = self._relay.seen
+        self._has_head = True
+        self.body = self.reader.body
+        self.relay = self._translator.relay(self.reader.content_type)
+        self.seen = self.relay.seen
         return self.reader.take(0.0)
 
 
@@ -158,7 +157,8 @@ class StreamedAnswer:
     @property
     def upstream(self) -> Descriptor | None:
         """What becomes readable when there is more; nothing when there is some already, or no more."""
-        return self._flow.reader.upstream if self._flow is not None else None
+        interest = self._flow.body.interest if self._flow is not None else None
+        return interest.on if interest is not None else None
 
     @property
     def due(self) -> float:
@@ -193,7 +193,7 @@ class StreamedAnswer:
 
     def _pass_arrived(self, flow: _Flow) -> bytes:
         try:
-            chunk = flow.reader.arrived()
+            chunk = flow.body.arrived()
         except FaultError as error:
             return self._fail(flow, error.fault)
         if chunk == b"":

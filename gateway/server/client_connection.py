@@ -4,10 +4,13 @@ import select
 import socket
 import time
 from contextlib import suppress
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.server.options import ServerOptions
+
+if TYPE_CHECKING:
+    from gateway.server.http_messages import Requests
 
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1024 * 1024
@@ -25,7 +28,7 @@ class StalledError(TimeoutError):
 class ClientConnection:
     """A client's socket that never blocks for longer than the client may take.
 
-    It has the methods of a socket that gunicorn's parser uses. Once there is a `lifetime` of the request,
+    Once there is a `lifetime` of the request,
     every wait goes through it, so that its deadline, the departure of the client and the end of the drain end it.
     One thread at a time uses a connection.
     """
@@ -39,13 +42,12 @@ class ClientConnection:
         self.server = server
         self.lifetime: Lifetime | None = None
         """The lifetime of the request that is being answered, if the application has set it."""
-        self.parser: Any = None
-        """What reads this connection's requests; it holds bytes that came early."""
-        self.received = 0
-        """Bytes since the current request began."""
+        self.requests: Requests | None = None
+        """What reads this connection's requests, once one has come; it holds bytes that came early."""
         self.waits_to_send = True
         """Whether sending waits for a client that takes nothing; otherwise the rest is kept for `send_unsent`."""
-        self._unsent = b""
+        self.unsent = b""
+        """What is kept because the client has not taken it yet."""
         self._socket = connection
         self._options = options
         self._clock = clock
@@ -56,7 +58,7 @@ class ClientConnection:
     @property
     def has_early_bytes(self) -> bool:
         """Whether bytes of the next request were read together with the one before."""
-        return self.parser is not None and bool(self.parser.unreader.buf.getvalue())
+        return self.requests is not None and self.requests.have_begun
 
     def fileno(self) -> int:
         """The descriptor of the socket; negative when it is closed."""
@@ -64,7 +66,6 @@ class ClientConnection:
 
     def expect_head(self) -> None:
         """Allow the client `header_timeout` from now on for all of the next request's headers."""
-        self.received = 0
         self._deadline = self._clock() + self._options.header_timeout
 
     def expect_body(self) -> None:
@@ -81,17 +82,14 @@ class ClientConnection:
             return self._socket.recv(size, flags)
         while True:
             try:
-                data = self._socket.recv(size)
+                return self._socket.recv(size)
             except BlockingIOError:
                 self._wait(self._reading, self._read_patience(), "The client has stopped sending.")
-            else:
-                self.received += len(data)
-                return data
 
     def sendall(self, data: bytes, /) -> None:
         """Write all of *data*, as fast as the client takes it; raises `StalledError` if it does not."""
-        if self._unsent:
-            self._unsent += data
+        if self.unsent:
+            self.unsent += data
             return
         rest: bytes | memoryview = data
         while rest:
@@ -102,18 +100,13 @@ class ClientConnection:
                 rest = memoryview(rest)[sent:]
             except BlockingIOError:
                 if not self.waits_to_send:
-                    self._unsent = bytes(rest)
+                    self.unsent = bytes(rest)
                     return
                 self._wait(self._writing, self._options.write_timeout, "The client has stopped reading.")
 
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something is kept that the client has not taken yet."""
-        return bool(self._unsent)
-
     def send_unsent(self) -> None:
         """Write as much of what is kept as the client takes now."""
-        data, self._unsent = self._unsent, b""
+        data, self.unsent = self.unsent, b""
         self.sendall(data)
 
     def is_readable(self, seconds: float) -> bool:

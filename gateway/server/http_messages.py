@@ -1,9 +1,13 @@
-"""Requests and responses of HTTP/1.1, by gunicorn's parser, within the limits of this server."""
+"""Requests and responses of HTTP/1.1, read by llhttp (`httptools`), within the limits of this server."""
 
-from typing import Any, Final
+import io
+import sys
+from collections import deque
+from functools import lru_cache
+from typing import Final
+from urllib.parse import urlsplit
 
-from gunicorn.config import Config
-from gunicorn.http import body, errors, message, parser
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.framing.json_text import dumps
@@ -13,22 +17,24 @@ from gateway.server.client_connection import ClientConnection, StalledError
 REQUEST_LINE: Final = 16 * 1024
 FIELDS: Final = 100
 FIELD_SIZE: Final = 32 * 1024
+NAME_SIZE: Final = 1024
 _HEAD_SIZE: Final = 256 * 1024
+_PIECE: Final = 64 * 1024
+"""Bytes that are read at once."""
 _SMALL_BODY: Final = 64 * 1024
 """Bytes of a body nobody wants that are read nevertheless, so that the connection can be used again."""
 _SMALL_BODY_SECONDS: Final = 1.0
+_MOST_NAMES: Final = 256
+"""For how many names of headers it is remembered how WSGI spells them."""
+_VERSIONS: Final = {"1.0", "1.1"}
+_SPELLED_OTHERWISE: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
+"""What WSGI writes without the prefix of other headers."""
+_SINGLE: Final = {"HTTP_HOST", "CONTENT_TYPE"}
+"""What may not come twice: who reads the first one and who reads the last one would understand different requests."""
 
 STALLED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body has stopped coming.", 408)
 _MALFORMED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body is not framed as HTTP/1.1 wants it.", 400)
 
-_REFUSALS: Final[dict[type[Exception], tuple[int, str]]] = {
-    # what the parser says              status, what the client is told
-    errors.LimitRequestLine: (414, f"The request line is longer than {REQUEST_LINE} bytes."),
-    errors.LimitRequestHeaders: (431, f"There are more than {FIELDS} headers, or one of more than {FIELD_SIZE} bytes."),
-    errors.UnsupportedTransferCoding: (501, "This transfer coding is not supported."),
-    errors.ExpectationFailed: (417, "This expectation cannot be met."),
-    StalledError: (408, "The request has stopped coming."),
-}
 _REASONS: Final = {
     400: "Bad Request",
     408: "Request Timeout",
@@ -40,36 +46,21 @@ _REASONS: Final = {
 }
 
 
-class _Config(Config):
-    """gunicorn's settings, each looked up once: they do not change."""
+class RefusedError(Exception):
+    """A request that is no HTTP/1.1, or is beyond a limit of this server; the text is for the client."""
 
-    def __getattr__(self, name: str) -> Any:
-        value = self.__dict__[name] = super().__getattr__(name)
-        return value
-
-
-def configuration(*, multiprocess: bool) -> Any:
-    """What gunicorn's classes look up; neither its config file nor its environment variables are read."""
-    config = _Config()
-    for name, value in {
-        "limit_request_line": 0,  # `Request` has a higher limit than gunicorn allows here
-        "limit_request_fields": FIELDS,
-        "limit_request_field_size": FIELD_SIZE,
-        "forwarded_allow_ips": "",
-        "header_map": "drop",
-        "http_parser": "auto",
-        "workers": 2 if multiprocess else 1,
-    }.items():
-        config.set(name, value)
-    return config
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
 
 
-def refusal(error: Exception) -> tuple[int, bytes]:
-    """Answer a request that cannot be understood: the status, and the whole response."""
-    status, text = next(
-        (known for kind, known in _REFUSALS.items() if isinstance(error, kind)), (400, "This is not valid HTTP/1.1.")
-    )
-    return status, error_response(status, text, "invalid_request_error")
+def _no_http() -> RefusedError:
+    return RefusedError(400, "This is not valid HTTP/1.1.")
+
+
+def _too_large() -> RefusedError:
+    longest = f"one of more than {FIELD_SIZE} bytes, or a name of more than {NAME_SIZE}"
+    return RefusedError(431, f"There are more than {FIELDS} headers, {longest}.")
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
@@ -82,99 +73,270 @@ def error_response(status: int, text: str, kind: str) -> bytes:
     return head.encode() + content
 
 
-class Requests(parser.Parser):
-    """The requests of one connection, one after the other."""
+class Requests:
+    """The requests of one connection, one after the other.
 
-    mesg_class: Any = None  # set below
+    The methods that begin with `on_` are called by the parser, for what it finds in the bytes that it is fed. Those
+    may go beyond the request that is wanted: later ones wait in line.
+    """
 
-
-class Request(message.Request):
-    """One request."""
-
-    body: "RequestBody"
-    method: str
-    path: str
-    query: str
-    version: tuple[int, int]
-    headers: list[tuple[str, str]]
-    """Names are in upper case."""
-    _expected_100_continue: bool
-    _closes: bool | None = None
-
-    def parse(self, unreader: Any) -> Any:
-        """Read the head."""
-        self.limit_request_line = self._fast_limit_request_line = REQUEST_LINE
-        self.max_buffer_headers = _HEAD_SIZE
-        return super().parse(unreader)
-
-    def _peer_is_trusted_proxy(self) -> bool:
-        """Believe no client about where a request came from; gunicorn would look the address up each time."""
-        return False
-
-    def should_close(self) -> bool:
-        """Whether the client wants to ask nothing more on the connection."""
-        if self._closes is None:
-            self._closes = bool(super().should_close())
-        return self._closes
-
-    def set_body_reader(self) -> None:
-        """Find out how long the body is."""
-        super().set_body_reader()
-        expects_continue = self._expected_100_continue
-        # gunicorn would say it before anybody wants the body.
-        self._expected_100_continue = False
-        self.body = RequestBody(self.body.reader, self.unreader.sock, expects_continue=expects_continue)
-
-
-Requests.mesg_class = Request
-
-
-class RequestBody(body.Body):
-    """The body of a request; raises `FaultError` where it does not come, or ends before its end."""
-
-    def __init__(self, reader: Any, connection: ClientConnection, *, expects_continue: bool) -> None:
-        super().__init__(reader)
-        self._connection = connection
-        self._expects_continue = expects_continue
+    def __init__(self, connection: ClientConnection) -> None:
+        self.is_midway = False
+        """Whether the client has begun a request whose head is not complete."""
+        self.connection = connection
+        self._parser = HttpRequestParser(self)
+        self._line: deque[Request] = deque()
+        self._last: Request | None = None
+        """The request whose body comes, or came last."""
+        self._error: RefusedError | None = None
+        self._target = b""
+        self._fields: list[tuple[bytes, bytes]] = []
 
     @property
-    def is_over(self) -> bool:
-        """Whether all of it was read."""
-        if isinstance(self.reader, body.LengthReader):
-            return not self.reader.length
-        return not self.failed and self.reader.parser is None
+    def have_begun(self) -> bool:
+        """Whether there are bytes already of a request that was not asked for with `next`."""
+        return bool(self._line) or self.is_midway
+
+    def next(self) -> "Request | None":
+        """Read up to the end of the next head; None if the client leaves first. Raises `RefusedError`."""
+        size = 0
+        while not self._line:
+            if self._error is not None:
+                raise self._error
+            if size > _HEAD_SIZE:
+                raise _too_large()
+            received = self.receive()
+            if not received:
+                return None
+            size += received
+        return self._line.popleft()
+
+    def receive(self) -> int:
+        """Read what the client sends next; give how many bytes it was, 0 if the client leaves."""
+        data = self.connection.recv(_PIECE)
+        if data:
+            self._feed(data)
+        return len(data)
+
+    def raise_error(self) -> None:
+        """Raise `RefusedError` if nothing more can be read after an error."""
+        if self._error is not None:
+            raise self._error
+
+    def on_message_begin(self) -> None:
+        """Begin a request."""
+        self.is_midway = True
+        self._target, self._fields = b"", []
+
+    def on_url(self, target: bytes) -> None:
+        """Take a piece of the request's target."""
+        self._target += target
+        if len(self._target) > REQUEST_LINE:
+            self._error = RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes.")
+            raise self._error
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header, or a trailer, which nobody reads."""
+        self._fields.append((name, value))
+        if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
+            self._error = _too_large()
+            raise self._error
+
+    def on_headers_complete(self) -> None:
+        """Put the request in line; its body may come later. Whatever is raised here refuses it."""
+        parser = self._parser
+        method, version = parser.get_method().decode(), parser.get_http_version()
+        try:
+            request = Request(method, self._target, version, self._fields, self, closes=not parser.should_keep_alive())
+        except RefusedError as error:
+            self._error = error
+            raise
+        self._last = request
+        self._line.append(request)
+        self.is_midway = False
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        if self._last is not None:
+            self._last.body.take(data)
+
+    def on_message_complete(self) -> None:
+        """Note that the body is complete."""
+        if self._last is not None:
+            self._last.body.is_complete = True
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            self._read_on(data[upgrade.args[0] :])
+        except HttpParserError:
+            self._error = self._error or _no_http()
+
+    def _read_on(self, rest: bytes) -> None:
+        """Read on in HTTP/1.1 where a client offers to speak another protocol, which it need not be granted.
+
+        The parser takes what follows the head for that protocol's. A new one is told the same body once more.
+        """
+        request = self._last
+        if request is None or request.method == "CONNECT":
+            return
+        if framing := request.framing:
+            request.body.is_complete = False
+            self._parser = HttpRequestParser(self)
+            self._parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
+            self._line.pop()
+            self._last = request
+        self._feed(rest)
+
+
+class Request:
+    """One request; its `fields` are its headers as WSGI names and joins them."""
+
+    def __init__(
+        self,
+        method: str,
+        target: bytes,
+        version: str,
+        fields: list[tuple[bytes, bytes]],
+        requests: Requests,
+        *,
+        closes: bool,
+    ) -> None:
+        if version not in _VERSIONS:
+            raise _no_http()
+        self.method = method
+        self.version = version
+        self.path, self.query = _path_and_query(target.decode("latin-1"))
+        self.fields = _joined(fields)
+        self.closes = closes or method == "CONNECT"
+        """Whether the client wants to ask nothing more on the connection, or may not."""
+        self.body = RequestBody(requests, self._length(), expects_continue=self._expects_continue())
+
+    @property
+    def framing(self) -> str:
+        """The header that says how long the body is; empty where there is no body."""
+        if "HTTP_TRANSFER_ENCODING" in self.fields:
+            return "Transfer-Encoding: chunked"
+        return f"Content-Length: {self.body.left}" if self.body.left else ""
+
+    def _length(self) -> int | None:
+        """Find out how long the body is; None where it comes in chunks."""
+        coding = self.fields.get("HTTP_TRANSFER_ENCODING")
+        if coding is None:
+            return int(self.fields.get("CONTENT_LENGTH", 0))
+        if self.version == "1.0":
+            raise _no_http()
+        if coding.lower() != "chunked":
+            raise RefusedError(501, "This transfer coding is not supported.")
+        return None
+
+    def _expects_continue(self) -> bool:
+        expected = self.fields.get("HTTP_EXPECT")
+        if expected is None:
+            return False
+        if expected.lower() != "100-continue":
+            raise RefusedError(417, "This expectation cannot be met.")
+        return self.version == "1.1"
+
+
+class RequestBody(io.RawIOBase):
+    """The body of a request; raises `FaultError` where it does not come, or ends before its end.
+
+    *left* is how many bytes are still to come, None where the client says so only with the last one. A client that
+    *expects_continue* is told to send them when somebody wants them.
+    """
+
+    def __init__(self, requests: Requests, left: int | None, *, expects_continue: bool) -> None:
+        self.left = left
+        self.is_complete = False
+        """Whether all of it has come."""
+        self._requests = requests
+        self._expects_continue = expects_continue
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def take(self, data: bytes) -> None:
+        """Keep a piece that has come."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self.left is not None:
+            self.left -= len(data)
+
+    def readable(self) -> bool:
+        """Say that it can be read."""
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Read *size* bytes, fewer only at the end; all that are left with a negative *size*, or none."""
+        wanted = sys.maxsize if size is None or size < 0 else size
+        while self._size < wanted and not self.is_complete:
+            self._receive()
+        data = b"".join(self._pieces)
+        rest = data[wanted:]
+        self._pieces, self._size = [rest], len(rest)
+        return data[:wanted]
 
     def settle(self) -> bool:
         """Read a small rest that nobody wanted; tell whether another request can follow on the connection."""
-        if self.is_over:
+        if self.is_complete:
             return True
-        length = self.reader.length if isinstance(self.reader, body.LengthReader) else 0
-        if self.failed or self._expects_continue or length > _SMALL_BODY:
+        if self._expects_continue or (self.left or 0) > _SMALL_BODY:
             return False
-        self._connection.expect_rest(_SMALL_BODY_SECONDS)
-        left = _SMALL_BODY
+        self._requests.connection.expect_rest(_SMALL_BODY_SECONDS)
+        most = self._size + _SMALL_BODY
         try:
-            while left > 0 and not self.is_over:
-                left -= len(self.read(min(left, _SMALL_BODY)))
+            while self._size < most and not self.is_complete:
+                self._receive()
         except FaultError:
             return False
-        return self.is_over
+        return self.is_complete
 
-    def _read_reader(self, size: int) -> bytes:
-        if self._expects_continue:
-            self._expects_continue = False
-            self._connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-        has_length = isinstance(self.reader, body.LengthReader)
-        expected = min(size, self.reader.length) if has_length else 0
+    def _receive(self) -> None:
+        """Read what comes next of it."""
         try:
-            data: bytes = super()._read_reader(size)
+            self._requests.raise_error()
+            if self._expects_continue:
+                self._expects_continue = False
+                self._requests.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
+            if not self._requests.receive():
+                raise FaultError(CLIENT_LEFT)
         except StalledError as error:
             raise FaultError(STALLED) from error
         except OSError as error:
             raise FaultError(CLIENT_LEFT) from error
-        except errors.ParseException as error:
+        except RefusedError as error:
             raise FaultError(_MALFORMED) from error
-        if len(data) < expected:
-            self.failed = True
-            raise FaultError(CLIENT_LEFT)
-        return data
+
+
+def _path_and_query(target: str) -> tuple[str, str]:
+    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2); raises `ValueError` for none."""
+    if target.startswith("/"):
+        path, _, query = target.partition("#")[0].partition("?")
+        return path, query
+    parts = urlsplit(target)
+    return parts.path, parts.query
+
+
+def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Name headers as WSGI does. Those that come several times are joined with commas."""
+    joined: dict[str, str] = {}
+    for name, raw in fields:
+        key, value = _key(name), raw.strip(b" \t").decode("latin-1")
+        if key not in joined:
+            joined[key] = value
+        elif key in _SINGLE:
+            raise _no_http()
+        else:
+            joined[key] = f"{joined[key]},{value}"
+    joined.pop("", None)
+    return joined
+
+
+@lru_cache(_MOST_NAMES)
+def _key(name: bytes) -> str:
+    """Spell the name of a header as WSGI does; empty for one that another could be mistaken for."""
+    key = name.decode("latin-1").upper().replace("-", "_")
+    if b"_" in name:
+        return ""
+    return key if key in _SPELLED_OTHERWISE else f"HTTP_{key}"

@@ -7,11 +7,9 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final
 
-from gunicorn.http import errors
-
 from dialects.core.faults import FaultError
 from gateway.server.client_connection import ClientConnection, StalledError
-from gateway.server.http_messages import Request, Requests, error_response, refusal
+from gateway.server.http_messages import RefusedError, Request, Requests, error_response
 from gateway.server.stream_loop import HAND_OVER, OpenResponse, StreamingBody, StreamLoop
 from gateway.server.wsgi import Response, environ_of
 
@@ -45,16 +43,17 @@ class RequestHandler:
     def __init__(
         self,
         application: Application,
-        config: Any,
         counted: Callable[[int], None],
         is_stopping: Callable[[], bool],
         streams: StreamLoop,
+        *,
+        multiprocess: bool = False,
     ) -> None:
         self._application = application
-        self._config = config
         self._counted = counted
         self._is_stopping = is_stopping
         self._streams = streams
+        self._multiprocess = multiprocess
         self._lock = threading.Lock()
         self.open_requests = 0
 
@@ -72,10 +71,10 @@ class RequestHandler:
             give_back(then is _Then.NEXT)
 
     def _serve(self, connection: ClientConnection, give_back: GiveBack) -> _Then:
-        if connection.parser is None:
-            connection.parser = Requests(self._config, connection, connection.client)
+        if connection.requests is None:
+            connection.requests = Requests(connection)
         while True:
-            request = self._next(connection)
+            request = self._next(connection, connection.requests)
             if request is None:
                 return _Then.CLOSE
             then = self._answered(request, connection, give_back)
@@ -88,22 +87,26 @@ class RequestHandler:
             return True
         return not self._is_stopping() and connection.is_readable(_HOT)
 
-    def _next(self, connection: ClientConnection) -> Request | None:
+    def _next(self, connection: ClientConnection, requests: Requests) -> Request | None:
         """Read the head of the next request; refuse one that makes no sense."""
         connection.expect_head()
         try:
-            request: Request = next(connection.parser)
-        except (StopIteration, errors.NoMoreData):
+            request = requests.next()
+        except RefusedError as error:
+            self._refuse(connection, error)
             return None
-        except (errors.ParseException, StalledError) as error:
-            if connection.received:
-                status, response = refusal(error)
-                _log.info("a request was refused: status=%d %s", status, type(error).__name__)
-                connection.sendall(response)
-                connection.close_after_unread_bytes()
+        except StalledError:
+            if requests.is_midway:
+                self._refuse(connection, RefusedError(408, "The request has stopped coming."))
             return None
         connection.expect_body()
         return request
+
+    def _refuse(self, connection: ClientConnection, error: RefusedError) -> None:
+        """Say why a request is not answered, which ends the connection."""
+        _log.info("a request was refused: status=%d %s", error.status, error)
+        connection.sendall(error_response(error.status, str(error), "invalid_request_error"))
+        connection.close_after_unread_bytes()
 
     def _answered(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
         """Answer one request, or as much of it as does not stream."""
@@ -117,7 +120,7 @@ class RequestHandler:
         return then
 
     def _answer(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
-        environ = environ_of(request, connection, multiprocess=self._config.workers > 1)
+        environ = environ_of(request, connection, multiprocess=self._multiprocess)
         response = Response(request, connection, self._is_stopping)
         try:
             if self._respond(environ, response, connection, give_back):
@@ -132,7 +135,7 @@ class RequestHandler:
             return _Then.CLOSE
         if response.may_be_followed:
             return _Then.NEXT
-        if not request.body.is_over:
+        if not request.body.is_complete:
             connection.close_after_unread_bytes()
         return _Then.CLOSE
 

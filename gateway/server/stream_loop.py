@@ -177,9 +177,15 @@ class StreamLoop:
 
     def _flow(self, response: OpenResponse) -> None:
         """Pass on what has arrived, as far as the client takes it."""
+        body, connection = response.body, response.connection
         while True:
-            self._send(response, response.body.flow())
-            if not self._is_flowing(response) or response.body.upstream is not None:
+            if piece := body.flow():
+                response.write(piece)
+            gave_all = body.upstream is not None
+            if gave_all and not connection.unsent:
+                return
+            self._go_on(response)
+            if gave_all or not self._is_flowing(response):
                 return
 
     def _is_flowing(self, response: OpenResponse) -> bool:
@@ -220,17 +226,17 @@ class StreamLoop:
             self._watch(response)
 
     def _send(self, response: OpenResponse, piece: bytes) -> None:
-        """Send a piece of the body, and after the last one the end."""
+        """Send a piece of the body."""
         if piece:
             response.write(piece)
-        if response.body.is_over and not response.is_closed:
-            response.is_closed = True
-            response.close()
         self._go_on(response)
 
     def _go_on(self, response: OpenResponse) -> None:
-        """Wait for the upstream or, while the client has not taken everything, for the client."""
-        is_blocked, was_blocked = response.connection.has_unsent, response.blocked_since is not None
+        """Send the end after the last piece; wait for the client while it has not taken all, or for the upstream."""
+        if response.body.is_over and not response.is_closed:
+            response.is_closed = True
+            response.close()
+        is_blocked, was_blocked = bool(response.connection.unsent), response.blocked_since is not None
         if response.is_closed and not is_blocked:
             self._finish(response, whole=True)
         elif is_blocked != was_blocked:

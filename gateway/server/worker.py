@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable
 from enum import Enum
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from gateway.requests.lifetime import Clock
 from gateway.server.connection_loop import ConnectionLoop
-from gateway.server.http_messages import configuration
 from gateway.server.options import ServerOptions
 from gateway.server.request_handler import Application, RequestHandler
 from gateway.server.runtime import Runtime
@@ -76,10 +75,13 @@ class Worker:
         self._clock = clock
         self._calls: list[Callable[[], None]] = []
         self._ends_at = self._lingers_until = 0.0
-        config: Any = configuration(multiprocess=multiprocess)
         self._streams = StreamLoop(options.write_timeout, runtime.drain, clock)
         self._handler = RequestHandler(
-            application, config, self._count, lambda: self.stage is not Stage.SERVING, self._streams
+            application,
+            self._count,
+            lambda: self.stage is not Stage.SERVING,
+            self._streams,
+            multiprocess=multiprocess,
         )
         self.loop = ConnectionLoop(listener, self._handler.serve, options, ThreadPool(options.connections), clock=clock)
 

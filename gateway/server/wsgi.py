@@ -15,7 +15,6 @@ from gateway.server.http_messages import Request
 
 _Raised = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
-_WITHOUT_PREFIX: Final = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 _HOP_BY_HOP: Final = frozenset(
     {
         "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer", "trailers",
@@ -27,16 +26,16 @@ _HEADER_LINES: Final = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e
 
 
 def environ_of(request: Request, connection: ClientConnection, *, multiprocess: bool) -> dict[str, Any]:
-    """Describe a request as WSGI wants it. Headers that come several times are joined with commas."""
+    """Describe a request as WSGI wants it."""
     path = request.path
-    environ = {
+    return {
         "REQUEST_METHOD": request.method,
         "SCRIPT_NAME": "",
         "PATH_INFO": path if "%" not in path and path.isascii() else unquote_to_bytes(path).decode("latin-1"),
         "QUERY_STRING": request.query,
         "SERVER_NAME": connection.server[0],
         "SERVER_PORT": str(connection.server[1]),
-        "SERVER_PROTOCOL": "HTTP/1.1" if request.version == (1, 1) else "HTTP/1.0",
+        "SERVER_PROTOCOL": f"HTTP/{request.version}",
         "REMOTE_ADDR": connection.client[0],
         "REMOTE_PORT": str(connection.client[1]),
         "wsgi.version": (1, 0),
@@ -48,11 +47,8 @@ def environ_of(request: Request, connection: ClientConnection, *, multiprocess: 
         "wsgi.multiprocess": multiprocess,
         "wsgi.run_once": False,
         CONNECTION: connection,
+        **request.fields,
     }
-    for name, value in request.headers:
-        key = _WITHOUT_PREFIX.get(name) or "HTTP_" + name.replace("-", "_")
-        environ[key] = f"{environ[key]},{value}" if key in environ else value
-    return environ
 
 
 class Response:
@@ -105,8 +101,8 @@ class Response:
         if self._headers.count("\n") != len(lines) or not _HEADER_LINES.fullmatch(self._headers):
             raise ValueError("A header of the response is not one line of name and value.")
         is_delimited = self._length is not None or self._omits_body
-        self._is_chunked = not is_delimited and self._request.version >= (1, 1)
-        self._closes = self._request.should_close() or not (is_delimited or self._is_chunked)
+        self._is_chunked = not is_delimited and self._request.version == "1.1"
+        self._closes = self._request.closes or not (is_delimited or self._is_chunked)
         return self.write
 
     def write(self, data: bytes) -> None:
@@ -121,13 +117,18 @@ class Response:
         elif self._length is not None:
             data = data[: max(0, self._length - self._sent)]
             self._sent += len(data)
-        self._send(data)
+        if self._head:
+            data, self._head = self._head + data, b""
+        if data:
+            self._connection.sendall(data)
 
     def close(self) -> None:
         """Send what is missing to the end of the response."""
         if not self.is_begun:
             self._begin()
-        self._send(b"0\r\n\r\n" if self._is_chunked else b"")
+        end, self._head = self._head + (b"0\r\n\r\n" if self._is_chunked else b""), b""
+        if end:
+            self._connection.sendall(end)
 
     def _begin(self) -> None:
         """Write the head, which is sent later; decide whether another request may follow."""
@@ -138,15 +139,10 @@ class Response:
         connection = "close" if self._closes else "keep-alive"
         framing = "Transfer-Encoding: chunked\r\n" if self._is_chunked else ""
         head = (
-            f"HTTP/1.{self._request.version[1]} {self._status}\r\nDate: {_date(int(time.time()))}\r\n"
+            f"HTTP/{self._request.version} {self._status}\r\nDate: {_date(int(time.time()))}\r\n"
             f"Connection: {connection}\r\n{framing}{self._headers}\r\n"
         )
         self._head = head.encode("latin-1")
-
-    def _send(self, data: bytes) -> None:
-        head, self._head = self._head, b""
-        if head or data:
-            self._connection.sendall(head + data)
 
 
 @lru_cache(1)

@@ -9,7 +9,7 @@ from functools import partial
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault
 from dialects.core.upstream_errors import fault_from, reason
-from dialects.framing.json_text import dumps
+from dialects.framing.json_text import dumps_bytes
 from gateway.http.request_ids import REQUEST_ID
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.management import Answer, ManagementClient
@@ -62,7 +62,7 @@ class AICoreClient:
         protocol, endpoint = attempt.protocol, attempt.endpoint
         url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=stream)
         sent = {**headers, "Content-Type": "application/json", **protocol.headers(stream)}
-        return self._reader(endpoint, "POST", url, sent, dumps(body).encode(), timeouts, lifetime)
+        return self._reader(endpoint, "POST", url, sent, dumps_bytes(body), timeouts, lifetime)
 
     def manage(
         self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts, lifetime: Lifetime

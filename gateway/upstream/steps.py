@@ -2,10 +2,8 @@
 
 import math
 from collections.abc import Generator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Final, Generic, TypeVar
+from dataclasses import replace
+from typing import Final, Generic, NamedTuple, TypeVar
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Clock, Interest, Lifetime
@@ -22,8 +20,7 @@ class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on late
     """The work has not come to its end within the seconds it was given; asking again goes on where it stopped."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Pause:
+class Pause(NamedTuple):
     """What a piece of work waits for: one interest at most, in the tuple that `Lifetime.wait` takes, until a moment.
 
     At that moment, `TimeoutError` is raised in the work.
@@ -47,23 +44,24 @@ def waiting_for(task: Task[T], until: float) -> Steps[T]:
 
 def unless_silent(steps: Steps[T], silence: float, clock: Clock) -> Steps[T]:
     """Do a piece of work; raises `FaultError` once nothing that it waits for has come for *silence* seconds."""
-    with closing(steps):
-        moved, step = clock(), partial(next, steps)
+    until = clock() + silence
+    try:
+        pause = next(steps)
         while True:
             try:
-                pause = step()
-            except StopIteration as end:
-                result: T = end.value
-                return result
-            until = moved + silence
-            try:
-                yield Pause(pause.interests, min(pause.until, until))
+                yield pause if pause.until <= until else Pause(pause.interests, until)
             except TimeoutError:
                 if until < pause.until:
                     raise FaultError(NO_ANSWER_IN_TIME) from None
-                step = partial(steps.throw, TimeoutError())
+                pause = steps.throw(TimeoutError())
             else:
-                moved, step = clock(), partial(next, steps)
+                until = clock() + silence
+                pause = next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()
 
 
 def run(steps: Steps[T], lifetime: Lifetime) -> T:
@@ -71,8 +69,18 @@ def run(steps: Steps[T], lifetime: Lifetime) -> T:
 
     Raises `FaultError` for what fails, or as soon as the request is over.
     """
-    with closing(steps):
-        return Resumable(steps).go_on(lifetime, math.inf)
+    try:
+        pause = next(steps)
+        while True:
+            if lifetime.wait(pause.interests, pause.until - lifetime.clock()):
+                pause = next(steps)
+            elif lifetime.clock() >= pause.until:
+                pause = steps.throw(TimeoutError())
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()
 
 
 class Resumable(Generic[T]):
@@ -109,20 +117,6 @@ class Resumable(Generic[T]):
                 self._step(late=True)
             elif lifetime.clock() >= until:
                 raise StillPending
-        return self._result[0]
-
-    def rest(self) -> Steps[T]:
-        """Go on to the end as a part of other work, and give the result; raises `FaultError` for what fails."""
-        while self._result is None:
-            if self._pause is None:
-                self._step()
-                continue
-            try:
-                yield self._pause
-            except TimeoutError:
-                self._step(late=True)
-            else:
-                self._step()
         return self._result[0]
 
     def close(self) -> None:

@@ -25,9 +25,9 @@ class StreamReader:
     """Reads one upstream, from getting a token to the last byte of its answer.
 
     First `head`, then `take` until there is no more, or `whole` alone, which `read` drives. `head` and `take` may be
-    called again after they raised `StillPending`. Every one raises `FaultError` for whatever fails, and as soon as the
-    request is over; then the connection is closed. A token that is refused is renewed once. One thread at a time uses
-    it, and closes it.
+    called again after they raised `StillPending`; whoever waits for many at once takes what has arrived from `body`.
+    Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection is closed.
+    A token that is refused is renewed once. One thread at a time uses it, and closes it.
 
     *token_limit* is how many seconds a token is waited for, *silence* how many `whole` waits for something to come.
     """
@@ -49,6 +49,8 @@ class StreamReader:
         self._token_limit = token_limit
         self._silence = silence
         self._call: Call | None = None
+        self._is_answered = False
+        """Whether `_call` is one whose answer is no failure, and its head is there."""
         self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
@@ -62,10 +64,6 @@ class StreamReader:
     def take(self, seconds: float) -> bytes | None:
         """Give all that has arrived of the body, and None at its end; raises `StillPending` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
-
-    def arrived(self) -> bytes | None:
-        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end."""
-        return self._begun().arrived()
 
     def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
         """Read the whole answer, and wait for it; see `whole`."""
@@ -83,7 +81,7 @@ class StreamReader:
             raise
 
     def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:
-        yield from self._work.rest()
+        yield from self._answered()
         return (yield from self._begun().rest(limit, began))
 
     @property
@@ -97,9 +95,14 @@ class StreamReader:
         return self._begun().content_type
 
     @property
+    def body(self) -> Call:
+        """The answer that has begun, for whoever takes what has arrived of its body without waiting."""
+        return self._begun()
+
+    @property
     def interest(self) -> Interest | None:
         """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
-        if not self._work.done:
+        if not self._is_answered:
             return self._work.pause.interests[0] if self._work.pause else None
         return self._begun().interest
 
@@ -121,22 +124,20 @@ class StreamReader:
             self._call.finish()
 
     def _begun(self) -> Call:
-        if self._call is None or not self._work.done:
+        if self._call is None or not self._is_answered:
             raise LookupError("the answer has no head yet")
         return self._call
 
     def _answered(self) -> Steps[None]:
         """Get an answer that is no failure; a refused token is renewed once."""
-        self._lifetime.check()
+        self._lifetime.check_deadline()
         token = yield from self._token()
         try:
             yield from self._asked(token)
         except FaultError as error:
             if not self._tokens.renew_after(error.fault, token):
                 raise
-        else:
-            return
-        yield from self._asked((yield from self._token()))
+            yield from self._asked((yield from self._token()))
 
     def _token(self) -> Steps[str]:
         """Get a token; without one it is no endpoint that fails, but its subaccount. Raises `FaultError`."""
@@ -156,6 +157,7 @@ class StreamReader:
         call = self._call = self._send(token)
         yield from call.answered()
         if call.status < 400:
+            self._is_answered = True
             return
         body = yield from call.rest(_ERROR_LIMIT)
         raise FaultError(self._judge(call, body))

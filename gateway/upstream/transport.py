@@ -68,6 +68,8 @@ class _Answer:
         self.fields: dict[bytes, bytes] = {}
         self.begun = False
         self.has_head = False
+        self.has_more = False
+        """Whether `body` may have more to give, or to raise, although nothing new has come."""
         self.complete = False
         self._keeps_alive = False
         self._spoilt = False
@@ -90,8 +92,12 @@ class _Answer:
             if not self.has_head:
                 raise _GarbledError from None
             # What came before is still good.
-            self._spoilt = True
-        self._overhead = 0 if self._pieces else self._overhead + len(data)
+            self._spoilt = self.has_more = True
+        if self._pieces:
+            self.has_more = True
+            self._overhead = 0
+            return
+        self._overhead += len(data)
         if self._overhead > _OVERHEAD_LIMIT:
             raise _GarbledError
 
@@ -107,6 +113,7 @@ class _Answer:
         if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
+            self.has_more = self._spoilt
         elif self._spoilt and not self.complete:
             raise _GarbledError
         else:
@@ -114,16 +121,10 @@ class _Answer:
         if self._inflater is None:
             return data
         data = self._inflater.unpack(data)
+        self.has_more = self._spoilt or self._inflater.has_more
         if self.complete and not data:
             self._inflater.check_end()
         return data
-
-    @property
-    def has_more(self) -> bool:
-        """Whether `body` may have more to give, or to raise, although nothing new has come."""
-        if self._pieces or (self._spoilt and not self.complete):
-            return True
-        return self._inflater is not None and self._inflater.has_more
 
     @property
     def keeps_alive(self) -> bool:
@@ -268,8 +269,9 @@ class Call:
 
         Raises `FaultError`.
         """
+        answer = self._answer
         try:
-            if not (self._answer.has_more or self._answer.complete):
+            if not (answer.has_more or answer.complete):
                 self._receive_body(self._reading())
             return self._arrived()
         except FaultError:

@@ -1,9 +1,15 @@
 """Figures of the benchmarks: sums over /proc, medians, ratios, tables."""
 
-from benchmarks.contestants import Direct, Schedule, everyone
+from pathlib import Path
+
+import pytest
+
+from benchmarks.contestants import Direct, Schedule
 from benchmarks.figures import ProcessTimes, middle, per_thousand, process_times, pss_bytes, ratio, table, text
 from benchmarks.measures import Measure, Taken, figures_of, troubles_of
+from benchmarks.plan import ONE_PROCESS, TWO_PROCESSES
 from benchmarks.report import Report
+from benchmarks.targets import SCALING
 
 STAT = "77 (a (b) c) S 1 77 70 0 -1 4194560 100 200 0 0 11 12 13 14 20 0 64 0 5 6 7"
 ROLLUP = "55-7f ---p 00000000 00:00 0 [rollup]\nRss:    9000 kB\nPss:    2000 kB\nPss_Dirty:  10 kB\n"
@@ -68,6 +74,16 @@ def test_cpu_is_shared_out_among_chunks_of_streams_and_among_requests() -> None:
     assert figures_of(whole, QUIET, cpu=None)["CPU s per 1,000 requests"] is None
 
 
+def test_client_and_upstream_that_share_the_cores_are_counted() -> None:
+    shared = Measure("shared", 8, 2.0, Schedule(10, 0), on_both=True)
+
+    assert figures_of(shared, QUIET | {"cpu_s": 0.1}, cpu=0.4, upstream_cpu=0.2) == {
+        "requests/s": 4.0,
+        "CPU s per 1,000 requests": 50.0,
+        "cores that client and upstream take": pytest.approx(0.15),
+    }
+
+
 def test_no_delay_is_claimed_for_chunks_that_never_came() -> None:
     paced = Measure("paced", 8, 2.0, Schedule(500, 250), stream=True)
 
@@ -86,8 +102,7 @@ def test_what_went_wrong_is_named() -> None:
 
 
 def reported(**rounds: list[float]) -> Report:
-    by_name = {each.name: each for each in everyone()}
-    report = Report([by_name[name] for name in rounds])
+    report = Report(dict.fromkeys(rounds, ""))
     for name, values in rounds.items():
         for number, value in enumerate(values, 1):
             report.add(number, "m", name, Taken({"latency p50, ms": value}))
@@ -114,3 +129,31 @@ def test_only_a_contestant_that_did_not_serve_is_a_failure() -> None:
     assert not report.failed
     report.add(1, "m", "bare", Taken(trouble=["no answer"], failed=True))
     assert report.failed
+
+
+def test_two_processes_are_held_against_one_of_the_same_round() -> None:
+    report = Report({"bare": ""})
+    for number, (one, two) in enumerate([(100.0, 180.0), (50.0, 95.0), (100.0, 150.0)], 1):
+        report.add(number, ONE_PROCESS, "bare", Taken({"requests/s": one}))
+        report.add(number, TWO_PROCESSES, "bare", Taken({"requests/s": two}))
+
+    assert report.rounds()[SCALING] == {"bare": {1: 1.8, 2: 1.9, 3: 1.5}}
+    assert f"| {SCALING} | 1.80 |" in report.markdown()
+
+
+def test_what_a_run_wrote_is_read_again(tmp_path: Path) -> None:
+    report = reported(direct=[1.0, 2.0], bare=[3.0, 7.0])
+    report.add(2, "m", "bare", Taken(start={"cold start, s": 0.5}, trouble=["3 streams without a chunk"], failed=True))
+    report.write(tmp_path / "bench.json", {"load": 0.1})
+    again = Report.read(tmp_path / "bench.json")
+
+    assert (again.rounds(), again.contestants) == (report.rounds(), report.contestants)
+    assert (list(again.troubles()), again.failed, again.last_round) == (list(report.troubles()), True, 2)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"contestants": {}, "runs": [{}]}'])
+def test_what_no_run_wrote_is_not_read(content: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
+
+    with pytest.raises(ValueError, match=r"other.json|Expecting value"):
+        Report.read(tmp_path / "other.json")

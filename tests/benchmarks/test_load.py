@@ -10,6 +10,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,8 +19,11 @@ from typing import Any
 import pytest
 from botocore.eventstream import EventStreamBuffer
 
+from benchmarks.contestants import Direct
 from benchmarks.installing import compiled
-from benchmarks.processes import ProcessTree
+from benchmarks.measures import Bench, Measure
+from benchmarks.plan import TEN
+from benchmarks.processes import ProcessTree, cores
 from tests.support.processes import is_alive, until
 
 pytestmark = pytest.mark.skipif(not shutil.which("cc"), reason="the benchmarks need a C compiler")
@@ -212,6 +216,30 @@ def test_converse_is_streamed_in_binary_to_who_asks_for_that(upstream) -> None:
     assert texts_of([json.loads(each.payload) for each in messages]) == ["@@000000:", "@@000001:", "@@000002:"]
 
 
+@pytest.mark.skipif(not cores(), reason="this machine has one core")
+def test_whatever_shares_both_cores_is_pinned_to_its_own_again(programs) -> None:
+    usable, both = os.sched_getaffinity(0), cores()
+    try:
+        with closing(Bench(Path(programs("load.c")), Path(programs("upstream.c")), both, (TEN,))) as bench:
+            taken = bench.take(Direct(), Measure("m", 2, 0.1, TEN, on_both=True))
+            own = os.sched_getaffinity(0)
+    finally:
+        os.sched_setaffinity(0, usable)
+
+    assert taken
+    assert taken.figures["requests/s"] > 0
+    assert taken.figures["cores that client and upstream take"] > 0
+    assert own == {both[1]}
+
+
+def test_a_tree_of_processes_is_pinned(tmp_path: Path) -> None:
+    core = min(os.sched_getaffinity(0))
+    with ProcessTree(["sleep", "60"], env=os.environ, folder=tmp_path, log=tmp_path / "log", core=None) as tree:
+        tree.pin({core})
+
+        assert [os.sched_getaffinity(pid) for pid in tree.pids()] == [{core}]
+
+
 def test_a_tree_of_processes_is_measured_and_ended_as_a_whole(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys; block = bytes(8 << 20); busy = [sys.executable, '-c', 'while True: pass'];"
@@ -225,6 +253,7 @@ def test_a_tree_of_processes_is_measured_and_ended_as_a_whole(tmp_path: Path) ->
 
         assert until(lambda: tree.cpu_seconds() > 0.2)
         assert tree.pss_bytes() > 8 << 20
+        assert until(lambda: tree.busiest(0.05) == child)
         assert is_alive(child)
     assert tree.is_over
     assert not is_alive(child)

@@ -126,7 +126,7 @@ def thread_pool() -> Scenario:
 
 def open_requests() -> Scenario:
     """Whoever begins a request and ends it leaves the number as it was."""
-    subject = RequestHandler(lambda *_: [], None, lambda _: None, lambda: False, streams=None)
+    subject = RequestHandler(lambda *_: [], lambda _: None, lambda: False, streams=None)
 
     def answer() -> None:
         subject._count(1)

@@ -71,6 +71,10 @@ class ScriptedReader:
                 return said
         return None
 
+    @property
+    def body(self) -> "ScriptedReader":
+        return self
+
     def arrived(self) -> bytes | None:
         while self._steps:
             if self.comes_at > self._clock.now:

@@ -14,8 +14,6 @@ TAKEN = {
     "read_text": (None, "", "a"),
     "read_number": (None, 1, 1.5, 2.0, 1e300, 10**400),
     "read_whole_number": (None, 1, 2.0, 1e300, 10**400),
-    "read_integer": (None, 1, 10**400),
-    "read_flag": (None, True),
     "read_object": ({}, {"a": 1}),
     "read_list": ([], ["a"]),
 }
@@ -24,10 +22,24 @@ WANTED = {
     "read_text": ["a string"],
     "read_number": ["a number"],
     "read_whole_number": ["a number", "a whole number"],
-    "read_integer": ["a whole number"],
-    "read_flag": ["true or false"],
     "read_object": ["an object"],
     "read_list": ["a list"],
+}
+
+FIELDS = {
+    "text": (("", "a"), ""),
+    "number": ((1, 1.5, 2.0, 1e300, 10**400), None),
+    "integer": ((1, 10**400), None),
+    "flag": ((True,), None),
+    "array": (([], ["a"]), []),
+}
+"""Of each kind of field, what is taken as it is, and what stands for none."""
+WANTED_OF_FIELD = {
+    "text": "a string",
+    "number": "a number",
+    "integer": "a whole number",
+    "flag": "true or false",
+    "array": "a list",
 }
 
 
@@ -46,6 +58,20 @@ def test_a_value_of_the_right_type_is_read_and_any_other_named_with_its_place(re
                 read(value, "a.b[1]")
             assert refused.value.fault.param == "a.b[1]"
             assert refused.value.fault.message in [f"a.b[1] must be {wanted}" for wanted in WANTED[reader]]
+
+
+@pytest.mark.parametrize("kind", FIELDS)
+def test_a_field_of_the_right_type_is_read_and_any_other_named_with_its_place(kind):
+    taken, none = FIELDS[kind]
+    for value in ANYTHING:
+        read = getattr(FieldReader({"a": [{"b": value}]}).objects("a")[0], kind)
+        if value is None or any(same(value, each) for each in taken):
+            assert read("b") == (none if value is None else value)
+            assert read("missing") == none
+        else:
+            with pytest.raises(FaultError) as refused:
+                read("b")
+            assert refused.value.fault.message == f"a[0].b must be {WANTED_OF_FIELD[kind]}"
 
 
 def test_a_whole_number_may_be_written_with_a_point_but_is_read_as_what_it_is():
@@ -72,6 +98,7 @@ def test_an_object_knows_where_its_fields_stand():
     for read, message in [
         (lambda: first.text("c"), "a.b[0].c must be a string"),
         (lambda: FieldReader({"b": [1]}, "a").objects("b"), "a.b[0] must be an object"),
+        (lambda: body.object("n"), "n must be an object"),
         (lambda: body.named("none"), "none must be a string that is not empty"),
         (lambda: body.count("n"), "n must be at least 1"),
         (lambda: body.texts("t"), "t must be a string or a list of strings"),

@@ -29,6 +29,36 @@ def test_what_is_written_is_read_as_it_was(value: Any) -> None:
     assert value == loads(dumps(value).encode())
 
 
+@given(VALUES, st.sampled_from([None, 1, "\t"]), st.sampled_from([(",", ":"), (" , ", " : "), (",\r\n", ":\n")]))
+def test_what_is_read_does_not_depend_on_white_space(value: Any, indent: Any, separators: tuple[str, str]) -> None:
+    text = json.dumps(value, indent=indent, separators=separators)
+
+    assert loads(text.encode()) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", " {} ", "[{}]", "[ 1, {}]", "[{},1]", "[{} ]", '{"a":{}}', '{"a" : {}, "b": 1}']
+)
+def test_a_long_integer_is_read_exactly_wherever_one_may_stand(text: str) -> None:
+    for number in (2**64, -(2**63) - 1, 10**50):
+        written = text.replace("{}", str(number), 1)
+
+        assert loads(written.encode()) == json.loads(written)
+
+
+@pytest.mark.parametrize(
+    "said", ['"1234567890123456789012"', '"id_1234567890123456789012 "', "0.1234567890123456789012"]
+)
+def test_digits_that_are_no_integer_do_not_take_the_reader_that_nests_less_deeply(said: str) -> None:
+    deep = '{"a":' * 1000 + said + "}" * 1000
+
+    value = loads(deep.encode())
+    for _ in range(1000):
+        value = value["a"]
+
+    assert value == json.loads(said)
+
+
 @pytest.mark.parametrize("number", [2**63, -(2**63) - 1, 2**64, 12345678901234567890123, -(10**30)])
 def test_an_integer_of_any_length_keeps_its_last_digit(number: int) -> None:
     value = {"id": number, "said": "é \u2028"}

@@ -126,7 +126,7 @@ def test_a_limit_of_the_work_itself_that_comes_before_the_silence_is_left_to_it(
     assert seen == expected
 
 
-def test_work_that_was_begun_is_gone_on_with_as_a_part_of_other_work(clock, lifetime, interests):
+def test_work_is_waited_for_until_it_is_ready_or_too_late(clock, interests):
     def steps():
         yield Pause((interests[1],))
         try:
@@ -134,12 +134,9 @@ def test_work_that_was_begun_is_gone_on_with_as_a_part_of_other_work(clock, life
         except TimeoutError:
             return "late"
 
-    resumable = Resumable(steps())
-    with pytest.raises(StillPending):
-        resumable.go_on(lifetime, 0.0)
     script = Scripted(clock, (0.5, True), (0.5, False))
 
-    assert [run(resumable.rest(), script) for _ in range(2)] == ["late", "late"]
+    assert run(steps(), script) == "late"
     assert script.waits == [math.inf, 0.5]
 
 

@@ -1,0 +1,146 @@
+"""Where the time of a request and of a chunk goes: the proxy under load, watched by py-spy.
+
+Only threads that hold the interpreter's lock are looked at, which is what bounds a process; system calls that release
+it are not seen. The proxy is not stopped for a sample, which would wake its threads; what is torn is left out.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.contestants import Proxy, Schedule
+from benchmarks.figures import text
+from benchmarks.installing import HERE, NotInstalledError, cache_folder, compiled, virtualenv
+from benchmarks.measures import Bench, CannotServeError, Measure, Taken
+from benchmarks.plan import PASSED, RATE, SIXTEEN, TEN, THOUSAND, TRANSLATED, schedules_of, streams
+from benchmarks.processes import ProcessTree, cores
+from benchmarks.stacks import Stack, folded, profile_tables
+from benchmarks.targets import CHUNK_CPU, REQUEST_CPU
+
+_LOOK = 0.3
+_SLACK = 1.0
+_PATIENCE = 30.0
+_FEW = 400
+_DENIED = """\
+py-spy may not look into another process here. Run this as root, or allow it: on Linux by
+`sysctl kernel.yama.ptrace_scope=0`, in a container by starting that with `--cap-add=SYS_PTRACE`."""
+
+
+class NoProfileError(RuntimeError):
+    """The sampler did not work; the text says why, and what to do."""
+
+
+class Sampler:
+    """py-spy beside the busiest process of a contestant, for *seconds*; it adds no load of its own to that core."""
+
+    def __init__(self, program: Path, output: Path, *, seconds: float, rate: int, pause: bool) -> None:
+        self._output = output
+        self._seconds = seconds
+        options = ["--gil", "--full-filenames", "--nolineno", "--format", "raw", "--rate", str(rate)]
+        self._command = [str(program), "record", "--output", str(output), *options, *["--nonblocking"] * (not pause)]
+
+    def watch(self, tree: ProcessTree) -> None:
+        """Sample the busiest process; raises `NoProfileError`."""
+        command = [*self._command, "--pid", str(tree.busiest(_LOOK))]
+        with subprocess.Popen(  # noqa: S603 - our own
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        ) as spy:
+            try:
+                # By the clock: its own count of samples takes longer where it cannot keep up.
+                spy.wait(self._seconds)
+            except subprocess.TimeoutExpired:
+                spy.send_signal(signal.SIGINT)
+            try:
+                _, said = spy.communicate(timeout=_PATIENCE)
+            except subprocess.TimeoutExpired as error:
+                raise NoProfileError("py-spy did not end") from error
+            finally:
+                spy.kill()
+        if spy.returncode or not self._output.exists():
+            raise NoProfileError(explained(said))
+
+    def stacks(self) -> list[Stack]:
+        """Read what was sampled, if anything was."""
+        if not self._output.exists():
+            return []
+        return folded(self._output.read_text().splitlines(), HERE.parent)
+
+
+def explained(said: str) -> str:
+    """Say why py-spy did not work, from what it *said*, and what to do where that is known."""
+    if "permission denied" in said.lower() or "operation not permitted" in said.lower():
+        return _DENIED
+    last = [line for line in said.splitlines() if line.strip()]
+    return f"py-spy failed: {last[-1].strip() if last else 'it said nothing'}"
+
+
+def loads(seconds: float) -> list[Measure]:
+    """List what the proxy is put under: each lasts longer than the sampler looks."""
+    long = seconds + _LOOK + _SLACK
+    paced = Schedule(round(long * RATE), RATE)
+    return [
+        Measure(SIXTEEN, 16, long, TEN),
+        Measure(PASSED, 8, long, THOUSAND, stream=True),
+        Measure(TRANSLATED, 8, long, THOUSAND, stream=True, translated=True),
+        Measure(streams(50), 50, paced.seconds, paced, stream=True),
+    ]
+
+
+def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -> str:
+    """Write what was found under one load."""
+    samples = sum(stack.samples for stack in stacks)
+    figure = CHUNK_CPU if measure.stream else REQUEST_CPU
+    head = f"## {measure.name}: {samples} samples; {text(taken.figures.get(figure))} {figure}, the sampler beside it\n"
+    if not samples:
+        return f"{head}\nNothing was sampled. {'; '.join(taken.trouble)}".rstrip()
+    few = "\nFew samples: shares are rough. More --seconds bring more, or a machine that is less busy.\n"
+    return f"{head}{few if samples < _FEW else ''}\n{profile_tables(stacks, top)}"
+
+
+def main(given: Sequence[str]) -> int:
+    """Profile the proxy under each load, and print the tables."""
+    parser = argparse.ArgumentParser(prog="hot_path", description="Show where the proxy's time goes.")
+    names = ", ".join(measure.name for measure in loads(1))
+    parser.add_argument("--measures", default="", help=f"words, of which a load's name must hold one: {names}")
+    parser.add_argument("--seconds", type=float, default=6.0, help="how long each load is watched (6)")
+    parser.add_argument("--rate", type=int, default=250, help="samples a second (250)")
+    parser.add_argument("--top", type=int, default=15, help="how many functions are shown (15)")
+    exact = "stop the proxy for each sample, so that no stack is torn: on an idle machine only"
+    parser.add_argument("--pause", action="store_true", help=exact)
+    parser.add_argument("--raw", type=Path, help="a folder for the stacks, from which flame graphs can be drawn")
+    options = parser.parse_args(given)
+    seconds = min(max(1.0, options.seconds), 60.0)
+    words = [word.strip() for word in options.measures.split(",")]
+    todo = [measure for measure in loads(seconds) if any(word in measure.name for word in words)]
+    cache, proxy = cache_folder(os.environ), Proxy()
+    with TemporaryDirectory(prefix="sap-ai-proxy-stacks-") as temporary:
+        folder: Path = options.raw or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            spy = virtualenv(cache, "py-spy", "py-spy") / "py-spy"
+            client, upstream = compiled(cache, "load.c"), compiled(cache, "upstream.c")
+            proxy.install(cache)
+            with closing(Bench(client, upstream, cores(), schedules_of(*todo))) as bench:
+                for measure in todo:
+                    output = folder / f"{measure.name.replace(' ', '-')}.raw"
+                    sampler = Sampler(spy, output, seconds=seconds, rate=options.rate, pause=options.pause)
+                    taken = bench.take(proxy, measure, beside=sampler.watch) or Taken()
+                    print(f"{written(measure, taken, sampler.stacks(), options.top)}\n", flush=True)
+        except (NotInstalledError, NoProfileError, CannotServeError) as error:
+            print(f"no profile: {error}", file=sys.stderr)
+            return 1
+    return 0
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(130)
