@@ -74,6 +74,13 @@ def test_several_files_and_certifi_beside_them_are_trusted(serve, ask, tls, auth
     assert said == [b"hello", b"hello", Reason.UNTRUSTED]
 
 
+def test_whom_requests_trusts_by_itself_is_not_trusted(serve, ask, tls, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr("requests.adapters.DEFAULT_CA_BUNDLE_PATH", str(authority.file))
+    other = certificate(tmp_path, "other").file
+
+    assert ask(serve(forever(answer()), context=tls).url, Trust(None, (other,))) is Reason.UNTRUSTED
+
+
 def test_a_folder_of_certificates_is_trusted_for_what_it_holds(serve, ask, tls, authority, tmp_path):
     """OpenSSL finds them by a hash in the name of the file; in an empty folder it finds nobody."""
     server = serve(forever(answer()), context=tls)
