@@ -142,7 +142,7 @@ def test_of_connections_that_lead_nowhere_one_is_tried_and_the_others_are_droppe
         peer.send(answer())
         end.wait(PATIENCE)
 
-    server = serve(deaf, deaf, deaf, forever(answer(b"fresh")))
+    server = serve(deaf, deaf, deaf, forever(answer(b"fresh", headers=b"Connection: close\r\n")))
     calls = [begin(server.url) for _ in range(3)]
     for call in calls:
         call.head(lifetime, PATIENCE)
@@ -151,7 +151,7 @@ def test_of_connections_that_lead_nowhere_one_is_tried_and_the_others_are_droppe
     said = [read(begin(server.url, body), lifetime) for body in (LARGE, b"{}")]
     end.set()
 
-    assert (said, server.connections) == ([b"fresh"] * 2, 4)
+    assert (said, server.connections) == ([b"fresh"] * 2, 5)
 
 
 # The management API
