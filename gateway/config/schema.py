@@ -365,11 +365,11 @@ class ConfigFile(_Section):
     """The address to listen on; 127.0.0.1 if it is not said."""
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
-    model_filters: Filters = Filters()
-    orchestration: OrchestrationSection = OrchestrationSection()
+    model_filters: Filters = Filters.model_construct()
+    orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
-    server: ServerSection = ServerSection()
-    upstream: UpstreamSection = UpstreamSection()
+    server: ServerSection = ServerSection.model_construct()
+    upstream: UpstreamSection = UpstreamSection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
