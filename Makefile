@@ -61,7 +61,7 @@ golden: $(TESTS) ## Rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dialects $(ARGS)
 
 schema: $(RUNS) ## Rewrite the JSON Schema of the config file
-	$(BIN)/python -m gateway.config.settings
+	$(BIN)/python -m gateway.config.schema_writer
 
 drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw
 	$(BIN)/python -m tests.drill

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from gateway.cli import main as command_line
+from gateway.cli.loading import loading
 
 if TYPE_CHECKING:
     from gateway.server.runtime import CreateApplication
@@ -14,7 +15,8 @@ def main() -> None:
 
 
 def _load() -> "CreateApplication":
-    from proxy_server import create_app  # noqa: PLC0415 - a second that only serving is worth
+    with loading():
+        from proxy_server import create_app  # noqa: PLC0415 - a second that only serving is worth
 
     return create_app
 

@@ -1,8 +1,5 @@
-"""Which version of the proxy this is."""
+"""Which version of the proxy this is; `pyproject.toml` takes it from here."""
 
-from importlib.metadata import PackageNotFoundError, version
+from typing import Final
 
-try:
-    VERSION = version("sap-ai-core-llm-proxy")
-except PackageNotFoundError:
-    VERSION = "unknown (not installed)"
+VERSION: Final = "0.1.0"

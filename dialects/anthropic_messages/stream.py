@@ -157,7 +157,7 @@ class Reader(FrameReader):
                 },
                 self.usage,
             )
-        self.stop = settled(self._pending, self._calls)
+        self.stop = settled(self._pending, bool(self._calls))
         yield from self.end()
 
 

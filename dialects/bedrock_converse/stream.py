@@ -81,7 +81,7 @@ class Reader(FrameReader):
                 self._silent_call = False
                 yield from self.stop_block()
             case {"messageStop": dict() as said}:
-                self.stop = settled(parse_stop(said), self._calls)
+                self.stop = settled(parse_stop(said), bool(self._calls))
             case {"metadata": dict() as said}:
                 self.usage = parse_usage(said.get("usage") or {})
                 if self.stop:

@@ -17,6 +17,7 @@ from gateway.cli.commands.models import models
 from gateway.cli.commands.options import config_option
 from gateway.cli.commands.route import route
 from gateway.cli.commands.status import status
+from gateway.cli.loading import loading
 from gateway.version import VERSION
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: st
     """One URL in front of every large language model on SAP AI Core."""
     load, context.obj = context.obj, config
     if context.invoked_subcommand is None:
-        from gateway.cli.startup import DemoWhen, start
+        with loading():
+            from gateway.cli.startup import DemoWhen, start
 
         if debug:
             given["log_level"] = "debug"

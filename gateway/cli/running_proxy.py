@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import serving_at
-from gateway.cli.connect.tool import KEY_VARIABLE
+from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
 
 _PATIENCE: Final = 10.0

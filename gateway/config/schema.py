@@ -1,8 +1,9 @@
 """The shape of the config file: what may stand where, for people, editors and the reader of settings."""
 
+import json
 import re
 from collections.abc import Callable
-from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -15,6 +16,7 @@ from routing.model_names import ModelNames
 from routing.policy import Policy
 
 JSON = Any
+SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
 _ANY = "*"
 """Stands for any name where the file has objects by name."""
 
@@ -32,7 +34,7 @@ _Name = Annotated[str, Field(min_length=1)]
 class _Section(BaseModel):
     """One object of the file; what is said here is true of the dataclasses of `routing.policy` too."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class _Deployment(_Section):
@@ -351,17 +353,12 @@ class ConfigFile(_Section):
     """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
 
 
-@cache
 def json_schema() -> dict[str, JSON]:
-    """Describe the config file as JSON Schema, with every description an editor can show; nobody may change it."""
-    schema = ConfigFile.model_json_schema()
-    for definition in (schema, *schema["$defs"].values()):
-        for described in (definition, *definition["properties"].values()):
-            described.pop("title", None)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    """Read the description of the config file for editors: JSON Schema that `make schema` writes."""
+    schema: dict[str, JSON] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    return schema
 
 
-@cache
 def secret_keys() -> frozenset[str]:
     """Name the keys of the config file whose values, or lists of values, nobody is shown."""
     schema = json_schema()

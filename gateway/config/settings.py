@@ -2,7 +2,6 @@
 
 import difflib
 import importlib
-import json
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +17,7 @@ from pydantic import ValidationError
 from gateway.config.environment import PREFIX, for_demo, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, json_schema, known_keys
+from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, known_keys
 from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
 from gateway.server.options import ServerOptions
@@ -33,7 +32,6 @@ _LOOPBACK = "127.0.0.1"
 _PORT = 3001
 _UNKNOWN: Final = {"extra_forbidden", "unexpected_keyword_argument"}
 """Pydantic's names of a key that it does not know."""
-SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
 
 
 class SettingsError(ValueError):
@@ -382,7 +380,7 @@ def _take_out(raw: Any, place: Place) -> None:
         depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
         *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
         for step in outer:
-            raw = raw[step]
+            raw = raw.get(step, {})  # it may be out already, with a mistake of its own
         raw.pop(key, None)
 
 
@@ -391,12 +389,3 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def main() -> None:
-    """Write the description of the config file."""
-    SCHEMA_FILE.write_text(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()

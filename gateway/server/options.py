@@ -12,7 +12,7 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 class ServerOptions(BaseModel):
     """How many processes there are, how they accept connections, and how long clients may take."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     workers: Annotated[int, Field(ge=1, le=256)] = 1
     """Processes. Each balances for itself."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.connect.tool import KEY_VARIABLE
+from gateway.cli.connect import KEY_VARIABLE
 
 config_option = click.option(
     "-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one."

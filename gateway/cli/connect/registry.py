@@ -3,10 +3,11 @@
 import shlex
 from typing import Final
 
+from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.connect.agents import AGENTS
 from gateway.cli.connect.editors import EDITORS
 from gateway.cli.connect.sdks import SDKS
-from gateway.cli.connect.tool import KEY_VARIABLE, ConnectError, Connection, Tool
+from gateway.cli.connect.tool import ConnectError, Connection, Tool
 
 GROUPS: Final = {"Agents in the terminal": AGENTS, "Editors": EDITORS, "Programs": SDKS}
 TOOLS: Final = tuple(tool for tools in GROUPS.values() for tool in tools)

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 from dialects.core.conversation import JSON
+from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.connect.deployed import DeployedModel
 
-KEY_VARIABLE: Final = "PROXY_KEY"
-"""The environment variable that snippets take the key from."""
 PROVIDER: Final = "sap-ai-core"
 """The name of this proxy in settings that name providers."""
 TITLE: Final = "SAP AI Core"

@@ -183,6 +183,13 @@ def test_an_empty_name_of_a_subaccount_or_model_is_refused(mistakes_in):
     assert len(mistakes_in(with_account(deployment_ids={"": "d"}))) == 1
 
 
+def test_a_mistake_in_a_subaccount_without_a_name_is_reported_beside_that(mistakes_in):
+    found = mistakes_in({"subAccounts": {"": {"service_key_json": "eu.json", "weight": -1}}})
+
+    assert 'subAccounts."".weight' in found
+    assert len(found) == 2
+
+
 def test_a_file_that_nobody_may_look_for_is_told_where_it_is_named(mistakes_in):
     long = f"{'x' * 300}/key.json"
     config = {"subAccounts": {"eu": {"service_key_json": long}}, "upstream": {"ca_bundle": long}}

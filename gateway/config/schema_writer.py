@@ -1,0 +1,59 @@
+"""Writes the JSON Schema of the config file, with every description that an editor can show: `make schema`."""
+
+import ast
+import inspect
+import json
+from collections.abc import Iterator
+from dataclasses import is_dataclass
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from gateway.config import schema
+from gateway.config.schema import JSON, SCHEMA_FILE, ConfigFile
+from routing import policy
+
+
+def written_schema() -> dict[str, JSON]:
+    """Describe the config file as JSON Schema."""
+    written = ConfigFile.model_json_schema()
+    sections = {"": ConfigFile} | {each.__name__: each for each in _sections()}
+    for name, definition in (("", written), *written["$defs"].items()):
+        texts = dict(_descriptions(sections[name]))
+        for key, described in definition["properties"].items():
+            described.pop("title", None)
+            if key in texts:
+                definition["properties"][key] = dict(sorted((described | {"description": texts[key]}).items()))
+        definition.pop("title", None)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **written}
+
+
+def _sections() -> Iterator[type]:
+    """List what a section may be: models, and dataclasses of the routing."""
+    for module in (schema, policy):
+        for each in vars(module).values():
+            if isinstance(each, type) and (issubclass(each, BaseModel) or is_dataclass(each)):
+                yield each
+
+
+def _descriptions(section: type) -> Iterator[tuple[str, str]]:
+    """Give the keys of a section, and the docstrings below their fields."""
+    models: dict[str, FieldInfo] = getattr(section, "model_fields", {})
+    for each in reversed(section.__mro__):
+        if each.__module__.partition(".")[0] in {"gateway", "routing"}:
+            [body] = ast.parse(inspect.getsource(each)).body
+            assert isinstance(body, ast.ClassDef)  # noqa: S101 - the source of a class is one
+            for node, text in zip(body.body, body.body[1:], strict=False):
+                match node, text:
+                    case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(said))):
+                        key = models[name].alias if name in models else None
+                        yield key or name, inspect.cleandoc(said)
+
+
+def main() -> None:
+    """Write the file."""
+    SCHEMA_FILE.write_text(json.dumps(written_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
