@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dialects.adapt.schema_budget import SchemaBudget
-from dialects.adapt.schema_cache import cached
+from dialects.adapt.schema_cache import cached, cached_keys
 from dialects.adapt.schemas import Adapted, for_gemini
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Conversation, Message, Role, Text, ToolSpec
@@ -73,6 +73,14 @@ def test_each_request_pays_for_what_the_references_of_its_schemas_stand_for():
         cached(for_gemini, large, budget, "the schema")
         with pytest.raises(FaultError, match="more than 1500 bytes"):
             cached(for_gemini, large, budget, "the schema")
+
+
+@pytest.mark.parametrize("extra", [{}, {"enum": ["x" * 9000]}, {"const": 2**70}])
+def test_the_keys_of_properties_are_those_of_the_schema_and_all_within(extra):
+    nested = {"items": {"properties": {"$odd": {}}}}
+    schema = {**extra, "properties": {"path": nested}, "$defs": {"a": {"anyOf": [{"properties": {"deep": {}}}]}}}
+    for _ in range(2):
+        assert cached_keys(schema) == {"path", "$odd", "deep"}
 
 
 def test_a_tool_that_comes_again_is_declared_the_same():
