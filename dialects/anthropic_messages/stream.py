@@ -40,6 +40,8 @@ def writer(envelope: Envelope) -> "Writer":
 class Reader(FrameReader):
     """Reads an ``/invoke-with-response-stream`` answer, as SSE or as Amazon's event stream."""
 
+    repeats = True
+
     def __init__(self, token: str, content_type: str = "") -> None:
         super().__init__(decoder_for(content_type))
         self._token = token

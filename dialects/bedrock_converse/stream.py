@@ -31,6 +31,8 @@ def reader(token: str, content_type: str) -> FrameReader:
 class Reader(FrameReader):
     """Reads a ``/converse-stream`` answer: Amazon's event stream, or SSE with JSON or Python's ``repr`` of it."""
 
+    repeats = True
+
     def __init__(self, token: str, content_type: str = "") -> None:
         super().__init__(decoder_for(content_type))
         self._token = token

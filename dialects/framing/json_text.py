@@ -106,6 +106,12 @@ def quote(value: Any) -> bytes:
         return b""
 
 
+def unquote(quoted: bytes) -> str:
+    """Read what stands between the quotes of a JSON string."""
+    text: str = orjson.loads(b'"%b"' % quoted)
+    return text
+
+
 def dumps(value: Any) -> str:
     """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
     return dumps_bytes(value).decode()

@@ -95,7 +95,7 @@ class Requests:
     @property
     def have_begun(self) -> bool:
         """Whether there are bytes already of a request that was not asked for with `next`."""
-        return bool(self._line) or self.is_midway or self._error is not None
+        return bool(self._line) or self.is_midway
 
     def next(self) -> "Request | None":
         """Read up to the end of the next head; None if the client leaves first. Raises `RefusedError`."""
@@ -143,7 +143,7 @@ class Requests:
             raise self._error
 
     def on_headers_complete(self) -> None:
-        """Put the request in line; its body may come later."""
+        """Put the request in line; its body may come later. Whatever is raised here refuses it."""
         parser = self._parser
         method, version = parser.get_method().decode(), parser.get_http_version()
         try:
@@ -310,14 +310,11 @@ class RequestBody(io.RawIOBase):
 
 
 def _path_and_query(target: str) -> tuple[str, str]:
-    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2)."""
+    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2); raises `ValueError` for none."""
     if target.startswith("/"):
         path, _, query = target.partition("#")[0].partition("?")
         return path, query
-    try:
-        parts = urlsplit(target)
-    except ValueError as error:
-        raise _no_http() from error
+    parts = urlsplit(target)
     return parts.path, parts.query
 
 
