@@ -11,7 +11,7 @@ from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
 from dialects.anthropic_messages.vocabulary import render_usage
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
@@ -34,7 +34,11 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return {**body, "messages": [_with_proofs(message, change) for message in body["messages"]]}
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(
+    body: JSON,
+    profile: ModelProfile,
+    conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
+) -> Rendered:
     """Change of a client's own body only what Bedrock or the model refuses."""
     return fit_request(body, profile)
 

@@ -5,6 +5,7 @@ thing: every ``data:`` line is a frame of its own. SAP AI Core puts each JSON
 document on one line and separates them by one, two or three newlines.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,6 +17,9 @@ MAX_LINE = 64 * 1024 * 1024
 BLANK_LINES = b"\n\n"
 """Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
 
+_SEPARATOR = re.compile(rb"(?:\r?\n)+\Z")
+_LONGEST_SEPARATOR = 6
+"""How many bytes of line ends behind a frame are looked at."""
 
 _UNREAD = object()
 
@@ -48,6 +52,14 @@ def encoded(data: str, event: str | None = None) -> bytes:
 class FrameDecoder(Protocol):
     """Cuts bytes into frames; raises `ValueError` for bytes that can hold none."""
 
+    @property
+    def separator(self) -> bytes:
+        """The line ends behind the frame that came last; empty while a part of the next one is held.
+
+        It is always empty where a frame is more than a line of data.
+        """
+        ...
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
         ...
@@ -63,9 +75,18 @@ class SSEDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._event: str | None = None
+        self._end = b""
+
+    @property
+    def separator(self) -> bytes:
+        """The line ends behind the frame that came last; empty while a part of the next one is held."""
+        is_between = not self._buffer and self._event is None
+        found = _SEPARATOR.search(self._end) if is_between else None
+        return found[0] if found else b""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
+        self._end = data[-_LONGEST_SEPARATOR:]
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
         if end:

@@ -14,7 +14,7 @@ from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
-from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, Usage
 from dialects.core.faults import Fault
 from dialects.framing.json_text import dumps, loads_like_stdlib
 from dialects.framing.sse import Frame
@@ -45,7 +45,11 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return {**body, "contents": _each(body["contents"], lambda content: _with_signatures(content, change))}
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(
+    body: JSON,
+    profile: ModelProfile,
+    conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
+) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
     changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)

@@ -13,7 +13,7 @@ from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
-from dialects.core.conversation import JSON, NO_USAGE, Family, ToolForm, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, ToolForm, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
@@ -111,7 +111,11 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return {**body, "input": items}
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(
+    body: JSON,
+    profile: ModelProfile,
+    conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
+) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     reject_stored(body, str(body.get("model") or profile.name), _NOT_KEPT)
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
