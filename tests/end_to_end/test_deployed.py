@@ -41,7 +41,10 @@ def test_cloud_foundry_serves_the_ai_core_that_is_bound_and_docker_sees_whether_
     with (tmp_path / "said").open("w+") as said:
         process = subprocess.Popen(["bash", "-c", application["command"]], cwd=place.folder, env=env, stderr=said)
         try:
-            until(lambda: answers(f"http://127.0.0.1:{port}/ready"), amiss=(tmp_path / "said").read_text)
+            until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/ready"))
+
+            assert process.poll() is None, (tmp_path / "said").read_text()
+
             proxy = Proxy(f"http://127.0.0.1:{port}", None, shared_cloud)  # type: ignore[arg-type]  # it is elsewhere
             answer = proxy.ask("POST", "/v1/chat/completions", HELLO)
 
