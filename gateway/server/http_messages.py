@@ -253,13 +253,11 @@ class RequestBody(io.RawIOBase):
         """Whether all of it has come."""
         self._requests = requests
         self._expects_continue = expects_continue
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._held = bytearray()
 
     def take(self, data: bytes) -> None:
-        """Keep a piece that has come."""
-        self._pieces.append(data)
-        self._size += len(data)
+        """Keep a piece that has come, however small the pieces are."""
+        self._held += data
         if self.left is not None:
             self.left -= len(data)
 
@@ -270,12 +268,12 @@ class RequestBody(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """Read *size* bytes, fewer only at the end; all that are left with a negative *size*, or none."""
         wanted = sys.maxsize if size is None or size < 0 else size
-        while self._size < wanted and not self.is_complete:
+        while len(self._held) < wanted and not self.is_complete:
             self._receive()
-        data = b"".join(self._pieces)
-        rest = data[wanted:]
-        self._pieces, self._size = [rest], len(rest)
-        return data[:wanted]
+        with memoryview(self._held)[:wanted] as piece:
+            data = bytes(piece)
+        del self._held[:wanted]
+        return data
 
     def settle(self) -> bool:
         """Read a small rest that nobody wanted; tell whether another request can follow on the connection."""
@@ -284,9 +282,9 @@ class RequestBody(io.RawIOBase):
         if self._expects_continue or (self.left or 0) > _SMALL_BODY:
             return False
         self._requests.connection.expect_rest(_SMALL_BODY_SECONDS)
-        most = self._size + _SMALL_BODY
+        most = len(self._held) + _SMALL_BODY
         try:
-            while self._size < most and not self.is_complete:
+            while len(self._held) < most and not self.is_complete:
                 self._receive()
         except FaultError:
             return False
