@@ -3,7 +3,6 @@
 Nothing ends a stream but the end: Google's clients choke on ``[DONE]``.
 """
 
-import json
 from collections.abc import Iterable
 
 from dialects.core.conversation import JSON, Text, Thinking, Usage
@@ -28,7 +27,7 @@ class Reader(ResponseReader):
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; an error may come in a list of one."""
-        loaded = json.loads(frame.data)
+        loaded = frame.loads()
         message = loaded[0] if isinstance(loaded, list) else loaded
         if not isinstance(message, dict):
             raise TypeError("not an object")
