@@ -29,7 +29,8 @@ IMPORTERS = {
     "requests": {"gateway/upstream/management.py"},
     "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
-    "certifi": {"gateway/upstream/transport.py"},
+    "certifi": {"gateway/upstream/trust.py"},
+    "truststore": {"gateway/upstream/trust.py"},
     "tomlkit": {"gateway/cli/connect/toml_text.py"},
     "zstandard": {"gateway/http/bodies.py"},
     "prometheus_client": {

@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 
 from dialects.core.faults import FaultKind
-from gateway.config.service_keys import Secret
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.gateway.upstream.test_connecting import full_listener, no_more_descriptors
+from tests.support.networks import through
 from tests.support.processes import PATIENCE, free_port, until
 
 
@@ -150,7 +150,7 @@ def test_a_refused_connection_is_unreachable_and_names_no_host(client):
 
 def test_a_proxy_that_is_named_is_used(serve):
     proxy = serve(forever(answer(b"by proxy")))
-    with closing(ManagementClient(proxy=Secret(proxy.url))) as client:
+    with closing(ManagementClient(network=through(proxy.url))) as client:
         assert client.get("http://aicore.invalid/x", {}).body == b"by proxy"
 
     assert proxy.requests[0][1] == "http://aicore.invalid/x"
