@@ -55,7 +55,7 @@ class FramePattern:
         if not (before and data.startswith(before) and data.endswith(behind)):
             return []
         texts = data[len(before) : -len(behind)].split(self._between)
-        return texts if all(map(self._text.fullmatch, texts)) and _is_utf8(data) else []
+        return texts if all(map(self._text.fullmatch, texts)) and (data.isascii() or _is_utf8(data)) else []
 
     def learn(self, frames: Sequence[Frame], text: str, separator: bytes) -> bool:
         """Learn the last of *frames*, which holds a *text*, with the *separator* behind it; tell whether that was done.
@@ -85,8 +85,6 @@ class FramePattern:
 
 
 def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
     try:
         data.decode()
     except UnicodeDecodeError:
