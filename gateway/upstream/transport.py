@@ -29,7 +29,7 @@ from gateway.upstream.connection import (
     Target,
     addresses_of,
     connect,
-    way_to,
+    target_and_proxy,
 )
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
@@ -362,11 +362,13 @@ class Call:
             while not self._answer.has_head:
                 yield connection.readable
                 self._receive(connection)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             if self._answer.begun:
                 raise FaultError(UNREACHABLE) from None
             self._connection = None
             connection.close()
+            if isinstance(error, TimeoutError):
+                self._pool.drop(self._key)
             return False
         return True
 
@@ -416,7 +418,7 @@ class Transport:
         resolve: Resolve = addresses_of,
         pool: ConnectionPool | None = None,
     ) -> None:
-        self._way_to = lru_cache(_MOST_URLS)(partial(way_to, proxies=network.proxies))
+        self._reach = lru_cache(_MOST_URLS)(partial(target_and_proxy, proxies=network.proxies))
         self._trust = TrustStore(network.trust)
         self._clock = clock
         self._resolver = Resolver(resolve, clock)
@@ -430,7 +432,7 @@ class Transport:
         Its answer has a body: HEAD is not for this.
         """
         try:
-            target, proxy = self._way_to(url)
+            target, proxy = self._reach(url)
             head = _request_head(method, target, proxy, headers, body)
         except ValueError:
             raise FaultError(UNREACHABLE) from None
