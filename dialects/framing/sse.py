@@ -17,7 +17,7 @@ MAX_LINE = 64 * 1024 * 1024
 BLANK_LINES = b"\n\n"
 """Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
 
-_SEPARATOR = re.compile(rb"(?:\r?\n)+\Z")
+_SEPARATOR = re.compile(rb"(?:\r?\n){1,6}\Z")
 _LONGEST_SEPARATOR = 6
 """How many bytes of line ends behind a frame are looked at."""
 
