@@ -96,7 +96,7 @@ class Gateway:
         self._transport = Transport(network=settings.network, clock=clock)
         self._management = ManagementClient(network=settings.network)
         self._tokens = {
-            name: TokenSource(partial(self._management.fetch_token, account.key), clock=clock)
+            name: TokenSource(partial(self._management.fetch_token, account.key), name=name, clock=clock)
             for name, account in settings.subaccounts.items()
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}

@@ -39,6 +39,7 @@ from dialects.core.conversation import (
     OutputFormat,
     Part,
     Reasoning,
+    ResultPart,
     Role,
     Sampling,
     Text,
@@ -64,6 +65,7 @@ _TOOL_CHOICE = {
     "tool": ToolMode.NAMED,
     "none": ToolMode.NONE,
 }
+_EFFORTS = tuple(effort.value for effort in Effort)
 # What the neutral values hold of each block; anything else is kept apart.
 _FIELDS = {
     "text": frozenset({"type", "text", "cache_control"}),
@@ -75,8 +77,6 @@ _FIELDS = {
     "tool_result": frozenset({"type", "tool_use_id", "content", "is_error", "cache_control"}),
     "tool": frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"}),
 }
-_InResult = Text | Media | Opaque
-"""What a tool's result can hold."""
 _TOO_LARGE = 1e300
 """A number from here on is no number that anybody means."""
 _PICTURE = re.compile(r"!\[[^\[\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
@@ -225,7 +225,7 @@ class _Parser:
         parts = self.parts(block.get("content"), f"{where}.content")
         return ToolResult(
             _string(block, "tool_use_id", where),
-            tuple([part if isinstance(part, _InResult) else Text(_words(part)) for part in parts]),
+            tuple([part if isinstance(part, ResultPart) else Text(_words(part)) for part in parts]),
             bool(block.get("is_error")),
             self.cache(block, where),
         )
@@ -317,7 +317,7 @@ class _Parser:
         config = dict(read_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
         level = config.get("effort")
-        effort = Effort(level) if level in [effort.value for effort in Effort] else None
+        effort = Effort(level) if level in _EFFORTS else None
         reasoning = self.reasoning(body, effort)
         if effort and reasoning and reasoning.effort is effort:
             del config["effort"]

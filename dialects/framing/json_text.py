@@ -103,10 +103,10 @@ def _may_hold_long_integers(text: bytes) -> bool:
     return False
 
 
-def quote(text: str) -> bytes:
-    """Write a JSON string as `dumps` does; empty for text with lone surrogates, which orjson refuses."""
+def quote(value: Any) -> bytes:
+    """Write a string or other JSON as `dumps` does; empty for what orjson refuses, such as lone surrogates."""
     try:
-        return orjson.dumps(text)
+        return orjson.dumps(value)
     except TypeError:
         return b""
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dialects.adapt.field_reader import FieldReader
+from dialects.adapt.schema_cache import cached
 from dialects.adapt.schemas import for_openai
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
@@ -13,6 +15,8 @@ from dialects.openai_common.request_parser import effort_in
 from dialects.openai_common.strict_schemas import is_strict
 from dialects.openai_common.vocabulary import LOGPROBS
 
+_ADAPT = {choices: partial(for_openai, choices=choices) for choices in (False, True)}
+"""What adapts the schema of a tool, by whether it may be a choice."""
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
 """What a budget of thinking tokens is as an effort: up to so many, this."""
@@ -117,7 +121,7 @@ def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: b
     A model can be kept to a schema only if it is the one the client wrote. Clients of OpenAI's *own* dialects know
     which schemas OpenAI keeps a model to; others know their vendor's, which are more.
     """
-    adapted = for_openai(tool.parameters, choices=choices)
+    adapted = cached(_ADAPT[choices], tool.parameters)
     dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
     strict = tool.strict
     if strict and (adapted.schema != tool.parameters or not (own or is_strict(tool.parameters))):

@@ -307,10 +307,11 @@ class OrchestrationSection(ModulesSection):
     def modules_for(self, model: str) -> Modules:
         """Put together what orchestration does around *model*."""
         name = ModelNames(self.per_model, fallback=False).same(model)
-        own = self.per_model[name].model_dump(exclude_unset=True) if name is not None else {}
-        given = self.model_dump(include=set(ModulesSection.model_fields)) | own
+        own = None if name is None else self.per_model[name]
+        written = own.model_fields_set if own is not None else frozenset()
+        given = {each: getattr(own if each in written else self, each) for each in ModulesSection.model_fields}
         given = {module: value for module, value in given.items() if value is not None}
-        fallbacks = tuple(Fallback(**each) for each in given.pop("fallbacks", ()))
+        fallbacks = tuple(Fallback(each.model, each.version, each.params) for each in given.pop("fallbacks", ()))
         return Modules(fallbacks=fallbacks, delimiters=tuple(given.pop("delimiters", ())), **given)
 
 

@@ -323,7 +323,7 @@ class _Loader:
         if section.threads is not None:
             what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
             self._found.odd("server.threads", what)
-        return ServerOptions.model_construct(**section.model_dump(include=set(ServerOptions.model_fields)))
+        return ServerOptions.model_construct(**{name: getattr(section, name) for name in ServerOptions.model_fields})
 
     def _policy(self, policy: Policy) -> Policy:
         named = {"routing.strategy": policy.strategy}

@@ -132,7 +132,7 @@ class MediaFetcher:
             )
         if proxy is not None:
             shown = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-            connection.set_tunnel(addresses[0], port, shown, scheme=parts.scheme)
+            connection.set_tunnel(addresses[0], port, shown)
         return connection
 
     def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> bytes:

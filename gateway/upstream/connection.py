@@ -41,7 +41,9 @@ KEEP_ALIVE: Final = (
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 45),  # below the idle limit of the load balancers in front of AI Core
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 15_000),  # milliseconds for which what was sent may not be acknowledged
 )
+"""How it shows that the other end is gone without a word, as behind a firewall that has forgotten the connection."""
 
 _UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
 """What connecting says when the answer is still to come."""
@@ -121,7 +123,7 @@ class HttpProxy:
         return unreachable(error, host, self.address, self.named_in)
 
 
-def way_to(url: str, proxies: Proxies) -> tuple[Target, HttpProxy | None]:
+def target_and_proxy(url: str, proxies: Proxies) -> tuple[Target, HttpProxy | None]:
     """Read a URL, and find the HTTP proxy that leads there; raises `ValueError` for what leads nowhere."""
     target = target_of(url)
     proxy = proxies.to(target.host, target.port, secure=target.secure)

@@ -1,7 +1,7 @@
 """What needs no haste, over requests: tokens, the management API, and whether an endpoint answers at all.
 
-A management GET whose connection broke before an answer came is sent once more, and a token is asked for up to three
-times. Nothing else is sent twice.
+A management GET or HEAD whose connection broke before an answer came is sent once more, and a token is asked for up
+to three times. Nothing else is sent twice.
 """
 
 import logging
@@ -32,7 +32,7 @@ from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, way_to
+from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, target_and_proxy
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
     BROKEN,
@@ -148,7 +148,7 @@ class ManagementClient:
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._way_to = lru_cache(_MOST_URLS)(partial(_Way.to, network.proxies))
+        self._destination = lru_cache(_MOST_URLS)(partial(_Destination.of, network.proxies))
         self._trust = TrustStore(network.trust)
         self._token_timeouts = token_timeouts
         self._session = self._new_session(self._trust.context)
@@ -158,20 +158,15 @@ class ManagementClient:
 
     def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Answer:
         """Send one management request; it is repeated once when its connection breaks before the answer."""
-        try:
-            return self._send(self._session, "GET", url, (timeout, timeout), headers)
-        except FaultError as error:
-            if error.fault.kind is not FaultKind.UNREACHABLE:
-                raise
-        return self._send(self._session, "GET", url, (timeout, timeout), headers)
+        return self._ask("GET", url, headers, timeout)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
         """Send one request that may make something; it is never repeated: it may have been heard."""
         return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
-        """Ask whether a URL answers at all, and with which status."""
-        return self._send(self._session, "HEAD", url, (timeout, timeout), headers).status
+        """Ask whether a URL answers at all, and with which status; it is repeated as `get` is."""
+        return self._ask("HEAD", url, headers, timeout).status
 
     def fetch_token(self, key: ServiceKey) -> Token:
         """Ask the token service for a new access token, again if it stumbles."""
@@ -201,6 +196,15 @@ class ManagementClient:
             session.mount(scheme, _Adapter(tls))
         return session
 
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], timeout: float) -> Answer:
+        """Send a request that changes nothing, once more if its connection breaks before the answer."""
+        try:
+            return self._send(self._session, method, url, (timeout, timeout), headers)
+        except FaultError as error:
+            if error.fault.kind is not FaultKind.UNREACHABLE:
+                raise
+        return self._send(self._session, method, url, (timeout, timeout), headers)
+
     def _send(
         self,
         session: requests.Session,
@@ -215,8 +219,8 @@ class ManagementClient:
         A redirect is refused, since it would carry a token elsewhere.
         """
         until = self._clock() + _LONGEST
-        way = self._way_to(url)
-        with _as_faults(way):
+        there = self._destination(url)
+        with _as_faults(there):
             response = session.request(
                 method,
                 url,
@@ -225,11 +229,11 @@ class ManagementClient:
                 timeout=timeouts,
                 stream=True,
                 allow_redirects=False,
-                proxies=dict.fromkeys(("http", "https"), way.proxy_url) if way.proxy_url else None,
+                proxies=dict.fromkeys(("http", "https"), there.proxy_url) if there.proxy_url else None,
             )
         with response:
-            if way.proxy is not None and response.status_code == requests.codes.proxy_authentication_required:
-                raise FaultError(replace(UNREACHABLE, cause=way.unreachable(PROXY_WANTS_PASSWORD)))
+            if there.proxy is not None and response.status_code == requests.codes.proxy_authentication_required:
+                raise FaultError(replace(UNREACHABLE, cause=there.unreachable(PROXY_WANTS_PASSWORD)))
             if 300 <= response.status_code < 400:
                 raise FaultError(REDIRECT)
             return Answer(response.status_code, response.headers, self._body(response, until))
@@ -316,7 +320,7 @@ class _NoCookies(RequestsCookieJar):
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
+class _Destination:
     """How a host is reached, and why it is not."""
 
     host: str
@@ -325,10 +329,10 @@ class _Way:
     proxy_url: str = field(default="", repr=False)
 
     @classmethod
-    def to(cls, proxies: Proxies, url: str) -> Self:
-        """Find the way; a URL that leads nowhere is left to whoever goes there."""
+    def of(cls, proxies: Proxies, url: str) -> Self:
+        """Find the proxy; a URL that leads nowhere is left to whoever goes there."""
         try:
-            target, proxy = way_to(url, proxies)
+            target, proxy = target_and_proxy(url, proxies)
         except ValueError:
             return cls(host_of(url))
         named = proxies.to(target.host, target.port, secure=target.secure)
@@ -341,18 +345,18 @@ class _Way:
 
 
 @contextmanager
-def _as_faults(way: _Way) -> Iterator[None]:
+def _as_faults(there: _Destination) -> Iterator[None]:
     """Turn every error before the headers into a fault whose message names no host; its cause does."""
     try:
         yield
     except requests.ConnectTimeout:
-        raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=way.unreachable(TimeoutError()))) from None
+        raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=there.unreachable(TimeoutError()))) from None
     except requests.Timeout:
-        raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, way.host))) from None
+        raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, there.host))) from None
     except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         if _is_ours(error):
             raise FaultError(OUT_OF_DESCRIPTORS) from None
-        raise FaultError(replace(UNREACHABLE, cause=way.unreachable(error))) from None
+        raise FaultError(replace(UNREACHABLE, cause=there.unreachable(error))) from None
 
 
 def _may_pass(fault: Fault) -> bool:

@@ -9,7 +9,6 @@ No fault names a host.
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final
@@ -29,7 +28,7 @@ from gateway.upstream.connection import (
     Target,
     addresses_of,
     connect,
-    way_to,
+    target_and_proxy,
 )
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
@@ -354,19 +353,24 @@ class Call:
     def _asked(self, connection: Connection) -> Steps[bool]:
         """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""
         self._connection, self._sent = connection, False
+        unsent: OSError | None = None
         try:
-            # If sending fails, an answer may be there all the same: that the body is too large, for example.
-            with suppress(OSError):
+            try:
                 yield from connection.send(*self._request)
                 self._sent = True
+            except OSError as error:
+                # An answer may be there all the same: that the body is too large, for example.
+                unsent = error
             while not self._answer.has_head:
                 yield connection.readable
                 self._receive(connection)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             if self._answer.begun:
                 raise FaultError(UNREACHABLE) from None
             self._connection = None
             connection.close()
+            if isinstance(unsent or error, TimeoutError):
+                self._pool.drop(self._key)
             return False
         return True
 
@@ -416,7 +420,7 @@ class Transport:
         resolve: Resolve = addresses_of,
         pool: ConnectionPool | None = None,
     ) -> None:
-        self._way_to = lru_cache(_MOST_URLS)(partial(way_to, proxies=network.proxies))
+        self._reach = lru_cache(_MOST_URLS)(partial(target_and_proxy, proxies=network.proxies))
         self._trust = TrustStore(network.trust)
         self._clock = clock
         self._resolver = Resolver(resolve, clock)
@@ -430,7 +434,7 @@ class Transport:
         Its answer has a body: HEAD is not for this.
         """
         try:
-            target, proxy = self._way_to(url)
+            target, proxy = self._reach(url)
             head = _request_head(method, target, proxy, headers, body)
         except ValueError:
             raise FaultError(UNREACHABLE) from None

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.version import VERSION
 from gateway.web.files import load_files
 from tests.support.running import KEY, Cloud, Proxy, running_proxy
 
@@ -31,7 +32,7 @@ def test_everyone_else_gets_the_json_and_needs_a_key_for_it(proxy: Proxy, accept
     refused = proxy.ask("GET", path, **WITHOUT_KEY, Accept=accept)
 
     assert (told.status, told.headers["content-type"]) == (200, "application/json")
-    assert told.body == b'{"service":"sap-ai-core-llm-proxy","version":"0.1.0"}'
+    assert told.body == f'{{"service":"sap-ai-core-llm-proxy","version":"{VERSION}"}}'.encode()
     assert refused.status == 401
 
 

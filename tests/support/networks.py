@@ -5,6 +5,11 @@ from pathlib import Path
 from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import Secret
 
+_PROXIES = ("https_proxy", "http_proxy", "all_proxy", "no_proxy")
+_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR")
+VARIABLES = (*_PROXIES, *(name.upper() for name in _PROXIES), *_BUNDLES)
+"""What says how the machine's own network is left, which is no test's business."""
+
 
 def trusting(bundle: Path) -> Network:
     """Leave it without a proxy, and trust what a file holds."""

@@ -10,7 +10,7 @@ from dialects.core.faults import Fault, FaultKind
 from gateway.config.network import PROXY, Network, Proxies, is_loopback
 from gateway.config.service_keys import Proof, Secret
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import way_to
+from gateway.upstream.connection import target_and_proxy
 from gateway.upstream.provisioning import STARTING
 from gateway.upstream.unreachable import UNTRUSTED, Reason, Unreachable
 
@@ -203,7 +203,7 @@ def token_place(proof: Proof) -> str:
 def _issuer(proxies: Proxies, why: Unreachable) -> str:
     """Name who signed the certificate of a server that is not trusted; empty where that cannot be found out."""
     with suppress(ValueError):
-        return issuer_at(why.host, way_to(f"https://{why.host}", proxies)[1])
+        return issuer_at(why.host, target_and_proxy(f"https://{why.host}", proxies)[1])
     return ""
 
 

@@ -2,6 +2,7 @@
 
 import flask
 import pytest
+from werkzeug.routing import BuildError
 from werkzeug.test import EnvironBuilder
 
 from gateway.http.application import Application, JSONResponse, ModelName, current_request
@@ -76,3 +77,10 @@ def test_a_json_response_is_complete_and_says_when_it_is_out(method: str, body: 
     pieces.close()
     headers = [("X-A", "b"), ("Content-Type", "application/json"), ("Content-Length", "7")]
     assert (told, closed) == ([("401 UNAUTHORIZED", headers)], [True])
+
+
+def test_no_url_is_made_of_a_path(app: Application) -> None:
+    with app.test_request_context(), pytest.raises(BuildError):
+        flask.url_for("static")
+    with app.test_request_context(), pytest.raises(BuildError):
+        flask.url_for("model", name="a")

@@ -308,12 +308,11 @@ def relaying(port, said=b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r
 
 
 def pass_on(source, sink):
-    try:
+    with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
+    with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        sink.close()
 
 
 def test_a_proxy_is_told_the_whole_url_and_who_asks(serve, transport_of, begin, lifetime):

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from dialects.core.faults import FaultError, FaultKind
-from gateway.config.network import DIRECT
+from gateway.config.network import DIRECT, Network, Trust
 from gateway.config.service_keys import CertificateText, Secret, ServiceKey
 from gateway.upstream.certificates import issuer_at
 from gateway.upstream.management import ManagementClient
@@ -115,6 +115,14 @@ def test_what_is_wrong_with_the_certificate_of_a_server_is_said(cause, server, t
     assert cause(there.url, network=network)[1].reason is reason
 
 
+def test_certificates_to_trust_that_cannot_be_read_are_no_fault_of_the_server(cause, server, tmp_path, tls):
+    (tmp_path / "empty.pem").touch()
+    there = server(forever(answer()), context=tls)
+    why = cause(there.url, network=Network(trust=Trust(None, (tmp_path / "empty.pem",), named_in="SSL_CERT_FILE")))[1]
+
+    assert (why.reason, why.detail) == (Reason.TRUST_UNUSABLE, "SSL_CERT_FILE")
+
+
 def test_a_server_that_does_not_speak_tls_is_told(cause, server):
     there = server(plain)
 
@@ -141,6 +149,19 @@ def test_a_proxy_that_is_not_there_is_named_itself(cause):
 
     assert (why.reason, why.host, why.is_proxy) == (Reason.REFUSED, f"127.0.0.1:{port}", True)
     assert str(why) == "the connection was refused, of the HTTP proxy that upstream.proxy names"
+
+
+def test_a_proxy_that_wants_a_password_is_told_where_nothing_is_tunnelled(cause, server):
+    proxy = server(forever(PROXY_PASSWORD))
+    why = cause("http://api.example/v2", network=through(proxy.url))[1]
+
+    assert (why.reason, why.host, why.proxy_in) == (Reason.PROXY_PASSWORD, "api.example:80", "upstream.proxy")
+
+
+def test_a_407_that_no_proxy_has_sent_is_an_answer(server):
+    there = server(forever(PROXY_PASSWORD))
+    with closing(ManagementClient()) as management:
+        assert management.head(there.url, {}) == 407
 
 
 def test_a_password_for_the_proxy_is_asked_for_where_nothing_is_tunnelled(server):
@@ -177,6 +198,16 @@ def test_a_client_certificate_that_does_not_belong_to_its_key_is_told(tmp_path, 
         management.fetch_token(ServiceKey("id", proof, f"{there.url}/oauth/token", ""))
 
     assert caught.value.fault.cause.reason is Reason.CLIENT_CERTIFICATE_UNUSABLE
+
+
+def test_the_authority_of_a_certificate_that_is_not_trusted_is_named_in_the_log(server, tls):
+    there = server(forever(answer()), context=tls)
+    with closing(ManagementClient()) as management, pytest.raises(FaultError) as caught:
+        management.head(there.url, {})
+
+    said = caught.value.fault.explained
+    assert said.startswith("SAP AI Core could not be reached: its certificate, signed by authority, is not trusted (")
+    assert "127.0.0.1" not in said
 
 
 def test_no_caller_is_shown_a_host_and_the_log_is_told_why_without_it(cause):
