@@ -67,7 +67,7 @@ class FrameReader(ABC):
         for frame in frames:
             events += self.take(frame)
         if self.repeats:
-            self._pattern.learn(frames, self.continued_with, self._decoder.separator)
+            self._pattern.learn(frames, self.continued_with, self._decoder)
         return events
 
     def finish(self) -> list[Event]:
