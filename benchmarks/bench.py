@@ -24,7 +24,7 @@ from benchmarks.report import Report
 from benchmarks.targets import not_judged, targets_table
 
 _QUIET = 0.7
-_SHORT = 30.0
+_SHORT = 35.0
 _LONG = 4 * 3600.0
 
 
@@ -48,7 +48,7 @@ def arguments(given: Sequence[str]) -> Options:
     parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
     parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
     parser.add_argument("--measures", help="words, separated by commas, of which a measure's name must hold one")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the medians are taken (3)")
+    parser.add_argument("--rounds", type=int, help="rounds, of which the medians are taken (3; of the short form 1)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
     parser.add_argument("--quick", action="store_true", help="one second for each measure")
     parser.add_argument(
@@ -64,7 +64,7 @@ def arguments(given: Sequence[str]) -> Options:
     return Options(
         only=read.only or ("bare,proxy" if read.short else ""),
         measures=read.measures or "",
-        rounds=min(max(1, read.rounds), 20),
+        rounds=min(max(1, read.rounds or (1 if read.short else 3)), 20),
         seconds=1.0 if read.quick else min(max(0.2, read.seconds), 60.0),
         short=read.short,
         also=tuple(
@@ -116,13 +116,14 @@ def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, repo
 def run(
     bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
 ) -> None:
-    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 30 seconds."""
+    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 35 seconds."""
     end = time.monotonic() + (_SHORT if options.short else _LONG)
     for number in range(1, options.rounds + 1):
         if not options.short:
             time_help(bench, contestants, number, report)
         for measure, contestant in product(todo, contestants):
             if contestant is contestants[0] and time.monotonic() > end:
+                _say(f"time is up: round {number} ends before {measure.name}")
                 return
             began = time.monotonic()
             taken = bench.take(contestant, measure)

@@ -41,7 +41,10 @@ class Report:
         self.trouble.update(f"{contestant}, {measure}: {each}" for each in taken.trouble)
 
     def rounds(self) -> dict[str, _Row]:
-        """Give each row as one figure for each contestant and round: of latencies, what they add to the upstream's."""
+        """Give each row as one figure for each contestant and round: of latencies, what they add to the upstream's.
+
+        Those of the start come first.
+        """
         found = {}
         for row, by_name in self._rows.items():
             measured = {
@@ -50,6 +53,7 @@ class Report:
             }
             added = _LATENCY in row and _DIRECT in measured
             found[row.replace(_LATENCY, _ADDED) if added else row] = _beyond(measured) if added else measured
+        found = dict(sorted(found.items(), key=lambda each: not each[0].startswith(f"{START}:")))
         if _ONE in found and _TWO in found:
             found[SCALING] = _over(found[_TWO], found[_ONE])
         return found

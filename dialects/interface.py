@@ -108,12 +108,21 @@ class PassthroughDialect(Protocol):
         """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
         ...
 
-    def passthrough_request(self, body: JSON, profile: ModelProfile) -> Rendered:
-        """Change of a client's own body only what the backend refuses."""
+    def passthrough_request(
+        self, body: JSON, profile: ModelProfile, conversation: Conversation | None = None
+    ) -> Rendered:
+        """Change of a client's own body only what the backend refuses.
+
+        *conversation* is what has been parsed of the body, which is parsed again where it must be and none is given.
+        """
         ...
 
     def passthrough_response(self, body: JSON, envelope: Envelope) -> JSON:
         """Change of a backend's own body only what the client must not see."""
+        ...
+
+    def parse_outcome(self, body: JSON) -> Completion:
+        """Parse of a whole response only how it ended and what it cost; raises `FaultError` for a failure."""
         ...
 
     def passthrough_frame(self, frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:

@@ -41,20 +41,31 @@ class ClientRequest:
         """Open the signatures that it brings along, for the endpoint that is asked."""
         passthrough = PASSTHROUGHS.get(self.client)
         body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
-        envelope = replace(self.envelope, conversation=opened(self.envelope.conversation, open))
-        return replace(self, body=body, envelope=envelope)
+        about = self.envelope
+        conversation = opened(about.conversation, open)
+        envelope = Envelope(about.token, about.model, about.created, conversation, about.origin)
+        return ClientRequest(self.client, body, envelope, self.may_pass)
 
     def answered_by(self, origin: Origin) -> "ClientRequest":
         """Say who answers: it is written into what the client sends again."""
-        return replace(self, envelope=replace(self.envelope, origin=origin))
+        about = self.envelope
+        envelope = Envelope(about.token, about.model, about.created, about.conversation, origin)
+        return ClientRequest(self.client, self.body, envelope, self.may_pass)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
-    """A whole response: its body in the client's dialect, and its neutral value."""
+    """A whole response: its body in the client's dialect, and its neutral value.
+
+    Of one that passed, the neutral value holds only how it ended and what it cost.
+    """
 
     body: JSON
     completion: Completion
+
+
+_VENDORS = frozenset(row.vendor for row in DIALECTS.values())
+"""Whose models know everything that can be said in their own dialect."""
 
 
 class Translator(Protocol):
@@ -172,7 +183,7 @@ class PassthroughTranslator:
 
     def render_request(self, profile: ModelProfile) -> Rendered:
         """Pass the client's body, but for what the backend refuses."""
-        return self._dialect.passthrough_request(self._request.body, profile)
+        return self._dialect.passthrough_request(self._request.body, profile, self._request.envelope.conversation)
 
     def relay(self, content_type: str) -> Relay:
         """Pass frames along, and observe them."""
@@ -189,10 +200,9 @@ class PassthroughTranslator:
         return partial(self._dialect.passthrough_frame, envelope=envelope)
 
     def render_response(self, body: JSON) -> ClientResponse:
-        """Pass the body along, and parse it only to know how it ended and what it cost."""
-        envelope = self._request.envelope
-        completion = self._backend.parse_response(body, envelope.token)
-        return ClientResponse(self._dialect.passthrough_response(body, envelope), completion)
+        """Pass the body along, and parse of it only how it ended and what it cost."""
+        outcome = self._dialect.parse_outcome(body)
+        return ClientResponse(self._dialect.passthrough_response(body, self._request.envelope), outcome)
 
 
 def translator_for(
@@ -207,18 +217,19 @@ def translator_for(
     place of other tools. Where media stand in turns that can hold none, nothing passes: they are moved.
     """
     conversation = request.envelope.conversation
-    profile = DIALECTS[backend].model(profile)
-    own = backend if profile.vendor in {row.vendor for row in DIALECTS.values()} else ""
+    asked, client = DIALECTS[backend], DIALECTS[request.client]
+    profile = asked.model(profile)
+    own = backend if profile.vendor in _VENDORS else ""
     at_home = request.client == own
     keys = property_keys_for(conversation, profile.odd_in_keys)
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
-    fits = fits and (DIALECTS[request.client].formed_frames is not None or not has_forms(conversation))
+    fits = fits and (client.formed_frames is not None or not has_forms(conversation))
     passes = request.may_pass and fits and request.client == backend
     passes = passes and not (unfolding or tool_names.sent or keys.sent)
-    if passes and backend in PASSTHROUGHS and not has_misplaced_media(conversation, DIALECTS[backend].media_roles):
-        return PassthroughTranslator(request, PASSTHROUGHS[backend], BACKENDS[backend])
+    if passes and asked.passthrough and not has_misplaced_media(conversation, asked.media_roles):
+        return PassthroughTranslator(request, asked.passthrough, BACKENDS[backend])
     # What is asked for within an object has properties as well: their keys come last.
     adaptations = (tool_names, root, keys)
     translator = UnfoldingTranslator if unfolding else HubTranslator

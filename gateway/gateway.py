@@ -93,10 +93,10 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
-        self._transport = Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle, clock=clock)
-        self._management = ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+        self._transport = Transport(network=settings.network, clock=clock)
+        self._management = ManagementClient(network=settings.network)
         self._tokens = {
-            name: TokenSource(partial(self._management.fetch_token, account.key), clock=clock)
+            name: TokenSource(partial(self._management.fetch_token, account.key), name=name, clock=clock)
             for name, account in settings.subaccounts.items()
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
@@ -124,7 +124,7 @@ class Gateway:
         )
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
-        fetcher = MediaFetcher() if settings.fetch_media else None
+        fetcher = MediaFetcher(network=settings.network) if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
         unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)

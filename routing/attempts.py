@@ -71,7 +71,8 @@ class Attempt:
         self._settled = True
         self.fault = fault
         if fault.cause is not None:
-            _log.debug("attempt %d failed: %s", self.number, fault.cause)
+            where = f"{self.endpoint.subaccount}/{self.endpoint.deployment}"
+            _log.info("attempt %d at %s failed: %s", self.number, where, fault.cause)
         self.lease.failed(fault)
 
     def take_over(self) -> Lease:

@@ -29,7 +29,8 @@ IMPORTERS = {
     "requests": {"gateway/upstream/management.py"},
     "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
-    "certifi": {"gateway/upstream/transport.py"},
+    "certifi": {"gateway/upstream/trust.py"},
+    "truststore": {"gateway/upstream/trust.py"},
     "tomlkit": {"gateway/cli/connect/toml_text.py"},
     "zstandard": {"gateway/http/bodies.py"},
     "prometheus_client": {
@@ -49,6 +50,14 @@ IMPORTERS = {
     "rich": {"gateway/cli/terminal.py"},
 }
 ANYWHERE = {"orjson"}
+SERVING = {
+    *("certifi", "click", "flask", "httptools", "orjson", "prometheus_client", "pydantic", "requests", "urllib3"),
+    *("werkzeug", "zstandard"),
+    *("blinker", "itsdangerous", "jinja2", "markupsafe"),  # of Flask
+    *("annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"),  # of pydantic
+    *("brotli", "chardet", "charset_normalizer", "idna", "simplejson", "socks"),  # of requests and urllib3, if there
+}
+"""The libraries that are loaded where the proxy serves."""
 SDKS = {"anthropic", "boto3", "botocore", "gen_ai_hub", "google", "openai"}
 """What takes seconds to import."""
 LINES = 500
@@ -128,12 +137,39 @@ def test_routing_loads_without_a_web_framework_or_an_http_client() -> None:
     assert loaded.stdout == "set()\n"
 
 
+def loaded_by(code: str) -> set[str]:
+    """Name the modules that code loads beside those that Python itself starts with."""
+    code = f"import sys\nbefore = {{*sys.modules}}\n{code}\nprint(*sys.modules.keys() - before)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return set(loaded.stdout.splitlines()[-1].split())
+
+
+def installed(loaded: set[str]) -> set[str]:
+    """Name the libraries among modules that are loaded; C code of theirs may bring names of its own."""
+    tops = {name.partition(".")[0] for name in loaded} - STANDARD - {*LAYERS}
+    return {name for name in tops if "cython" not in name and not name.startswith("_sysconfigdata")}
+
+
 def test_help_and_completion_load_nothing_that_takes_time() -> None:
     """A shell that completes a word starts the command, and a person waits for it."""
-    code = f"import sap_ai_proxy, sys; print({ {*IMPORTERS} - {'click'} } & sys.modules.keys())"
-    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    help_printed = "sys.argv[1:] = ['--help']\ntry: sap_ai_proxy.main()\nexcept SystemExit: pass"
+    loaded = loaded_by(f"import sap_ai_proxy\n{help_printed}")
 
-    assert loaded.stdout == "set()\n"
+    assert installed(loaded) == {"click"}
+    assert not loaded & {"dialects", "routing", "gateway.cli.startup", "importlib.metadata", "email", "ssl"}
+
+
+def test_what_serves_loads_only_what_serving_needs() -> None:
+    """What is loaded takes time at each start, and memory in each process."""
+    modules = ("sap_ai_proxy", "gateway.cli.startup", "proxy_server", "gateway.server.supervisor")
+    loaded = loaded_by(f"import {', '.join(modules)}")
+
+    assert {*modules} <= loaded
+    held(
+        "SERVING lists what the proxy is made of; import the rest where it is used.",
+        sorted(installed(loaded) - SERVING),
+    )
+    assert not loaded & {"asyncio", "multiprocessing", "sqlite3", "unittest", "xml"}
 
 
 def public_members(cls: ast.ClassDef) -> set[str]:

@@ -4,7 +4,7 @@ https://docs.claude.com/en/docs/build-with-claude/extended-thinking and
 .../adaptive-thinking say how thinking goes together with the rest.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
@@ -16,12 +16,14 @@ from dialects.core.conversation import (
     Conversation,
     Effort,
     Family,
+    MarkablePart,
     Media,
     Message,
     Opaque,
     Part,
     Reasoning,
     Refusal,
+    ResultPart,
     Role,
     Text,
     Thinking,
@@ -140,10 +142,12 @@ def without_unsupported_parts(
                 return True
 
     def kept(part: Part) -> Part:
-        return replace(part, parts=tuple(filter(has, part.parts))) if isinstance(part, ToolResult) else part
+        if isinstance(part, ToolResult) and not all(map(has, part.parts)):
+            return replace(part, parts=tuple(filter(has, part.parts)))
+        return part
 
     messages = tuple(
-        Message(message.role, tuple(kept(part) for part in message.parts if has(part)))
+        Message(message.role, tuple([kept(part) for part in message.parts if has(part)]))
         for message in conversation.messages
     )
     unsupported = [tool for tool in conversation.tools if isinstance(tool, Opaque) and tool.dialect != dialect]
@@ -177,7 +181,7 @@ def with_cache_mark_at_the_end(conversation: Conversation, mark: CacheMark | Non
     at, place = places[-1]
     parts = list(messages[at].parts)
     last = parts[place]
-    if isinstance(last, Text | Media | ToolCall | ToolResult) and not last.cache:
+    if isinstance(last, MarkablePart) and not last.cache:
         parts[place] = replace(last, cache=mark)
     messages[at] = replace(messages[at], parts=tuple(parts))
     return replace(conversation, messages=tuple(messages))
@@ -188,6 +192,8 @@ def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[
 
     *in_results* is whether a part of a tool's result can bear one.
     """
+    if not _bears_marks(asked):
+        return asked, False
     numbers = count()
     conversation = _marked(asked, lambda: next(numbers) >= 0, in_results=in_results)
     total = next(numbers)
@@ -225,18 +231,30 @@ def is_own_thinking(part: Part) -> bool:
     return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
 
 
+def _bears_marks(conversation: Conversation) -> bool:
+    """Whether a conversation bears any cache mark."""
+    head = (*conversation.tools, *conversation.system)
+    parts = (part for message in conversation.messages for part in message.parts)
+    return any(not isinstance(each, Opaque) and each.cache for each in head) or _holds_marks(parts)
+
+
+def _holds_marks(parts: Iterable[Part]) -> bool:
+    marked = (part for part in parts if isinstance(part, MarkablePart))
+    return any(part.cache or (isinstance(part, ToolResult) and _holds_marks(part.parts)) for part in marked)
+
+
 def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results: bool) -> Conversation:
     """Ask of each cache mark, in the order of the prompt, whether to keep it."""
 
-    def inner_with(part: Text | Media | Opaque) -> Text | Media | Opaque:
+    def inner_with(part: ResultPart) -> ResultPart:
         if isinstance(part, Opaque) or not part.cache or (in_results and keep()):
             return part
         return replace(part, cache=None)
 
     def part_with(part: Part) -> Part:
-        if isinstance(part, ToolResult):
+        if isinstance(part, ToolResult) and _holds_marks(part.parts):
             part = replace(part, parts=tuple(map(inner_with, part.parts)))
-        if isinstance(part, Text | Media | ToolCall | ToolResult) and part.cache and not keep():
+        if isinstance(part, MarkablePart) and part.cache and not keep():
             return replace(part, cache=None)
         return part
 
@@ -245,9 +263,7 @@ def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results:
         for tool in conversation.tools
     )
     system = tuple(part for part in map(part_with, conversation.system) if isinstance(part, Text))
-    messages = tuple(
-        Message(message.role, tuple(part_with(part) for part in message.parts)) for message in conversation.messages
-    )
+    messages = tuple(Message(message.role, tuple(map(part_with, message.parts))) for message in conversation.messages)
     return replace(conversation, tools=tools, system=system, messages=messages)
 
 

@@ -15,7 +15,6 @@ from dialects.core.conversation import (
     Conversation,
     Message,
     OutputFormat,
-    Part,
     Stop,
     StopReason,
     ToolCall,
@@ -83,9 +82,8 @@ def called_in(messages: Iterable[Message]) -> list[str]:
     return list(dict.fromkeys(call.name for call in calls))
 
 
-def settled(stop: Stop, parts: Iterable[Part]) -> Stop:
-    """Decide by the calls themselves whether the model wants tools run."""
-    called = any(isinstance(part, ToolCall) for part in parts)
+def settled(stop: Stop, called: bool) -> Stop:
+    """Decide by whether tools were *called* whether the model wants them run."""
     if called and stop.reason is StopReason.END:
         return replace(stop, reason=StopReason.TOOL_USE)
     if not called and stop.reason is StopReason.TOOL_USE:

@@ -13,8 +13,9 @@ _WHOSE = {Role.USER: "user", Role.ASSISTANT: "assistant", Role.SYSTEM: "system"}
 
 def has_misplaced_media(conversation: Conversation, roles: Container[Role] = USERS) -> bool:
     """Whether media stand in a turn of anybody but *roles*."""
-    elsewhere = (message.parts for message in conversation.messages if message.role not in roles)
-    return any(isinstance(part, Media) for parts in elsewhere for part in parts)
+    # Most conversations hold no media at all, and whose turn it is takes longer to know.
+    media = (message for message in conversation.messages for part in message.parts if isinstance(part, Media))
+    return any(message.role not in roles for message in media)
 
 
 def with_media_moved(

@@ -13,7 +13,8 @@ from functools import cached_property, partial
 from typing import Any
 from urllib.parse import unquote
 
-from dialects.adapt.schemas import keys_of_properties, walked
+from dialects.adapt.schema_cache import cached_keys
+from dialects.adapt.schemas import walked
 from dialects.adapt.tool_names import LONGEST, rewritten_name
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Part, Text, ToolCall, ToolSpec
 from dialects.core.streams import EventReader, RewritingReader, TextRewriter
@@ -34,7 +35,7 @@ def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -
     """Choose other keys for properties whose keys hold *odd* letters, are too long or empty; none if *odd* is None."""
     if odd is None:
         return PropertyKeys()
-    keys = keys_of_properties(_schemas(conversation))
+    keys = set[str]().union(*map(cached_keys, _schemas(conversation)))
     strange = sorted(key for key in keys if not key or len(key) > LONGEST or odd.search(key))
     sent = dict[str, str]()
     taken = {key for schema in _schemas(conversation) for key in _keys_in(schema)} if strange else keys

@@ -114,7 +114,7 @@ def named_once(tools: Sequence[JSON], mark: str = "") -> tuple[list[JSON], set[s
         name = tool.get("name")
         key = name if isinstance(name, str) else place
         before = kept.get(key, tool)
-        if _without(before, mark) != _without(tool, mark):
+        if before is not tool and _without(before, mark) != _without(tool, mark):
             differing.add(f"earlier tool {name}")
         kept[key] = tool | {mark: before[mark]} if mark in before and mark not in tool else tool
     return list(kept.values()), differing

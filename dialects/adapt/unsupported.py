@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dialects.adapt.tool_choice import check_choice
-from dialects.core.conversation import JSON, Conversation, Media, Message, Opaque, Part, Role, Text, ToolResult
+from dialects.core.conversation import JSON, Conversation, Message, Opaque, Part, ResultPart, Role, ToolResult
 from dialects.core.faults import FaultError, invalid
 
 _STORED_ELSEWHERE = {
@@ -34,11 +34,17 @@ def approximate_or_reject(
     _check_fields(conversation)
     check_choice(conversation, has or (lambda _: False))
     approximation = _Approximation(conversation.model, own)
+    if not any(_has_opaque(message.parts) for message in conversation.messages):
+        return conversation
     messages = tuple(
         Message(message.role, tuple(approximation.parts(message.parts, message.role)))
         for message in conversation.messages
     )
     return replace(conversation, messages=messages)
+
+
+def _has_opaque(parts: Iterable[Part]) -> bool:
+    return any(isinstance(part, Opaque) or (isinstance(part, ToolResult) and _has_opaque(part.parts)) for part in parts)
 
 
 def reject_stored(fields: Mapping[str, Any], model: str, names: Iterable[str] = tuple(_STORED_ELSEWHERE)) -> None:
@@ -79,7 +85,7 @@ class _Approximation:
             match part:
                 case ToolResult():
                     said = self.parts(part.parts, Role.USER)
-                    yield replace(part, parts=tuple(each for each in said if isinstance(each, Text | Media | Opaque)))
+                    yield replace(part, parts=tuple(each for each in said if isinstance(each, ResultPart)))
                 case Opaque() if part.dialect == self.own:
                     yield part
                 case Opaque(approximation=approximation) if approximation:

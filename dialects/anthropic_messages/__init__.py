@@ -11,6 +11,7 @@ from dialects.anthropic_messages.passthrough import (
 from dialects.anthropic_messages.request_parser import parse_request, require_max_tokens
 from dialects.anthropic_messages.request_renderer import render_request
 from dialects.anthropic_messages.response import (
+    parse_outcome,
     parse_response,
     render_fault,
     render_response,
@@ -24,6 +25,7 @@ __all__ = [
     "Reader",
     "Writer",
     "open_seals",
+    "parse_outcome",
     "parse_request",
     "parse_response",
     "passthrough_fault",

@@ -55,7 +55,8 @@ _COMPUTERS = {
     "computer_20250124": "computer-use-2025-01-24",
     "computer_20251124": "computer-use-2025-11-24",
 }
-_TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control"})
+_TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control", "strict", "defer_loading"})
+"""What is known of a tool, of some models or with some beta."""
 _SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_", "compaction")
 _UNMARKED = ("thinking", "redacted_thinking")
 """Blocks that can bear no cache mark."""
@@ -174,28 +175,39 @@ class _RequestLimits:
         return [block for index, value in enumerate(content) if (block := self.block(value, f"{where}[{index}]"))]
 
     def block(self, block: Any, where: str) -> JSON | None:
-        match block:
-            case {"type": "text", "text": str(text)} if not text.strip():
-                return None
-            case {"type": "thinking" | "redacted_thinking"} if not _is_claudes(block):
+        match block.get("type") if isinstance(block, dict) else None:
+            case "text":
+                text = block.get("text")
+                return None if isinstance(text, str) and not text.strip() else self.marked(block)
+            case "thinking" | "redacted_thinking":
+                if _is_claudes(block):
+                    return self.marked(block)
                 self.dropped.add("thinking")
                 return None
-            case {"type": str(kind)} if self.is_the_servers(kind):
-                return self.approximated(block, where)
-            case {"type": "image" | "document" as kind, "source": {"type": "url" | "file" as source}}:
+            case "image" | "document":
+                return self.marked(self.attached(block, where))
+            case "tool_result":
+                inner = block.get("content")
+                held = {"content": self.content(inner, f"{where}.content")} if isinstance(inner, list) else {}
+                return self.marked(block | held)
+            case str(kind):
+                return self.approximated(block, where) if self.is_the_servers(kind) else self.marked(block)
+            case _:
+                raise invalid(f"{where} must be a block with a type", where)
+
+    def attached(self, block: JSON, where: str) -> JSON:
+        """Name the type of what is attached as Claude knows it; what lies elsewhere is refused."""
+        match block.get("source"):
+            case {"type": "url" | "file" as source}:
                 raise invalid(
-                    f"{where} is a {kind} by {_REMOTE[source]}, which model {self.profile.name} cannot fetch: "
+                    f"{where} is a {block['type']} by {_REMOTE[source]}, which model {self.profile.name} cannot fetch: "
                     "send the data itself, as base64",
                     where,
                 )
-            case {"type": "image" | "document", "source": {"type": "base64", "media_type": str()} as source}:
-                return self.marked(block | {"source": _known_source(source)})
-            case {"type": "tool_result", "content": [*_] as inner}:
-                return self.marked(block | {"content": self.content(inner, f"{where}.content")})
-            case {"type": str()}:
-                return self.marked(block)
+            case {"type": "base64", "media_type": str()}:
+                return block | {"source": _known_source(block["source"])}
             case _:
-                raise invalid(f"{where} must be a block with a type", where)
+                return block
 
     def approximated(self, block: JSON, where: str) -> JSON | None:
         """Approximate a block of Anthropic's servers as text, or name it."""
@@ -281,10 +293,12 @@ class _RequestLimits:
                 return self.marked(tool)
             self.dropped.add(f"tool {kind}")
             return None
-        known = _TOOL_FIELDS | ({"defer_loading"} if searched else set())
-        known |= {"strict"} if self.profile.native_schema else set()
-        self.dropped |= {f"tools[].{name}" for name, value in tool.items() if name not in known and value}
-        return self.marked({name: value for name, value in tool.items() if name in known})
+        known = _TOOL_FIELDS if self.profile.native_schema else _TOOL_FIELDS - {"strict"}
+        known = known if searched else known - {"defer_loading"}
+        if not tool.keys() <= known:
+            self.dropped |= {f"tools[].{name}" for name, value in tool.items() if name not in known and value}
+            tool = {name: value for name, value in tool.items() if name in known}
+        return self.marked(tool)
 
     def check_computer(self, kind: str) -> None:
         """Refuse a tool for using a computer that the model would not know; without it, it could do nothing there."""
@@ -363,8 +377,11 @@ def _known_source(source: JSON) -> JSON:
 def _uploads(content: Any, where: str) -> list[str]:
     """Find the files a user has put into a container of Anthropic's."""
     blocks = content if isinstance(content, list) else []
-    kinds = [block.get("type") if isinstance(block, dict) else None for block in blocks]
-    return [f"{where}[{index}]" for index, kind in enumerate(kinds) if kind == "container_upload"]
+    return [
+        f"{where}[{index}]"
+        for index, block in enumerate(blocks)
+        if isinstance(block, dict) and block.get("type") == "container_upload"
+    ]
 
 
 def _kinds(message: JSON) -> set[str]:

@@ -39,6 +39,7 @@ from dialects.core.conversation import (
     OutputFormat,
     Part,
     Reasoning,
+    ResultPart,
     Role,
     Sampling,
     Text,
@@ -64,6 +65,7 @@ _TOOL_CHOICE = {
     "tool": ToolMode.NAMED,
     "none": ToolMode.NONE,
 }
+_EFFORTS = tuple(effort.value for effort in Effort)
 # What the neutral values hold of each block; anything else is kept apart.
 _FIELDS = {
     "text": frozenset({"type", "text", "cache_control"}),
@@ -154,11 +156,11 @@ class _Parser:
 
     def message(self, value: Any, where: str) -> Message:
         message = read_object(value, where)
-        role = _ROLES.get(read_string(message.get("role"), f"{where}.role"))
+        role = _ROLES.get(_string(message, "role", where))
         if role is None:
             raise invalid(f'{where}.role must be "user", "assistant" or "system"', f"{where}.role")
         parts = before_their_calls(self.parts(message.get("content"), f"{where}.content"))
-        if role is Role.ASSISTANT:
+        if role is Role.ASSISTANT and any(map(_holds_pictures, parts)):
             parts = tuple(piece for part in parts for piece in _with_pictures(part))
         return Message(role, parts)
 
@@ -168,18 +170,18 @@ class _Parser:
                 return ()
             case str(text):
                 return (Text(text),)
-            case [*blocks]:
-                return tuple(self.inner(blocks, where))
+            case list(blocks):
+                return self.inner(blocks, where)
             case _:
                 raise invalid(f"{where} must be a string or a list of blocks", where)
 
-    def inner(self, blocks: list[Any], where: str) -> Iterator[Part]:
+    def inner(self, blocks: list[Any], where: str) -> tuple[Part, ...]:
         if self.depth == _DEEPEST:
             raise invalid(f"{where} is nested too deeply", where)
         self.depth += 1
-        for index, block in enumerate(blocks):
-            yield self.part(block, f"{where}[{index}]")
+        parts = [self.part(block, f"{where}[{index}]") for index, block in enumerate(blocks)]
         self.depth -= 1
+        return tuple(parts)
 
     def texts(self, content: Any, where: str) -> tuple[Text, ...]:
         parts = self.parts(content, where)
@@ -190,24 +192,24 @@ class _Parser:
 
     def part(self, value: Any, where: str) -> Part:
         block = read_object(value, where)
-        kind = read_string(block.get("type"), f"{where}.type")
+        kind = _string(block, "type", where)
         match kind:
             case "text":
-                part: Part = Text(read_string(block.get("text"), f"{where}.text"), self.cache(block, where))
+                part: Part = Text(_string(block, "text", where), self.cache(block, where))
             case "image" | "document":
                 part = self.media(block, where)
             case "thinking":
                 family, signature = unpack(
                     read_string(block.get("signature") or "", f"{where}.signature"), Family.CLAUDE
                 )
-                part = Thinking(read_string(block.get("thinking"), f"{where}.thinking"), signature, family=family)
+                part = Thinking(_string(block, "thinking", where), signature, family=family)
             case "redacted_thinking":
-                family, redacted = unpack(read_string(block.get("data"), f"{where}.data"), Family.CLAUDE)
+                family, redacted = unpack(_string(block, "data", where), Family.CLAUDE)
                 part = Thinking(redacted=redacted, family=family)
             case "tool_use":
                 part = ToolCall(
-                    read_string(block.get("id"), f"{where}.id"),
-                    read_string(block.get("name"), f"{where}.name"),
+                    _string(block, "id", where),
+                    _string(block, "name", where),
                     dumps(read_object(block.get("input") or {}, f"{where}.input")),
                     self.cache(block, where),
                 )
@@ -222,8 +224,8 @@ class _Parser:
     def result(self, block: JSON, where: str) -> ToolResult:
         parts = self.parts(block.get("content"), f"{where}.content")
         return ToolResult(
-            read_string(block.get("tool_use_id"), f"{where}.tool_use_id"),
-            tuple(part if isinstance(part, Text | Media | Opaque) else Text(_words(part)) for part in parts),
+            _string(block, "tool_use_id", where),
+            tuple([part if isinstance(part, ResultPart) else Text(_words(part)) for part in parts]),
             bool(block.get("is_error")),
             self.cache(block, where),
         )
@@ -282,7 +284,7 @@ class _Parser:
         tool = read_object(value, where)
         if tool.get("type") not in (None, "custom"):
             return Opaque(DIALECT, tool)
-        name = read_string(tool.get("name"), f"{where}.name")
+        name = _string(tool, "name", where)
         for field, held in tool.items():
             if field not in _FIELDS["tool"] and held is not None:
                 self.extra.setdefault(f"tools[].{field}", {})[name] = held
@@ -297,6 +299,8 @@ class _Parser:
 
     def keep(self, prefix: str, kind: str, block: JSON) -> None:
         """Remember the fields of a block that have no neutral field, if they say anything."""
+        if block.keys() <= _FIELDS[kind]:
+            return
         for name, value in block.items():
             if name not in _FIELDS[kind] and value and value != {"type": "direct"}:
                 self.extra.setdefault(f"{prefix}.{name}", []).append(value)
@@ -313,7 +317,7 @@ class _Parser:
         config = dict(read_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
         level = config.get("effort")
-        effort = Effort(level) if level in [effort.value for effort in Effort] else None
+        effort = Effort(level) if level in _EFFORTS else None
         reasoning = self.reasoning(body, effort)
         if effort and reasoning and reasoning.effort is effort:
             del config["effort"]
@@ -368,9 +372,19 @@ def _sampling(body: JSON) -> Sampling:
     )
 
 
+def _string(holder: JSON, name: str, where: str) -> str:
+    """Read a field that must be a string, of an object that stands at *where*."""
+    value = holder.get(name)
+    return value if isinstance(value, str) else read_string(value, f"{where}.{name}")
+
+
+def _holds_pictures(part: Part) -> bool:
+    return isinstance(part, Text) and "](data:image/" in part.text
+
+
 def _with_pictures(part: Part) -> Iterator[Part]:
     """Take the pictures out of an answer's text, which `response.picture` has put there as Markdown."""
-    if not isinstance(part, Text) or "](data:image/" not in part.text:
+    if not isinstance(part, Text) or not _holds_pictures(part):
         yield part
         return
     pieces: list[Text | Media] = []

@@ -10,6 +10,7 @@ from dialects.anthropic_messages.vocabulary import DIALECT, STOP_OUT, parse_stop
 from dialects.core.context_overflow import anthropics_words
 from dialects.core.conversation import (
     JSON,
+    NO_USAGE,
     Citation,
     Completion,
     Family,
@@ -21,7 +22,6 @@ from dialects.core.conversation import (
     Thinking,
     ToolCall,
     ToolResult,
-    Usage,
     WebSearch,
 )
 from dialects.core.events import fold, unfold
@@ -57,19 +57,29 @@ _ERROR = {
 
 def parse_response(body: JSON, token: str) -> Completion:
     """Parse a whole response."""
-    parts = tuple(_part(block) for block in body["content"])
+    outcome = parse_outcome(body)
     return Completion(
         id=str(body.get("id") or f"msg_{token}"),
         model=str(body.get("model") or ""),
-        parts=parts,
-        stop=settled(parse_stop(body), parts),
-        usage=parse_usage(body.get("usage") or {}, Usage()),
+        parts=tuple(map(_part, body["content"])),
+        stop=outcome.stop,
+        usage=outcome.usage,
     )
+
+
+def parse_outcome(body: JSON) -> Completion:
+    """Parse of a whole response only how it ended and what it cost."""
+    blocks = body["content"]
+    if not isinstance(blocks, list):
+        raise TypeError("an answer without content")
+    stop = settled(parse_stop(body), any(map(_is_call, blocks)))
+    return Completion(stop=stop, usage=parse_usage(body.get("usage") or {}, NO_USAGE))
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response, just as its stream would be."""
-    if not asks_to_think(envelope.conversation):
+    thinks = any(isinstance(part, Thinking) for part in completion.parts)
+    if thinks and not asks_to_think(envelope.conversation):
         completion = fold(UnaskedThinking().rewritten(unfold(completion)))
     return {
         "id": f"msg_{envelope.token}",
@@ -92,6 +102,15 @@ def render_fault(fault: Fault) -> JSON:
 def render_token_count(count: int) -> JSON:
     """Answer ``/v1/messages/count_tokens``."""
     return {"input_tokens": count}
+
+
+def _is_call(block: JSON) -> bool:
+    """Whether a block calls a tool of the client's."""
+    match block:
+        case {"type": "tool_use", "id": str(), "name": str(name), "input": _}:
+            return name != JSON_TOOL
+        case _:
+            return False
 
 
 def _part(block: JSON) -> Part:

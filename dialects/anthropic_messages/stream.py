@@ -40,6 +40,8 @@ def writer(envelope: Envelope) -> "Writer":
 class Reader(FrameReader):
     """Reads an ``/invoke-with-response-stream`` answer, as SSE or as Amazon's event stream."""
 
+    repeats = True
+
     def __init__(self, token: str, content_type: str = "") -> None:
         super().__init__(decoder_for(content_type))
         self._token = token
@@ -157,7 +159,7 @@ class Reader(FrameReader):
                 },
                 self.usage,
             )
-        self.stop = settled(self._pending, self._calls)
+        self.stop = settled(self._pending, bool(self._calls))
         yield from self.end()
 
 

@@ -15,7 +15,7 @@ def parse_response(body: JSON, token: str) -> Completion:
     return Completion(
         id=f"msg_{token}",
         parts=parts,
-        stop=settled(parse_stop(body), parts),
+        stop=settled(parse_stop(body), any(isinstance(part, ToolCall) for part in parts)),
         usage=parse_usage(body.get("usage") or {}),
     )
 

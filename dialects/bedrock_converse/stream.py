@@ -31,6 +31,8 @@ def reader(token: str, content_type: str) -> FrameReader:
 class Reader(FrameReader):
     """Reads a ``/converse-stream`` answer: Amazon's event stream, or SSE with JSON or Python's ``repr`` of it."""
 
+    repeats = True
+
     def __init__(self, token: str, content_type: str = "") -> None:
         super().__init__(decoder_for(content_type))
         self._token = token
@@ -50,7 +52,7 @@ class Reader(FrameReader):
 
     def continued(self, frame: Frame) -> str:
         """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
-        event, message = frame.event, frame.glance() or _glanced_literal(frame.data)
+        event, message = frame.event, frame.glance() if '"' in frame.data else _glanced_literal(frame.data)
         if event is None and len(message) == 1:
             message = message[_DELTA]
         elif event != _DELTA or event in message:
@@ -81,7 +83,7 @@ class Reader(FrameReader):
                 self._silent_call = False
                 yield from self.stop_block()
             case {"messageStop": dict() as said}:
-                self.stop = settled(parse_stop(said), self._calls)
+                self.stop = settled(parse_stop(said), bool(self._calls))
             case {"metadata": dict() as said}:
                 self.usage = parse_usage(said.get("usage") or {})
                 if self.stop:

@@ -151,6 +151,10 @@ class Opaque:
 
 
 Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
+ResultPart = Text | Media | Opaque
+"""What a tool's result holds."""
+MarkablePart = Text | Media | ToolCall | ToolResult
+"""What can bear a cache mark."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,14 +1,16 @@
 """The frame reader: what every stream reader shares, which is framing, block bookkeeping, and never raising."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
+from typing import ClassVar
 
 from dialects.core.conversation import JSON, Citation, Stop, Thinking, Usage, WebSearch
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import UNREADABLE, Fault, FaultKind
 from dialects.core.redaction import redacted
+from dialects.framing.frame_template import FramePattern
+from dialects.framing.json_text import unquote
 from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
 
 
@@ -24,12 +26,22 @@ class FrameReader(ABC):
     signatures of thoughts who made them; as it is, they stay as they came.
     """
 
+    repeats: ClassVar[bool] = False
+    """Whether a frame that `continued` gives the text of is mostly followed by one that differs in its text alone.
+
+    Such frames are not even parsed. It takes that `continued` notes nothing, and that a passthrough renders a frame by
+    what it holds.
+    """
+
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
         self.stop: Stop | None = None
         self.usage = Usage()
         self.search: WebSearch | None = None
         self.items: list[str] = []
         self.seal: Callable[[str], str] = str
+        self.continued_with = ""
+        """The text of the last frame, if that only extended the open block."""
+        self._pattern = FramePattern()
         self._decoder = decoder or SSEDecoder()
         self._started = False
         self._over = False
@@ -45,6 +57,8 @@ class FrameReader(ABC):
 
     def feed(self, data: bytes) -> list[Event]:
         """Take bytes, cut anywhere; give the events they complete."""
+        if not self._over and (texts := self._pattern.match(data)):
+            return [BlockDelta(self._index, unquote(text)) for text in texts]
         try:
             frames = self._decoder.feed(data)
         except ValueError as error:
@@ -52,6 +66,8 @@ class FrameReader(ABC):
         events: list[Event] = []
         for frame in frames:
             events += self.take(frame)
+        if self.repeats:
+            self._pattern.learn(frames, self.continued_with, self._decoder.separator)
         return events
 
     def finish(self) -> list[Event]:
@@ -66,10 +82,10 @@ class FrameReader(ABC):
 
     def take(self, frame: Frame) -> list[Event]:
         """Give the events of one frame; after the end there are none."""
-        if self._over or not frame.data:
-            return []
         if text := self.continuation(frame):
             return [BlockDelta(self._index, text)]
+        if self._over or not frame.data:
+            return []
         events: list[Event] = []
         try:
             message = self.loads(frame)
@@ -84,12 +100,14 @@ class FrameReader(ABC):
 
         Empty for any other frame and for anything unusual: `read` decides what those mean.
         """
+        self.continued_with = ""
         if self._over or self._open is None:
             return ""
         try:
-            return self.continued(frame)
+            self.continued_with = self.continued(frame)
         except UNREADABLE:
             return ""
+        return self.continued_with
 
     def continued(self, frame: Frame) -> str:  # noqa: ARG002 - for dialects to use
         """Return the text of a frame for which `read` would yield one delta and change nothing but what is noted here.
@@ -101,7 +119,7 @@ class FrameReader(ABC):
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""
-        loaded = json.loads(frame.data)
+        loaded = frame.loads()
         if not isinstance(loaded, dict):
             raise TypeError("not an object")
         return loaded

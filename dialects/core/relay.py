@@ -9,6 +9,8 @@ from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, 
 from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
 from dialects.core.streams import EventReader, StreamWriter
+from dialects.framing.frame_template import FramePattern
+from dialects.framing.json_text import quote
 from dialects.framing.sse import Frame, FrameDecoder
 
 
@@ -105,7 +107,8 @@ class PassthroughRelay:
     """Passes frames between two ends of one dialect as they came, and observes them.
 
     *render_frame* renders a frame for the client, given the usage so far, changing only what must change;
-    *render_fault* renders a failure for a stream that passed through.
+    *render_fault* renders a failure for a stream that passed through. A frame that differs from the one before in its
+    text alone is not rendered: its text is put into what that became.
     """
 
     def __init__(
@@ -118,16 +121,23 @@ class PassthroughRelay:
         self.seen = Observation(items=reader.items)
         self._reader = reader
         self._decoder = decoder
+        self._pattern = FramePattern()
+        self._before = self._behind = b""
         self._render_frame = render_frame
         self._render_fault = render_fault
 
     def feed(self, data: bytes) -> bytes:
         """Take the backend's bytes; pass them on, but for a failure, which is rendered anew."""
+        if not self.seen.over and (texts := self._pattern.match(data)):
+            return self._before + (self._behind + self._before).join(texts) + self._behind
         try:
             frames = self._decoder.feed(data)
         except ValueError as error:
             return self.abort(Fault(FaultKind.STREAM_BROKEN, f"the stream is unreadable: {error}"))
-        return b"".join([self._pass(frame) for frame in frames])
+        passed = [self._pass(frame) for frame in frames]
+        if self._reader.repeats:
+            self._learn(frames, passed)
+        return b"".join(passed)
 
     def finish(self) -> bytes:
         """Add nothing when the backend has closed, unless it closed too early."""
@@ -150,6 +160,16 @@ class PassthroughRelay:
             self.seen.committed = True
             return self._render_frame(frame, usage=self.seen.usage)
         return self._observe(self._reader.take(frame)) or self._render_frame(frame, usage=self.seen.usage)
+
+    def _learn(self, frames: list[Frame], passed: list[bytes]) -> None:
+        """Learn what the last frame becomes, if the next may differ from it in its text alone."""
+        text = self._reader.continued_with
+        if self._pattern.learn(frames, text, self._decoder.separator):
+            around = passed[-1].split(quote(text))
+            if len(around) == 2:
+                self._before, self._behind = around[0] + b'"', b'"' + around[1]
+            else:
+                self._pattern.forget()
 
     def _observe(self, events: list[Event]) -> bytes:
         failed = self.seen.fault is not None

@@ -43,6 +43,11 @@ class EventStreamDecoder:
         self._written = b""
         self._headers: dict[str, str] = {}
 
+    @property
+    def separator(self) -> bytes:
+        """Nothing: a checksum stands behind each frame."""
+        return b""
+
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
         if self._broken:

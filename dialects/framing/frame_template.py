@@ -1,11 +1,19 @@
-"""Templates of frames that differ in one text only."""
+"""Frames that differ in one text only, as nearly all frames of a stream do: how they are written, and recognised."""
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from dialects.framing.json_text import quote
+from dialects.framing.sse import Frame
 
 _MARK = "no text but this one \u2026"
 """Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""
+_TEXT: Final = {
+    '"': re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\bfnrt])+'),
+    "'": re.compile(rb"""[^'"\\\x00-\x1f]+"""),
+}
+"""What may stand between quotes: in JSON as `quote` writes it, and in Python's `repr` what means the same in JSON."""
 
 
 class FrameTemplate:
@@ -29,3 +37,56 @@ class FrameTemplate:
             around = self._render(_MARK).split(quote(_MARK))
             self._around = around if len(around) == 2 else None
         return self._render(text)
+
+
+class FramePattern:
+    """Recognises frames that differ in one text only from the frame that was learnt last, without parsing them.
+
+    To be asked about bytes before which no part of a frame is held.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._behind = self._between = b""
+        self._text = _TEXT['"']
+
+    def match(self, data: bytes) -> list[bytes]:
+        """Give the texts of the frames in *data*, each as it stands between quotes; none if more than texts differs."""
+        before, behind = self._before, self._behind
+        if not (before and data.startswith(before) and data.endswith(behind)):
+            return []
+        texts = data[len(before) : -len(behind)].split(self._between)
+        return texts if all(map(self._text.fullmatch, texts)) and (data.isascii() or _is_utf8(data)) else []
+
+    def learn(self, frames: Sequence[Frame], text: str, separator: bytes) -> bool:
+        """Learn the last of *frames*, which holds a *text*, with the *separator* behind it; tell whether that was done.
+
+        Without a backslash in it every string stands there as it is: if the text is found once between quotes, that is
+        its place.
+        """
+        self._before = b""
+        if not (frames and text and separator):
+            return False
+        data = frames[-1].data
+        if frames[-1].event is not None or "\\" in data or data[-1] != "}":
+            return False
+        quote_mark = '"' if '"' in data else "'"
+        around = data.split(f"{quote_mark}{text}{quote_mark}")
+        if len(around) != 2:
+            return False
+        self._text = _TEXT[quote_mark]
+        self._before = f"data: {around[0]}{quote_mark}".encode()
+        self._behind = f"{quote_mark}{around[1]}".encode() + separator
+        self._between = self._behind + self._before
+        return True
+
+    def forget(self) -> None:
+        """Recognise nothing until a frame is learnt again."""
+        self._before = b""
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -32,6 +32,8 @@ def _as_bytes(text: str) -> bytes:
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_DEEP = 500
+"""How many brackets may be within each other without being too many."""
 _LONG = b"0" * 19
 """As many digits as an integer of more than 64 bits has, at the least."""
 _INTEGER = re.compile(rb"(?:\A|(?<=[-\[,:\s]))[0-9]+(?=[,\]}\s]|\Z)")
@@ -82,8 +84,11 @@ def glance(text: str) -> Any:
 
 
 def loads_like_stdlib(text: str, glanced: Any) -> Any:
-    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
-    if glanced is None or _may_hold_long_integers(text.encode()):
+    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*.
+
+    It raises `RecursionError` for what is nested a thousand deep.
+    """
+    if glanced is None or text.count("[") + text.count("{") > _DEEP or _may_hold_long_integers(text.encode()):
         return json.loads(text)
     return glanced
 
@@ -98,12 +103,18 @@ def _may_hold_long_integers(text: bytes) -> bool:
     return False
 
 
-def quote(text: str) -> bytes:
-    """Write a JSON string as `dumps` does; empty for text with lone surrogates, which orjson refuses."""
+def quote(value: Any) -> bytes:
+    """Write a string or other JSON as `dumps` does; empty for what orjson refuses, such as lone surrogates."""
     try:
-        return orjson.dumps(text)
+        return orjson.dumps(value)
     except TypeError:
         return b""
+
+
+def unquote(quoted: bytes) -> str:
+    """Read what stands between the quotes of a JSON string."""
+    text: str = orjson.loads(b'"%b"' % quoted)
+    return text
 
 
 def dumps(value: Any) -> str:

@@ -5,10 +5,11 @@ thing: every ``data:`` line is a frame of its own. SAP AI Core puts each JSON
 document on one line and separates them by one, two or three newlines.
 """
 
+import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dialects.framing.json_text import glance
+from dialects.framing.json_text import glance, loads_like_stdlib
 
 MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""
@@ -16,6 +17,9 @@ MAX_LINE = 64 * 1024 * 1024
 BLANK_LINES = b"\n\n"
 """Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
 
+_SEPARATOR = re.compile(rb"(?:\r?\n){1,6}\Z")
+_LONGEST_SEPARATOR = 6
+"""How many bytes of line ends behind a frame are looked at."""
 
 _UNREAD = object()
 
@@ -38,6 +42,10 @@ class Frame:
             self._glance = glance(self.data)
         return self._glance
 
+    def loads(self) -> Any:
+        """Parse the data as the standard library does, and not once more if it was glanced at; raises `ValueError`."""
+        return loads_like_stdlib(self.data, self.glance())
+
 
 def encoded(data: str, event: str | None = None) -> bytes:
     """Render a frame as bytes."""
@@ -47,6 +55,14 @@ def encoded(data: str, event: str | None = None) -> bytes:
 
 class FrameDecoder(Protocol):
     """Cuts bytes into frames; raises `ValueError` for bytes that can hold none."""
+
+    @property
+    def separator(self) -> bytes:
+        """The line ends behind the frame that came last; empty while a part of the next one is held.
+
+        It is always empty where a frame is more than a line of data.
+        """
+        ...
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
@@ -63,9 +79,18 @@ class SSEDecoder:
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._event: str | None = None
+        self._end = b""
+
+    @property
+    def separator(self) -> bytes:
+        """The line ends behind the frame that came last; empty while a part of the next one is held."""
+        is_between = not self._buffer and self._event is None
+        found = _SEPARATOR.search(self._end) if is_between else None
+        return found[0] if found else b""
 
     def feed(self, data: bytes) -> list[Frame]:
         """Take bytes, cut anywhere; give the frames they complete."""
+        self._end = data[-_LONGEST_SEPARATOR:]
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
         if end:

@@ -14,7 +14,14 @@ from dialects.gemini.passthrough import (
 )
 from dialects.gemini.request_parser import parse_request
 from dialects.gemini.request_renderer import render_request
-from dialects.gemini.response import parse_response, render_fault, render_model, render_models, render_response
+from dialects.gemini.response import (
+    parse_outcome,
+    parse_response,
+    render_fault,
+    render_model,
+    render_models,
+    render_response,
+)
 from dialects.gemini.stream import Reader, Writer, reader, writer
 from dialects.gemini.vocabulary import DIALECT, HOSTED, MEDIA_ROLES
 
@@ -25,6 +32,7 @@ __all__ = [
     "Reader",
     "Writer",
     "open_seals",
+    "parse_outcome",
     "parse_request",
     "parse_response",
     "passthrough_fault",

@@ -14,9 +14,9 @@ from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
-from dialects.core.conversation import JSON, NO_USAGE, Family, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, Usage
 from dialects.core.faults import Fault
-from dialects.framing.json_text import dumps, loads_like_stdlib
+from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_config, keep_known_fields
 from dialects.gemini.request_renderer import sign_calls_of_others
@@ -45,7 +45,11 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return {**body, "contents": _each(body["contents"], lambda content: _with_signatures(content, change))}
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(
+    body: JSON,
+    profile: ModelProfile,
+    conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
+) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     dropped: set[str] = set()
     changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
@@ -81,7 +85,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     is_signed = '"thoughtSignature"' in frame.data and envelope.origin is not AS_MADE
     if not is_signed and '"modelVersion"' not in frame.data:
         return frame.encode()
-    loaded = loads_like_stdlib(frame.data, frame.glance())
+    loaded = frame.loads()
     if not isinstance(loaded, dict):
         return frame.encode()
     if not is_signed and loaded.get("modelVersion", envelope.model) == envelope.model:

@@ -11,6 +11,7 @@ from typing import Any
 from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schema_cache import cached
 from dialects.adapt.schemas import for_gemini, has_parameters
 from dialects.adapt.tool_choice import names_of
 from dialects.adapt.tool_names import arguments_of, lost_with
@@ -249,7 +250,7 @@ class _Renderer:
         return declaration
 
     def _schema(self, schema: Mapping[str, Any], where: str) -> JSON:
-        adapted = for_gemini(schema, self._schemas, where)
+        adapted = cached(for_gemini, schema, self._schemas, where)
         self.dropped |= {f"schema {name}" for name in adapted.dropped}
         return dict(adapted.schema)
 

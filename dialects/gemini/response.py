@@ -45,6 +45,7 @@ from dialects.gemini.vocabulary import (
 )
 from dialects.interface import Envelope
 
+_NOTHING = Fault(FaultKind.SERVER_ERROR, "the model answered nothing")
 _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
 
 
@@ -87,14 +88,7 @@ class ResponseReader(FrameReader):
         """Give the events of one message."""
         match message:
             case {"error": {**error}}:
-                status = error.get("code")
-                yield from self.fail(
-                    fault_in_stream(
-                        str(error.get("status") or status or ""),
-                        str(error.get("message") or ""),
-                        status if isinstance(status, int) else None,
-                    )
-                )
+                yield from self.fail(_fault_of(error))
                 return
             case {"usageMetadata": {**metadata}}:
                 self.keep_usage(metadata)
@@ -103,8 +97,8 @@ class ResponseReader(FrameReader):
         match message:
             case {"candidates": [{**candidate}, *_]}:
                 yield from self._candidate(candidate)
-            case {"promptFeedback": {"blockReason": str(reason), **feedback}} if reason != "BLOCKED_REASON_UNSPECIFIED":
-                self.stop = Stop(StopReason.FILTERED, reason)
+            case {"promptFeedback": {**feedback}} if stop := _blocked(feedback):
+                self.stop = stop
                 if said := feedback.get("blockReasonMessage"):
                     yield from self._extend(Refusal(), str(said))
 
@@ -113,7 +107,7 @@ class ResponseReader(FrameReader):
         events = list(self.read(body))
         if not any(isinstance(event, Failed) for event in events):
             if self.stop is None and not body.get("candidates"):
-                raise FaultError(Fault(FaultKind.SERVER_ERROR, "the model answered nothing"))
+                raise FaultError(_NOTHING)
             events += self.end()
         return fold(events)
 
@@ -122,11 +116,7 @@ class ResponseReader(FrameReader):
             yield from self._part(part)
         if isinstance(grounding := candidate.get("groundingMetadata"), dict):
             self._grounding |= {name: value for name, value in grounding.items() if value}
-        reason = candidate.get("finishReason")
-        if reason and reason != "FINISH_REASON_UNSPECIFIED":
-            self.stop = Stop(STOPS.get(reason, StopReason.END), str(reason))
-        if self._calls and self.stop and self.stop.reason is StopReason.END:
-            self.stop = replace(self.stop, reason=StopReason.TOOL_USE)
+        self.stop = _finished(candidate, self.stop, called=bool(self._calls))
 
     def _part(self, part: JSON) -> Iterator[Event]:
         thought = part.get("thought") is True
@@ -200,6 +190,15 @@ class PartRenderer:
             case BlockStopped(_, signature):
                 return self._closed(signature)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether each delta of the open block becomes the part that `text` gives, as it carries no signature."""
+        return not self._signature and not isinstance(self._block, ToolCall)
+
+    def text(self, text: str) -> JSON:
+        """Give the part that a text of the open block becomes."""
+        return {"text": text, "thought": True} if isinstance(self._block, Thinking) else {"text": text}
+
     def rest(self) -> list[JSON]:
         """Give the signature that no part followed."""
         return [self._signed({"text": ""})] if self._signature else []
@@ -221,12 +220,12 @@ class PartRenderer:
     def _said(self, text: str) -> list[JSON]:
         match self._block:
             case Thinking():
-                return [{"text": text, "thought": True}]
+                return [self.text(text)]
             case ToolCall():
                 self._arguments.append(text)
                 return []
             case _:
-                return [self._signed({"text": text})]
+                return [self._signed(self.text(text))]
 
     def _closed(self, signature: str) -> list[JSON]:
         match self._block:
@@ -253,6 +252,57 @@ class PartRenderer:
 def parse_response(body: JSON, token: str) -> Completion:
     """Parse a whole response, just as its stream would be."""
     return ResponseReader(token).whole(body)
+
+
+def parse_outcome(body: JSON) -> Completion:
+    """Parse of a whole response only how it ended and what it cost."""
+    stop = None
+    match body:
+        case {"error": {**error}}:
+            raise FaultError(_fault_of(error))
+        case {"candidates": [dict(candidate), *_]}:
+            parts = (candidate.get("content") or {}).get("parts") or []
+            stop = _finished(candidate, None, called=any(map(_is_call, parts)))
+        case {"promptFeedback": {**feedback}}:
+            stop = _blocked(feedback)
+        case _:
+            pass
+    if stop is None and not body.get("candidates"):
+        raise FaultError(_NOTHING)
+    return Completion(stop=stop or Stop(), usage=parse_usage(body.get("usageMetadata") or {}))
+
+
+def _fault_of(error: Mapping[Any, Any]) -> Fault:
+    status = error.get("code")
+    code, message = str(error.get("status") or status or ""), str(error.get("message") or "")
+    return fault_in_stream(code, message, status if isinstance(status, int) else None)
+
+
+def _blocked(feedback: Mapping[Any, Any]) -> Stop | None:
+    """Read why a prompt got no answer; None if nothing kept it from one."""
+    match feedback.get("blockReason"):
+        case str(reason) if reason != "BLOCKED_REASON_UNSPECIFIED":
+            return Stop(StopReason.FILTERED, reason)
+        case _:
+            return None
+
+
+def _finished(candidate: Mapping[Any, Any], before: Stop | None, *, called: bool) -> Stop | None:
+    """Read why the model stopped, if it has; *before* is what it said of that earlier, *called* whether it did so."""
+    reason, stop = candidate.get("finishReason"), before
+    if reason and reason != "FINISH_REASON_UNSPECIFIED":
+        stop = Stop(STOPS.get(reason, StopReason.END), str(reason))
+    return replace(stop, reason=StopReason.TOOL_USE) if called and stop and stop.reason is StopReason.END else stop
+
+
+def _is_call(part: JSON) -> bool:
+    match part:
+        case {"text": str()}:
+            return False
+        case {"functionCall": {"name": str(name)}}:
+            return bool(name)
+        case _:
+            return False
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:

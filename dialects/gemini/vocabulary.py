@@ -145,7 +145,7 @@ _MIME_BY_KIND = {
 
 def camelled(value: JSON) -> JSON:
     """Write an object's own keys in camel case, as protobuf JSON takes both spellings."""
-    return {camel(name): item for name, item in value.items()}
+    return {camel(name) if "_" in name else name: item for name, item in value.items()}
 
 
 def camel(name: str) -> str:

@@ -10,7 +10,7 @@ from dialects.openai_chat.passthrough import (
 )
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import render_request
-from dialects.openai_chat.response import parse_response, render_response
+from dialects.openai_chat.response import parse_outcome, parse_response, render_response
 from dialects.openai_chat.stream import reader, writer
 from dialects.openai_chat.vocabulary import DIALECT
 from dialects.openai_common.response import render_fault, render_model, render_models
@@ -20,6 +20,7 @@ __all__ = [
     "has_blocks",
     "is_responses",
     "open_seals",
+    "parse_outcome",
     "parse_request",
     "parse_response",
     "passthrough_fault",

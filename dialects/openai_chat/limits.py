@@ -80,13 +80,17 @@ _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 def keep_known_fields(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     """Keep the fields the model takes; name the others that said something."""
     taken = _TAKEN.get(profile.vendor, _EVERYWHERE)
-    if profile.vendor is Vendor.OPENAI:
-        taken -= _refused(body, profile)
-    dropped |= {name for name, value in body.items() if name not in taken and value not in _SAYS_NOTHING}
-    return {name: value for name, value in body.items() if name in taken}
+    refused = _refused(body, profile) if profile.vendor is Vendor.OPENAI else ()
+    kept: JSON = {}
+    for name, value in body.items():
+        if name in taken and name not in refused:
+            kept[name] = value
+        elif value not in _SAYS_NOTHING:
+            dropped.add(name)
+    return kept
 
 
-def _refused(body: JSON, profile: ModelProfile) -> set[str]:
+def _refused(body: JSON, profile: ModelProfile) -> list[str]:
     """Name what OpenAI's models take, but not this one, or not in this request."""
     taken = {
         "reasoning_effort": profile.thinking is ThinkingStyle.EFFORT,
@@ -94,4 +98,4 @@ def _refused(body: JSON, profile: ModelProfile) -> set[str]:
         # It is put on answers that are stored, and refused without.
         "metadata": body.get("store") is True,
     }
-    return {name for name, is_taken in taken.items() if not is_taken}
+    return [name for name, is_taken in taken.items() if not is_taken]

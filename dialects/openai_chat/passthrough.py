@@ -1,14 +1,12 @@
 """OpenAI chat completions between two ends: bodies and frames pass, but for what must change."""
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 from dialects.adapt.signatures import Open
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
-from dialects.core.conversation import JSON, NO_USAGE, Opaque, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Opaque, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
@@ -34,8 +32,8 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return body
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
-    """Change of a client's own body only what the backend refuses.
+def passthrough_request(body: JSON, profile: ModelProfile, conversation: Conversation | None = None) -> Rendered:
+    """Change of a client's own body only what the backend refuses; *conversation* is what was parsed of it, if it was.
 
     The backend is always asked for usage when it streams: `passthrough_frame` keeps
     it from clients that did not ask.
@@ -45,7 +43,7 @@ def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
     out.pop("model", None)
     if profile.model_in_body:
         out["model"] = profile.name
-    out["messages"] = _messages(body, profile, dropped)
+    out["messages"] = _messages(body, profile, conversation, dropped)
     _length(out, profile, dropped)
     _tools(out, profile.name, dropped)
     if profile.vendor is Vendor.OPENAI:
@@ -89,7 +87,7 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
 
 def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
     try:
-        message = json.loads(frame.data)
+        message = frame.loads()
     except ValueError:
         message = None
     if not isinstance(message, dict):
@@ -105,10 +103,10 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
     return encoded(dumps({**message, "model": envelope.model}), frame.event)
 
 
-def _messages(body: JSON, profile: ModelProfile, dropped: set[str]) -> list[Any]:
+def _messages(body: JSON, profile: ModelProfile, conversation: Conversation | None, dropped: set[str]) -> list[Any]:
     """Pass what was said; for vendors stricter than OpenAI, and where a call lacks its result, as in translation."""
     if profile.vendor is not Vendor.OPENAI or not _are_answered(body.get("messages")):
-        conversation = parse_request(body)
+        conversation = conversation or parse_request(body)
         dropped |= fields_of_messages(conversation)
         return messages_for(conversation, profile, dropped)
     messages = body.get("messages")
@@ -137,15 +135,18 @@ def _are_answered(messages: Any) -> bool:
 
 
 def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
-    out = _only(message, _OF_MESSAGE, dropped)
-    if isinstance(out.get("content"), list):
-        out["content"] = [_only(part, _OF_PART, dropped) if isinstance(part, dict) else part for part in out["content"]]
-    if isinstance(out.get("tool_calls"), list):
-        calls = out["tool_calls"]
-        out["tool_calls"] = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
-    if isinstance(own := out.get("tool_call_id"), str):
-        out["tool_call_id"] = accepted_call_id(own, profile)
-    return out
+    """Give a message without what OpenAI does not know; one that holds nothing of the kind is given as it is."""
+    message = _only(message, _OF_MESSAGE, dropped)
+    content, calls, answered = message.get("content"), message.get("tool_calls"), message.get("tool_call_id")
+    if isinstance(content, list):
+        parts = [_only(part, _OF_PART, dropped) if isinstance(part, dict) else part for part in content]
+        message = {**message, "content": parts}
+    if isinstance(calls, list):
+        kept = [_call(call, profile, dropped) if isinstance(call, dict) else call for call in calls]
+        message = {**message, "tool_calls": kept}
+    if isinstance(answered, str):
+        message = {**message, "tool_call_id": accepted_call_id(answered, profile)}
+    return message
 
 
 def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -156,11 +157,13 @@ def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
             call = {**rest, "type": "function", "function": {"name": name, "arguments": arguments}}
         case _:
             pass
-    out = _only(call, _OF_CALL, dropped)
-    return {**out, "id": accepted_call_id(out["id"], profile)} if isinstance(out.get("id"), str) else out
+    call = _only(call, _OF_CALL, dropped)
+    return {**call, "id": accepted_call_id(call["id"], profile)} if isinstance(call.get("id"), str) else call
 
 
-def _only(value: Mapping[str, Any], names: frozenset[str], dropped: set[str]) -> JSON:
+def _only(value: JSON, names: frozenset[str], dropped: set[str]) -> JSON:
+    if value.keys() <= names:
+        return value
     dropped |= {name for name in value.keys() - names if value[name]}
     return {name: field for name, field in value.items() if name in names}
 

@@ -27,23 +27,22 @@ from dialects.openai_common.vocabulary import merged_text, parse_usage
 
 def parse_response(body: JSON, token: str) -> Completion:
     """Parse a whole response; *token* seeds ids that the backend does not give."""
+    outcome, choice = parse_outcome(body), body["choices"][0]
+    parts = tuple(_parts(choice["message"], token, logprobs_in(choice)))
+    return Completion(str(body.get("id") or ""), str(body.get("model") or ""), parts, outcome.stop, outcome.usage)
+
+
+def parse_outcome(body: JSON) -> Completion:
+    """Parse of a whole response only how it ended and what it cost."""
     match body:
-        case {"error": {**error}}:
+        case {"error": dict(error)}:
             raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
-        case {"choices": [{"message": {**message}, **choice}, *_]}:
-            pass
+        case {"choices": [{"message": dict(message)} as choice, *_]}:
+            calls = bool(message.get("tool_calls") or message.get("function_call"))
+            stop = parse_stop(choice.get("finish_reason"), calls)
+            return Completion(stop=stop, usage=parse_usage(body.get("usage"), "prompt", "completion"))
         case _:
             raise ValueError("an answer without a choice")
-    likely = logprobs_in({str(name): value for name, value in choice.items()})
-    parts = tuple(_parts({str(name): value for name, value in message.items()}, token, likely))
-    calls = any(isinstance(part, ToolCall) for part in parts)
-    return Completion(
-        id=str(body.get("id") or ""),
-        model=str(body.get("model") or ""),
-        parts=parts,
-        stop=parse_stop(choice.get("finish_reason"), calls),
-        usage=parse_usage(body.get("usage"), "prompt", "completion"),
-    )
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:

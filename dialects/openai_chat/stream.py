@@ -55,6 +55,8 @@ class ChunkReader(FrameReader):
     Who has chunks within other frames, or says more in them, overrides a part of it.
     """
 
+    repeats = True
+
     def __init__(self, token: str) -> None:
         super().__init__()
         self._token = token

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from dialects.adapt.field_reader import FieldReader
+from dialects.adapt.schema_cache import cached
 from dialects.adapt.schemas import for_openai
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, Effort, Media, MediaKind, Reasoning, ToolSpec
@@ -13,6 +15,8 @@ from dialects.openai_common.request_parser import effort_in
 from dialects.openai_common.strict_schemas import is_strict
 from dialects.openai_common.vocabulary import LOGPROBS
 
+_ADAPT = {choices: partial(for_openai, choices=choices) for choices in (False, True)}
+"""What adapts the schema of a tool, by whether it may be a choice."""
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
 """What a budget of thinking tokens is as an effort: up to so many, this."""
@@ -25,7 +29,6 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
     "top_logprobs": 0,
     "logit_bias": {},
 }
-_PENALTIES = frozenset({"presence_penalty", "frequency_penalty", "logprobs", "top_logprobs", "logit_bias"})
 
 
 def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
@@ -46,7 +49,7 @@ def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: 
 
 def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
     """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
-    effort = effort_in(FieldReader(asked), name)
+    effort = effort_in(FieldReader(asked), name) if name in asked else None
     if effort is None:
         return
     nearest = nearest_effort(Reasoning(effort), profile, dropped)
@@ -67,21 +70,30 @@ def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) 
 
     So are stop sequences that are more than it takes.
     """
-    refused = set() if profile.penalties else set(_PENALTIES)
-    refused |= set() if profile.temperature else {"temperature"}
-    refused |= set() if profile.top_p else {"top_p"}
-    if not profile.top_p_with_temperature and body.get("temperature") is not None:
-        refused.add("top_p")
-    for name in refused & body.keys():
+    refused = [name for name in _SAMPLING_DEFAULTS.keys() & body.keys() if _refuses(profile, name, body)]
+    for name in refused:
         value = body.pop(name)
         if value is not None and value != _SAMPLING_DEFAULTS[name]:
             dropped.add(name)
-    _drop_stops(body, profile.stops, dropped)
-    if "logprobs" in refused and isinstance(include := body.get("include"), list) and LOGPROBS in include:
+    if "stop" in body:
+        _drop_stops(body, profile.stops, dropped)
+    if not profile.penalties and isinstance(include := body.get("include"), list) and LOGPROBS in include:
         dropped.add("logprobs")
         body["include"] = [name for name in include if name != LOGPROBS]
         if not body["include"]:
             del body["include"]
+
+
+def _refuses(profile: ModelProfile, name: str, body: JSON) -> bool:
+    """Whether a model refuses a field about how tokens are drawn, beside what else *body* says."""
+    match name:
+        case "temperature":
+            return not profile.temperature
+        case "top_p":
+            alone = profile.top_p_with_temperature or body.get("temperature") is None
+            return not (profile.top_p and alone)
+        case _:
+            return not profile.penalties
 
 
 def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:
@@ -109,7 +121,7 @@ def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: b
     A model can be kept to a schema only if it is the one the client wrote. Clients of OpenAI's *own* dialects know
     which schemas OpenAI keeps a model to; others know their vendor's, which are more.
     """
-    adapted = for_openai(tool.parameters, choices=choices)
+    adapted = cached(_ADAPT[choices], tool.parameters)
     dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
     strict = tool.strict
     if strict and (adapted.schema != tool.parameters or not (own or is_strict(tool.parameters))):

@@ -11,12 +11,11 @@ from dialects.core.conversation import (
     JSON,
     Conversation,
     Family,
+    MarkablePart,
     Media,
     MediaKind,
     Message,
-    Opaque,
     Part,
-    Refusal,
     Role,
     Text,
     Thinking,
@@ -74,7 +73,7 @@ def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:
     for part in parts:
         if isinstance(part, ToolResult):
             record_cache_marks(part.parts, dropped)
-        if not isinstance(part, Thinking | Refusal | Opaque) and part.cache:
+        if isinstance(part, MarkablePart) and part.cache:
             dropped.add("cache_control")
 
 

@@ -69,7 +69,11 @@ def parse_usage(body: Any, prompt: str, output: str) -> Usage:
 
 def _details(body: JSON, which: str, *names: str) -> int:
     details = body.get(f"{which}_tokens_details")
-    return next((_count(details[name]) for name in names if name in details), 0) if isinstance(details, dict) else 0
+    if isinstance(details, dict):
+        for name in names:
+            if name in details:
+                return _count(details[name])
+    return 0
 
 
 def _count(value: Any) -> int:

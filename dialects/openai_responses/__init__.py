@@ -15,7 +15,7 @@ from dialects.openai_responses.passthrough import (
 )
 from dialects.openai_responses.request_parser import parse_request
 from dialects.openai_responses.request_renderer import render_request
-from dialects.openai_responses.response import parse_compaction, parse_response, render_response
+from dialects.openai_responses.response import parse_compaction, parse_outcome, parse_response, render_response
 from dialects.openai_responses.stream import reader, writer
 from dialects.openai_responses.vocabulary import DIALECT, MEDIA_ROLES
 
@@ -26,6 +26,7 @@ __all__ = [
     "compaction_request",
     "open_seals",
     "parse_compaction",
+    "parse_outcome",
     "parse_request",
     "parse_response",
     "passthrough_compaction",

@@ -13,7 +13,7 @@ from dialects.adapt.signatures import Open, reopened, unpack
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
-from dialects.core.conversation import JSON, NO_USAGE, Family, ToolForm, Usage
+from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, ToolForm, Usage
 from dialects.core.faults import Fault, invalid
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, encoded
@@ -111,7 +111,11 @@ def open_seals(body: JSON, open: Open) -> JSON:
     return {**body, "input": items}
 
 
-def passthrough_request(body: JSON, profile: ModelProfile) -> Rendered:
+def passthrough_request(
+    body: JSON,
+    profile: ModelProfile,
+    conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
+) -> Rendered:
     """Change of a client's own body only what the backend refuses."""
     reject_stored(body, str(body.get("model") or profile.name), _NOT_KEPT)
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
@@ -214,7 +218,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     """
     found = _KIND.search(frame.data)
     kind = found[1] if found else "error"
-    if kind == "response.failed" and _is_reasonless(json.loads(frame.data)):
+    if kind == "response.failed" and _is_reasonless(frame.loads()):
         return b""
     renamed = None
     if kind not in _HOLDERS or (
@@ -222,7 +226,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     ):
         renamed = public_model(frame.data, envelope.model)
     if renamed is None:
-        renamed = dumps(_rewritten(json.loads(frame.data), envelope, ToolsDeclared(envelope.conversation)))
+        renamed = dumps(_rewritten(frame.loads(), envelope, ToolsDeclared(envelope.conversation)))
     return encoded(renamed, kind)
 
 
@@ -253,6 +257,7 @@ def _is_reasonless(message: JSON) -> bool:
 
 
 def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
+    message = dict(message)
     if isinstance(response := message.get("response"), dict):
         response = _as_declared({**response, "model": envelope.model}, envelope, tools)
         message["response"] = _sealed(response, envelope.origin)
@@ -352,7 +357,7 @@ class FormedFrames:
         if passed := self._passed(frame.data):
             self._number += 1
             return passed
-        message = json.loads(frame.data)
+        message = frame.loads()
         kind, place = message.get("type"), str(message.get("output_index"))
         if kind == "response.failed" and _is_reasonless(message):
             return b""

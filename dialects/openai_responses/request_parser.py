@@ -3,7 +3,7 @@
 https://platform.openai.com/docs/api-reference/responses/create
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -99,8 +99,9 @@ def parse_request(body: JSON) -> Conversation:
     """
     fields = FieldReader(body)
     instructions = fields.text("instructions")
-    said, messages = split_instructions(_history(fields))
-    tools = _tools(fields)
+    items = fields.objects("input") if isinstance(body.get("input"), list) else []
+    said, messages = split_instructions(_history(fields, items))
+    tools = _tools(fields, items)
     choice, allowed = _tool_choice(fields)
     if allowed is not None:
         tools = narrowed(tools, allowed, "tool_choice")
@@ -142,7 +143,7 @@ class _History:
         self._kind = kind
 
 
-def _history(fields: FieldReader) -> list[Message]:
+def _history(fields: FieldReader, items: Sequence[FieldReader]) -> list[Message]:
     said = fields.body.get("input")
     if isinstance(said, str):
         return [Message(Role.USER, (Text(said),))]
@@ -151,7 +152,7 @@ def _history(fields: FieldReader) -> list[Message]:
     if not isinstance(said, list):
         raise fields.wrong("input", "a string or a list of items")
     history = _History()
-    for item in fields.objects("input"):
+    for item in items:
         _add_item(item, history)
     return history.messages
 
@@ -283,9 +284,8 @@ def _thinking(item: FieldReader) -> Thinking:
     return Thinking(text, signature, family=family)
 
 
-def _tools(fields: FieldReader) -> tuple[ToolSpec | Opaque, ...]:
+def _tools(fields: FieldReader, items: Sequence[FieldReader]) -> tuple[ToolSpec | Opaque, ...]:
     """Read the tools of the request, and those that items of its input declare."""
-    items = fields.objects("input") if isinstance(fields.body.get("input"), list) else []
     declaring = [item for item in items if item.text("type") in DECLARING]
     found = [tool for item in declaring for declared in item.objects("tools") for tool in _tool(declared)]
     tools = [tool for declared in fields.objects("tools") for tool in _tool(declared)]

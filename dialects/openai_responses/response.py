@@ -14,20 +14,21 @@ from dialects.openai_responses.vocabulary import finished, parse_stop, render_it
 def parse_response(body: JSON, token: str) -> Completion:
     """Parse a whole response; the backend gives all ids, so that *token* is not needed."""
     del token
+    outcome = parse_outcome(body)
+    parts = tuple(part for item in body["output"] for part in parts_of(item))
+    return Completion(str(body.get("id") or ""), str(body.get("model") or ""), parts, outcome.stop, outcome.usage)
+
+
+def parse_outcome(body: JSON) -> Completion:
+    """Parse of a whole response only how it ended and what it cost."""
     error = body.get("error")
     if error or body.get("status") == "failed":
         raise FaultError(fault_of(error))
     output = body["output"]
     if not isinstance(output, list):
         raise TypeError("an answer without output")
-    parts = tuple(part for item in output for part in parts_of(item))
-    return Completion(
-        id=str(body.get("id") or ""),
-        model=str(body.get("model") or ""),
-        parts=parts,
-        stop=parse_stop(body, any(isinstance(part, ToolCall) for part in parts)),
-        usage=parse_usage(body.get("usage"), "input", "output"),
-    )
+    calls = any(item.get("type") == "function_call" for item in output)
+    return Completion(stop=parse_stop(body, calls), usage=parse_usage(body.get("usage"), "input", "output"))
 
 
 def parse_compaction(body: JSON) -> Completion:

@@ -8,6 +8,7 @@ from functools import lru_cache
 from dialects.adapt import claude_tools
 from dialects.adapt.claude_tools import input_schema, novas_schema
 from dialects.adapt.schema_budget import SchemaBudget
+from dialects.adapt.schema_cache import cached
 from dialects.adapt.schemas import for_gemini
 from dialects.capabilities.models import ODD_IN_NAMES, ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import (
@@ -183,7 +184,7 @@ def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, drop
         case Vendor.NOVA:
             schema, lost = novas_schema(tool, budget)
         case Vendor.GEMINI:
-            adapted = for_gemini(tool.parameters, budget, f"parameters of tool {tool.name!r}")
+            adapted = cached(for_gemini, tool.parameters, budget, f"parameters of tool {tool.name!r}")
             schema, lost = {"type": "object", **adapted.schema}, set(adapted.dropped)
         case _:
             return tool

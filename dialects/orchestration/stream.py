@@ -30,6 +30,8 @@ class _Reader(ChunkReader):
     A thought goes on over several chunks until it is signed; what follows a signature is another thought.
     """
 
+    repeats = False  # A frame says its text twice.
+
     def __init__(self, token: str) -> None:
         super().__init__(token)
         self._model = ""

@@ -11,9 +11,10 @@ from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
 from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.mistakes import ServiceKeyError
+from gateway.config.network import Network
 from gateway.config.schema import secret_keys
-from gateway.config.service_keys import SECRET_KEYS, Secret, home_folder, is_service_key, load_json
-from gateway.config.settings import Settings, SettingsError, load, upstream_access
+from gateway.config.service_keys import SECRET_KEYS, home_folder, is_service_key, load_json
+from gateway.config.settings import Settings, SettingsError, load, network_of
 
 SUBACCOUNTS: Final = "subAccounts"
 TOKENS: Final = "secret_authentication_tokens"
@@ -50,10 +51,10 @@ class ConfigDraft:
         with _put_right_first():
             return load(self.path, self._env, home_folder())
 
-    def upstream_access(self) -> tuple[Secret | None, Path | None]:
-        """Tell the HTTP proxy and the certificates to trust, as file and environment say; raises `CommandError`."""
+    def network(self) -> Network:
+        """Tell how the network is left, as file and environment say; raises `CommandError`."""
         with _put_right_first():
-            return upstream_access(None if self.is_new else self.path, self._env)
+            return network_of(None if self.is_new else self.path, self._env)
 
     def set(self, place: tuple[str, ...], value: object) -> None:
         """Set a value where the keys of *place* lead."""

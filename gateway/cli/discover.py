@@ -1,6 +1,6 @@
 """What runs where in the subaccounts of a config file, and what of it is served."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Final
@@ -63,12 +63,10 @@ class Inventory:
     failures: list[str] = field(default_factory=list)
 
 
-def take_inventory(
-    settings: Settings, client: ManagementClient, env: Mapping[str, str], wanted: Sequence[str] = ()
-) -> Inventory:
+def take_inventory(settings: Settings, client: ManagementClient, wanted: Sequence[str] = ()) -> Inventory:
     """Look into the resource groups that are *wanted*, or into all that the service keys of *settings* may see."""
     found = Inventory()
-    adviser = Adviser.in_network(env, settings.proxy)
+    adviser = Adviser.in_network(settings.network)
     tokens: dict[str, TokenSource] = {}
     places: list[_Place] = []
     for tenant in _tenants(settings.subaccounts.values()):

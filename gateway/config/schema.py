@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.mistakes import Place
+from gateway.config.network import Store
 from gateway.config.service_keys import expand, is_url
 from gateway.server.options import Port, ServerOptions
 from routing.model_names import ModelNames
@@ -60,9 +61,18 @@ class DeploymentId(_Deployment):
     """The id of the deployment in this subaccount's AI Core."""
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 def _listed(value: Any) -> Any:
     """Let one entry stand for a list of it."""
     return [value] if isinstance(value, str | dict) else value
+
+
+def _hosts(value: Any) -> Any:
+    """Let a text stand for the list of what it holds between commas or blanks, as NO_PROXY does."""
+    return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
 def _under(name: str) -> Callable[[Any], Any]:
@@ -100,6 +110,11 @@ def proxy_url(text: str) -> str:
     if text.lower().startswith("https:"):
         raise ValueError("must not start with https://: TLS to the proxy is not supported; write http://")
     return text
+
+
+def proxy_or_none(text: str) -> str:
+    """Give the URL of an HTTP proxy, or what stands for none; raises `ValueError` as `proxy_url`."""
+    return NO_PROXY_AT_ALL if text.lower() == NO_PROXY_AT_ALL else proxy_url(text)
 
 
 def _with(*keys: frozenset[str]) -> AfterValidator:
@@ -140,7 +155,10 @@ _UNSEEN: Final = "writeOnly"
 _Secret = Annotated[str, Field(json_schema_extra={_UNSEEN: True})]
 _Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
 _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
-_ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_url)]
+NO_PROXY_AT_ALL: Final = "none"
+"""Stands for no HTTP proxy, whatever the environment names."""
+_ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
+_Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
@@ -289,10 +307,11 @@ class OrchestrationSection(ModulesSection):
     def modules_for(self, model: str) -> Modules:
         """Put together what orchestration does around *model*."""
         name = ModelNames(self.per_model, fallback=False).same(model)
-        own = self.per_model[name].model_dump(exclude_unset=True) if name is not None else {}
-        given = self.model_dump(include=set(ModulesSection.model_fields)) | own
+        own = None if name is None else self.per_model[name]
+        written = own.model_fields_set if own is not None else frozenset()
+        given = {each: getattr(own if each in written else self, each) for each in ModulesSection.model_fields}
         given = {module: value for module, value in given.items() if value is not None}
-        fallbacks = tuple(Fallback(**each) for each in given.pop("fallbacks", ()))
+        fallbacks = tuple(Fallback(each.model, each.version, each.params) for each in given.pop("fallbacks", ()))
         return Modules(fallbacks=fallbacks, delimiters=tuple(given.pop("delimiters", ())), **given)
 
 
@@ -311,15 +330,22 @@ class UpstreamSection(_Section):
     """How SAP AI Core is reached."""
 
     proxy: _ProxyUrl | None = None
-    """URL of an HTTP proxy on the way out. HTTPS_PROXY and its like are read only if named here: ${HTTPS_PROXY}."""
+    """URL of an HTTP proxy on the way out, or "none"; what HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names if not said."""
+    no_proxy: _Hosts | None = None
+    """Hosts to which no HTTP proxy leads, each with all below it, addresses and networks; NO_PROXY if not said."""
+    proxy_loopback: bool = False
+    """Whether even this machine itself is reached through the HTTP proxy."""
     ca_bundle: str | None = None
-    """Path of a PEM file with the certificates to trust, relative to the config file."""
+    """Path of a PEM file with the certificates to trust, relative to the config file; what REQUESTS_CA_BUNDLE,
+    CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name if not said."""
+    trust: Annotated[Store, BeforeValidator(_lower)] | None = None
+    """Whom to trust beside ca_bundle: "system", as the operating system does, or "certifi", as Mozilla does. If not
+    said, ca_bundle alone, or else certifi."""
+    strict_certificates: bool | None = None
+    """Whether certificates must keep to every rule of RFC 5280, as Python 3.13 and later have it if not said; false
+    is for authorities that do not."""
     fetch_media: bool = True
     """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
 
 
 class ConfigFile(_Section):
@@ -340,11 +366,11 @@ class ConfigFile(_Section):
     """The address to listen on; 127.0.0.1 if it is not said."""
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
-    model_filters: Filters = Filters()
-    orchestration: OrchestrationSection = OrchestrationSection()
+    model_filters: Filters = Filters.model_construct()
+    orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
-    server: ServerSection = ServerSection()
-    upstream: UpstreamSection = UpstreamSection()
+    server: ServerSection = ServerSection.model_construct()
+    upstream: UpstreamSection = UpstreamSection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"

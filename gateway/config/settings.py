@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from gateway.config.environment import PREFIX, for_demo, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
+from gateway.config.network import DIRECT, Network
+from gateway.config.network_reader import read_network
 from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, known_keys
 from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
@@ -69,9 +71,7 @@ class Settings:
     log_level: str = "info"
     log_format: str = "text"
     allow_unauthenticated: bool = False
-    proxy: Secret | None = None
-    """The URL of an HTTP proxy on the way to SAP AI Core."""
-    ca_bundle: Path | None = None
+    network: Network = DIRECT
     fetch_media: bool = True
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
@@ -102,9 +102,9 @@ def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
     return _Loader(None, for_demo(env), None).address()
 
 
-def upstream_access(path: Path | None, env: Mapping[str, str]) -> tuple[Secret | None, Path | None]:
-    """Tell the HTTP proxy and the certificates to trust on the way to SAP AI Core; raise `SettingsError` as `load`."""
-    return _Loader(path, env, None).upstream_access()
+def network_of(path: Path | None, env: Mapping[str, str]) -> Network:
+    """Tell how the network is left; raise `SettingsError` as `load` does."""
+    return _Loader(path, env, None).network()
 
 
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
@@ -195,7 +195,6 @@ class _Loader:
         config = self._config()
         extensions = self._extensions(config.extensions)
         tokens = tuple(map(Secret, config.secret_authentication_tokens))
-        proxy, ca_bundle = self._upstream_access(config)
         settings = Settings(
             subaccounts=self._subaccounts(config),
             tokens=tokens,
@@ -210,9 +209,8 @@ class _Loader:
             log_level=config.log_level,
             log_format=config.log_format,
             allow_unauthenticated=config.allow_unauthenticated,
-            proxy=proxy,
+            network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
-            ca_bundle=ca_bundle,
             extensions=extensions,
             source=self._path,
         )
@@ -230,16 +228,12 @@ class _Loader:
             raise self._error()
         return host, port
 
-    def upstream_access(self) -> tuple[Secret | None, Path | None]:
-        """Read how SAP AI Core is reached, whoever is asked there."""
-        access = self._upstream_access(self._config())
+    def network(self) -> Network:
+        """Read how the network is left, whoever is asked there."""
+        found = read_network(self._config().upstream, self._found)
         if self._found.mistakes:
             raise self._error()
-        return access
-
-    def _upstream_access(self, config: ConfigFile) -> tuple[Secret | None, Path | None]:
-        proxy = None if config.upstream.proxy is None else Secret(config.upstream.proxy)
-        return proxy, self._found.file(config.upstream.ca_bundle, "upstream.ca_bundle")
+        return found
 
     def _config(self) -> ConfigFile:
         """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
@@ -329,7 +323,7 @@ class _Loader:
         if section.threads is not None:
             what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
             self._found.odd("server.threads", what)
-        return ServerOptions(**section.model_dump(include=set(ServerOptions.model_fields)))
+        return ServerOptions.model_construct(**{name: getattr(section, name) for name in ServerOptions.model_fields})
 
     def _policy(self, policy: Policy) -> Policy:
         named = {"routing.strategy": policy.strategy}

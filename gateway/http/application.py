@@ -1,12 +1,13 @@
 """Flask as this proxy uses it: each request is spared what nobody here asks for."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import flask
 from flask.sessions import NullSession, SessionInterface
+from flask.signals import request_tearing_down
 from werkzeug.datastructures import Headers
-from werkzeug.routing import BaseConverter, MapAdapter, PathConverter
+from werkzeug.routing import BaseConverter, MapAdapter, PathConverter, Rule, ValidationError
 
 from gateway.http.admission import Place
 from gateway.requests.lifetime import Lifetime
@@ -54,11 +55,46 @@ class _NoSessions(SessionInterface):
         return self._SESSION
 
 
+class _Rule(Rule):
+    """A path of which no URL is made, as nobody asks for one: to compile what makes them took half of `create_app`."""
+
+    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002 - its signature
+        return _make_no_url
+
+
+def _make_no_url(*_: object, **__: object) -> tuple[str, str]:
+    raise ValidationError
+
+
+class _Adapter(MapAdapter):
+    """Matches the URL of a request; the rule of a path without variables is looked up in *known* from then on."""
+
+    known: dict[tuple[str, str], Rule]
+
+    def match(self, *args: Any, **how: Any) -> Any:
+        """Find the rule, and the variables of the path."""
+        if args or how != {"return_rule": True}:
+            return super().match(*args, **how)
+        path = self.path_info, self.default_method
+        if (rule := self.known.get(path)) is not None:
+            return rule, {}
+        rule, variables = super().match(return_rule=True)
+        if not variables:
+            self.known[path] = rule
+        return rule, variables
+
+
 class Application(flask.Flask):
     """Flask without sessions and coroutines, and without a look at the host, which only a redirect repeats."""
 
     request_class = Request
     session_interface = _NoSessions()
+    url_rule_class = _Rule
+
+    def __init__(self, import_name: str) -> None:
+        super().__init__(import_name, static_folder=None)
+        self.known_paths: dict[tuple[str, str], Rule] = {}
+        """The rules of the paths without variables that were asked for, by path and method."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Give *func* as it is: none here is a coroutine, so none is asked whether it is."""
@@ -71,7 +107,14 @@ class Application(flask.Flask):
         environ = request.environ
         host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
         method, query = environ["REQUEST_METHOD"], environ.get("QUERY_STRING", "")
-        return MapAdapter(self.url_map, host, "/", "", environ["wsgi.url_scheme"], request.path, method, query)
+        adapter = _Adapter(self.url_map, host, "/", "", environ["wsgi.url_scheme"], request.path, method, query)
+        adapter.known = self.known_paths
+        return adapter
+
+    def do_teardown_request(self, exc: BaseException | None = None) -> None:
+        """Tell those who want to know that a request is over, if there are any."""
+        if self.teardown_request_funcs or request_tearing_down.receivers:
+            super().do_teardown_request(exc)
 
 
 class _ComposedHeaders(Headers):
@@ -80,6 +123,19 @@ class _ComposedHeaders(Headers):
     def __init__(self, headers: Sequence[tuple[str, str]]) -> None:
         super().__init__()
         self._list = list(headers)
+
+
+class _Pieces:
+    """The pieces of a response, and what to do when they are out; `ClosingIterator` costs five times as much."""
+
+    __slots__ = ("_pieces", "close")
+
+    def __init__(self, pieces: Iterable[bytes], close: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self.close = close
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self._pieces)
 
 
 class JSONResponse(flask.Response):
@@ -92,3 +148,7 @@ class JSONResponse(flask.Response):
     def get_wsgi_headers(self, _environ: Any) -> Headers:
         """Give the headers as they are."""
         return self.headers
+
+    def get_app_iter(self, environ: Any) -> Iterable[bytes]:
+        """Give the body, of which a client that asked with HEAD gets nothing."""
+        return _Pieces(() if environ["REQUEST_METHOD"] == "HEAD" else self.iter_encoded(), self.close)

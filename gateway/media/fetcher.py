@@ -1,7 +1,8 @@
 """Fetching from addresses that callers name: public ones only, within limits of size and time.
 
 A name is looked up once and the connection goes to the very address that was
-judged, so that a name cannot point elsewhere a moment later.
+judged, so that a name cannot point elsewhere a moment later. An HTTP proxy on
+the way is told that address, too: it would look the name up anew.
 """
 
 import socket
@@ -17,8 +18,11 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from dialects.core.faults import FaultError, invalid
+from gateway.config.network import DIRECT, Network
 from gateway.media.inline import Fetched
 from gateway.media.networks import is_public
+from gateway.upstream.connection import HttpProxy
+from gateway.upstream.trust import TrustStore
 
 _MOST_BYTES = 20 * 1024 * 1024
 _SECONDS = 15.0
@@ -42,11 +46,13 @@ class MediaFetcher:
 
     *most* is in bytes, *seconds* the time one fetch may take in all; *ports*
     are those of web servers, since others belong to services of another kind.
+    *network* says how they are reached, and whose certificates are trusted.
     """
 
     def __init__(
         self,
         *,
+        network: Network = DIRECT,
         resolve: Resolve = addresses_of,
         allows: Callable[[str], bool] = is_public,
         ports: Container[int] = _OPEN_PORTS,
@@ -54,6 +60,8 @@ class MediaFetcher:
         seconds: float = _SECONDS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._proxies = network.proxies
+        self._trust = TrustStore(network.trust)
         self._resolve = resolve
         self._allows = allows
         self._ports = ports
@@ -111,11 +119,21 @@ class MediaFetcher:
         addresses = self._resolve(parts.hostname, port)
         if not addresses or not all(map(self._allows, addresses)):
             raise _refused(url, "it is not a public address")
-        timeout = max(0.1, until - self._clock())
+        host, timeout = parts.hostname, max(0.1, until - self._clock())
+        found = self._proxies.to(host, port, secure=parts.scheme == "https")
+        proxy = HttpProxy.of(found) if found is not None else None
+        first, at = (addresses[0], port) if proxy is None else (proxy.host, proxy.port)
         if parts.scheme == "http":
-            return HTTPConnection(addresses[0], port, timeout=timeout)
-        host = parts.hostname
-        return HTTPSConnection(addresses[0], port, timeout=timeout, server_hostname=host, assert_hostname=host)
+            connection = HTTPConnection(first, at, timeout=timeout)
+        else:
+            tls = self._trust.context()
+            connection = HTTPSConnection(
+                first, at, timeout=timeout, ssl_context=tls, server_hostname=host, assert_hostname=host
+            )
+        if proxy is not None:
+            shown = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+            connection.set_tunnel(addresses[0], port, shown)
+        return connection
 
     def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> bytes:
         read = bytearray()

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache, partial
-from typing import Any, Protocol, TypeVar
+from functools import cached_property, lru_cache, partial
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
@@ -15,10 +15,9 @@ from routing.events import CircuitChanged, CooldownStarted, OutcomeRecorded, Poo
 
 _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
-_Metric = TypeVar("_Metric", Counter, Histogram)
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _MOST_SERIES = 10_000
-"""How many time series are found again at once."""
+"""How many combinations of labels are found again at once."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
@@ -77,32 +76,30 @@ class LogObserver:
         _log.info(RequestLine(record), extra={FIELDS: partial(_fields, record)})
 
 
-class MetricsObserver:
-    """Counts exchanges, for Prometheus."""
+class _Metrics:
+    """What is counted of exchanges, for Prometheus."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("client", "model")
-        self._exchanges = Counter(
-            "aicore_proxy_exchanges", "Requests answered", (*labels, "outcome"), registry=registry
-        )
-        self._attempts = Counter("aicore_proxy_attempts", "Calls to deployments", ("model",), registry=registry)
-        self._decisions = Counter(
+        self.exchanges = Counter("aicore_proxy_exchanges", "Requests answered", (*labels, "outcome"), registry=registry)
+        self.attempts = Counter("aicore_proxy_attempts", "Calls to deployments", ("model",), registry=registry)
+        self.decisions = Counter(
             "aicore_proxy_decisions", "Deployments chosen, by why", ("model", "reason"), registry=registry
         )
-        self._retries = Counter(
+        self.retries = Counter(
             "aicore_proxy_retries", "Retries asked of the retry budget", ("model", "budget"), registry=registry
         )
-        self._tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
-        self._dropped = Counter(
+        self.tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
+        self.dropped = Counter(
             "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
         )
-        self._first = Histogram(
+        self.first = Histogram(
             "aicore_proxy_first_content_seconds", "Until the first content", labels, buckets=_SECONDS, registry=registry
         )
-        self._duration = Histogram(
+        self.duration = Histogram(
             "aicore_proxy_duration_seconds", "Until the last byte", labels, buckets=_SECONDS, registry=registry
         )
-        self._overhead = Histogram(
+        self.overhead = Histogram(
             "aicore_proxy_overhead_seconds",
             "What the proxy itself took: neither waiting for an upstream or a caller, nor a pause",
             labels,
@@ -110,24 +107,74 @@ class MetricsObserver:
             registry=registry,
         )
 
+
+class _Series:
+    """The time series of one client, model and outcome; to look one up makes it exist, so each is when it is needed."""
+
+    def __init__(self, metrics: _Metrics, client: str, model: str, outcome: str) -> None:
+        self._metrics = metrics
+        self._labels = client, model
+        self._model = model
+        self._decisions: dict[str, Counter] = {}
+        self.exchanges = metrics.exchanges.labels(client, model, outcome)
+        self.attempts = metrics.attempts.labels(model)
+        self.duration = metrics.duration.labels(client, model)
+        self.dropped = metrics.dropped.labels(client)
+        self.input, self.cache_read, self.cache_write, self.output = (
+            metrics.tokens.labels(model, kind) for kind in ("input", "cache_read", "cache_write", "output")
+        )
+
+    @cached_property
+    def first(self) -> Histogram:
+        """Until the first content."""
+        return self._metrics.first.labels(*self._labels)
+
+    @cached_property
+    def overhead(self) -> Histogram:
+        """What the proxy itself took."""
+        return self._metrics.overhead.labels(*self._labels)
+
+    @cached_property
+    def retries(self) -> tuple[Counter, Counter]:
+        """Those that the budget paid for, and those that it refused."""
+        return self._metrics.retries.labels(self._model, "spent"), self._metrics.retries.labels(self._model, "refused")
+
+    def decisions(self, reason: str) -> Counter:
+        """Deployments chosen for *reason*."""
+        found = self._decisions.get(reason)
+        if found is None:
+            found = self._decisions[reason] = self._metrics.decisions.labels(self._model, reason)
+        return found
+
+
+class MetricsObserver:
+    """Counts exchanges, for Prometheus."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._series = lru_cache(_MOST_SERIES)(partial(_Series, _Metrics(registry)))
+
     def over(self, record: ExchangeRecord) -> None:
         """Count it."""
-        client, model = record.client, record.model or "unknown"
-        _count(self._exchanges, 1, client, model, record.outcome)
-        _count(self._attempts, record.attempts, model)
+        series = self._series(record.client, record.model or "unknown", record.outcome)
+        series.exchanges.inc()
+        series.duration.observe(record.duration)
         for reason in record.reasons:
-            _count(self._decisions, 1, model, reason)
+            series.decisions(reason).inc()
         if record.attempts:
-            _count(self._retries, record.attempts - record.parts, model, "spent")
-            _count(self._retries, int(record.unaffordable), model, "refused")
-        _child(self._duration, client, model).observe(record.duration)
+            series.attempts.inc(record.attempts)
+            spent, refused = series.retries
+            _add(spent, record.attempts - record.parts)
+            _add(refused, int(record.unaffordable))
         if record.overhead is not None:
-            _child(self._overhead, client, model).observe(record.overhead)
+            series.overhead.observe(record.overhead)
         if record.first_content is not None:
-            _child(self._first, client, model).observe(record.first_content)
-        for kind, count in _kinds(record.usage):
-            _count(self._tokens, count, model, kind)
-        _count(self._dropped, len(record.dropped), client)
+            series.first.observe(record.first_content)
+        usage = record.usage
+        _add(series.input, usage.fresh_input)
+        _add(series.cache_read, usage.cache_read)
+        _add(series.cache_write, usage.cache_write)
+        _add(series.output, usage.output)
+        _add(series.dropped, len(record.dropped))
 
 
 class RoutingObserver:
@@ -145,7 +192,8 @@ class RoutingObserver:
                 ("aicore_proxy_coolings", "Deprecated: aicore_proxy_cooldowns under its former name"),
             )
         ]
-        self._outcomes = Counter("aicore_proxy_outcomes", "Leases settled", (*where, "outcome"), registry=registry)
+        outcomes = Counter("aicore_proxy_outcomes", "Leases settled", (*where, "outcome"), registry=registry)
+        self._outcomes = lru_cache(_MOST_SERIES)(outcomes.labels)
 
     def heard(self, event: RoutingEvent) -> None:
         """Take note of one event."""
@@ -157,7 +205,7 @@ class RoutingObserver:
                     counter.labels(endpoint.subaccount, endpoint.deployment, why.value).inc()
             case OutcomeRecorded(endpoint, fault, _):
                 outcome = fault.value if fault else "ok"
-                _count(self._outcomes, 1, endpoint.subaccount, endpoint.deployment, outcome)
+                self._outcomes(endpoint.subaccount, endpoint.deployment, outcome).inc()
             case PoolsChanged(joined, left):
                 _routing_log.info("endpoints: %d joined, %d left", len(joined), len(left))
             case _:
@@ -195,29 +243,12 @@ class Observers:
                 _log.exception("an observer failed")
 
 
-@lru_cache(_MOST_SERIES)
-def _child(metric: _Metric, *labels: str) -> _Metric:
-    """Find the time series of *metric* with these *labels*, which makes it exist."""
-    return metric.labels(*labels)
-
-
-def _count(counter: Counter, amount: int, *labels: str) -> None:
-    """Add *amount* to a time series; with 0, make it exist."""
-    child = _child(counter, *labels)
+def _add(counter: Counter, amount: int) -> None:
     if amount:
-        child.inc(amount)
+        counter.inc(amount)
 
 
 def _fields(record: ExchangeRecord) -> dict[str, Any]:
     """Give the fields of a record by name; names that a caller made up fill no log."""
     dropped = plain(",".join(record.dropped))
     return {**asdict(record), "requested": plain(record.requested), "dropped": dropped}
-
-
-def _kinds(usage: Usage) -> tuple[tuple[str, int], ...]:
-    return (
-        ("input", usage.fresh_input),
-        ("cache_read", usage.cache_read),
-        ("cache_write", usage.cache_write),
-        ("output", usage.output),
-    )

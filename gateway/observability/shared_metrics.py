@@ -18,9 +18,10 @@ _LOCK: Final = "metrics.lock"
 
 
 def share(folder: Path) -> None:
-    """Keep the metrics of this process in *folder*; call it before any metric is created."""
+    """Keep the metrics of this process, which forks no more, in *folder*; call it before any metric is created."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    values.ValueClass = values.MultiProcessValue()
+    process = os.getpid()
+    values.ValueClass = values.MultiProcessValue(lambda: process)
 
 
 def exposition(folder: Path) -> bytes:

@@ -4,7 +4,7 @@ import io
 import sys
 from collections import deque
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -24,6 +24,8 @@ _PIECE: Final = 64 * 1024
 _SMALL_BODY: Final = 64 * 1024
 """Bytes of a body nobody wants that are read nevertheless, so that the connection can be used again."""
 _SMALL_BODY_SECONDS: Final = 1.0
+IN_LINE: Final = 64
+"""Requests that a client may send at once, before the first of them is answered."""
 _MOST_NAMES: Final = 256
 """For how many names of headers it is remembered how WSGI spells them."""
 _VERSIONS: Final = {"1.0", "1.1"}
@@ -95,7 +97,7 @@ class Requests:
     @property
     def have_begun(self) -> bool:
         """Whether there are bytes already of a request that was not asked for with `next`."""
-        return bool(self._line) or self.is_midway or self._error is not None
+        return bool(self._line) or self.is_midway
 
     def next(self) -> "Request | None":
         """Read up to the end of the next head; None if the client leaves first. Raises `RefusedError`."""
@@ -132,25 +134,24 @@ class Requests:
         """Take a piece of the request's target."""
         self._target += target
         if len(self._target) > REQUEST_LINE:
-            self._error = RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes.")
-            raise self._error
+            self._refuse(RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer, which nobody reads."""
         self._fields.append((name, value))
         if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
-            self._error = _too_large()
-            raise self._error
+            self._refuse(_too_large())
 
     def on_headers_complete(self) -> None:
-        """Put the request in line; its body may come later."""
+        """Put the request in line; its body may come later. Whatever is raised here refuses it."""
+        if len(self._line) == IN_LINE:
+            self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for an answer."))
         parser = self._parser
         method, version = parser.get_method().decode(), parser.get_http_version()
         try:
             request = Request(method, self._target, version, self._fields, self, closes=not parser.should_keep_alive())
         except RefusedError as error:
-            self._error = error
-            raise
+            self._refuse(error)
         self._last = request
         self._line.append(request)
         self.is_midway = False
@@ -164,6 +165,11 @@ class Requests:
         """Note that the body is complete."""
         if self._last is not None:
             self._last.body.is_complete = True
+
+    def _refuse(self, error: RefusedError) -> NoReturn:
+        """Stop reading; the parser raises an error of its own for what is raised here."""
+        self._error = error
+        raise error
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -183,10 +189,10 @@ class Requests:
             return
         if framing := request.framing:
             request.body.is_complete = False
+            self._line.pop()
             self._parser = HttpRequestParser(self)
             self._parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
-            self._line.pop()
-            self._last = request
+            self._line[-1] = self._last = request
         self._feed(rest)
 
 
@@ -253,13 +259,11 @@ class RequestBody(io.RawIOBase):
         """Whether all of it has come."""
         self._requests = requests
         self._expects_continue = expects_continue
-        self._pieces: list[bytes] = []
-        self._size = 0
+        self._held = bytearray()
 
     def take(self, data: bytes) -> None:
-        """Keep a piece that has come."""
-        self._pieces.append(data)
-        self._size += len(data)
+        """Keep a piece that has come, however small the pieces are."""
+        self._held += data
         if self.left is not None:
             self.left -= len(data)
 
@@ -270,12 +274,12 @@ class RequestBody(io.RawIOBase):
     def read(self, size: int | None = -1) -> bytes:
         """Read *size* bytes, fewer only at the end; all that are left with a negative *size*, or none."""
         wanted = sys.maxsize if size is None or size < 0 else size
-        while self._size < wanted and not self.is_complete:
+        while len(self._held) < wanted and not self.is_complete:
             self._receive()
-        data = b"".join(self._pieces)
-        rest = data[wanted:]
-        self._pieces, self._size = [rest], len(rest)
-        return data[:wanted]
+        with memoryview(self._held)[:wanted] as piece:
+            data = bytes(piece)
+        del self._held[:wanted]
+        return data
 
     def settle(self) -> bool:
         """Read a small rest that nobody wanted; tell whether another request can follow on the connection."""
@@ -284,9 +288,9 @@ class RequestBody(io.RawIOBase):
         if self._expects_continue or (self.left or 0) > _SMALL_BODY:
             return False
         self._requests.connection.expect_rest(_SMALL_BODY_SECONDS)
-        most = self._size + _SMALL_BODY
+        most = len(self._held) + _SMALL_BODY
         try:
-            while self._size < most and not self.is_complete:
+            while len(self._held) < most and not self.is_complete:
                 self._receive()
         except FaultError:
             return False
@@ -310,14 +314,11 @@ class RequestBody(io.RawIOBase):
 
 
 def _path_and_query(target: str) -> tuple[str, str]:
-    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2)."""
+    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2); raises `ValueError` for none."""
     if target.startswith("/"):
         path, _, query = target.partition("#")[0].partition("?")
         return path, query
-    try:
-        parts = urlsplit(target)
-    except ValueError as error:
-        raise _no_http() from error
+    parts = urlsplit(target)
     return parts.path, parts.query
 
 

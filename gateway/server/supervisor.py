@@ -37,7 +37,7 @@ _BOOT_SECONDS: Final = 60.0
 _LIVED_WELL: Final = 10.0
 """A worker that lived for so many seconds is replaced at once, others after a pause that grows."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-_TARDY: Final = 3.0
+TARDY: Final = 3.0
 """Seconds after which a worker that should have ended is killed."""
 _MOST_MISSED: Final = 30
 """So many seconds, as this process counts them, a worker may stand still before it is killed."""
@@ -334,7 +334,7 @@ class Supervisor:
         for child in self._children:
             if not child.retiring:
                 child.retiring = True
-                child.kill_at = now + _longest_request(child.settings) + GRACE + _TARDY
+                child.kill_at = now + _longest_request(child.settings) + GRACE + TARDY
                 child.send(RETIRE)
         self._settings = self._incoming[0].settings
         self._children += self._incoming
@@ -371,7 +371,7 @@ class Supervisor:
             what = f"{waiting_for} open request{'s' if waiting_for > 1 else ''}"
             _log.info("waiting up to %g s for %s; a second Ctrl-C ends at once", seconds, what)
         for child in self._children:
-            child.kill_at = now + child.settings.server.drain_seconds + GRACE + _TARDY
+            child.kill_at = now + child.settings.server.drain_seconds + GRACE + TARDY
             child.send(DRAIN)
         self._listener.close()
 

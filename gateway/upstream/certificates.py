@@ -1,13 +1,15 @@
 """What an X.509 certificate says of itself: until when it is good, and who has signed it."""
 
+import http.client
 import ssl
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from gateway.config.service_keys import CertificateFiles, CertificateText, Proof
+from gateway.upstream.connection import HttpProxy
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
@@ -60,6 +62,33 @@ def of_der(der: bytes) -> Certificate | None:
         return Certificate(until, _name(issuer))
     except (ValueError, LookupError):
         return None
+
+
+def issuer_at(host: str, proxy: HttpProxy | None = None, timeout: float = 5.0) -> str:
+    """Name who signed the certificate of a server, which is asked for it; empty where that cannot be found out.
+
+    *host* is written as `name:port`, *proxy* is the HTTP proxy on the way.
+    """
+    certificate = of_der(_certificate_at(host, proxy, timeout))
+    return certificate.issuer if certificate is not None else ""
+
+
+def _certificate_at(host: str, proxy: HttpProxy | None, timeout: float) -> bytes:
+    """Fetch the certificate of a server in DER; empty where that fails."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: the certificate is looked at because it is not trusted
+    with suppress(OSError, http.client.HTTPException, ValueError):
+        first = proxy.address if proxy is not None else host
+        connection = http.client.HTTPSConnection(first, timeout=timeout, context=context)
+        with closing(connection):
+            if proxy is not None:
+                shown = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
+                connection.set_tunnel(host, headers=shown)
+            connection.connect()
+            if isinstance(connection.sock, ssl.SSLSocket):
+                return connection.sock.getpeercert(binary_form=True) or b""
+    return b""
 
 
 def _name(issuer: bytes) -> str:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final, Protocol, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from gateway.config.network import Proxies, Proxy
 from gateway.requests.lifetime import Clock, Interest
 from gateway.upstream.background import Task, is_out_of_descriptors
 from gateway.upstream.steps import Pause, Steps, waiting_for
@@ -40,7 +41,9 @@ KEEP_ALIVE: Final = (
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 45),  # below the idle limit of the load balancers in front of AI Core
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 15_000),  # milliseconds for which what was sent may not be acknowledged
 )
+"""How it shows that the other end is gone without a word, as behind a firewall that has forgotten the connection."""
 
 _UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
 """What connecting says when the answer is still to come."""
@@ -94,17 +97,37 @@ class HttpProxy:
     host: str
     port: int
     authorization: str
+    named_in: str = ""
+    """The setting or the environment variable that names it."""
 
     @classmethod
-    def of(cls, url: str) -> Self:
+    def of(cls, proxy: Proxy) -> Self:
         """Read the URL of a proxy; raises `ValueError` for one that is spoken to over TLS, or is no URL."""
+        url = proxy.url.reveal()
         target, parts = target_of(url), urlsplit(url)
         if target.secure:
             raise ValueError("a proxy that is spoken to over TLS")
         if parts.username is None:
-            return cls(target.host, target.port, "")
+            return cls(target.host, target.port, "", proxy.named_in)
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-        return cls(target.host, target.port, f"Basic {base64.b64encode(user.encode()).decode()}")
+        authorization = f"Basic {base64.b64encode(user.encode()).decode()}"
+        return cls(target.host, target.port, authorization, proxy.named_in)
+
+    @property
+    def address(self) -> str:
+        """Its host and port."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def unreachable(self, error: BaseException, host: str) -> Unreachable:
+        """Find out why *host* was not reached by way of it, from an *error*."""
+        return unreachable(error, host, self.address, self.named_in)
+
+
+def target_and_proxy(url: str, proxies: Proxies) -> tuple[Target, HttpProxy | None]:
+    """Read a URL, and find the HTTP proxy that leads there; raises `ValueError` for what leads nowhere."""
+    target = target_of(url)
+    proxy = proxies.to(target.host, target.port, secure=target.secure)
+    return target, HttpProxy.of(proxy) if proxy is not None else None
 
 
 class Resolver:
@@ -250,8 +273,8 @@ class Route:
 
     def unreachable(self, error: Exception) -> Unreachable:
         """Find out why the target was not reached, from the *error* of connecting."""
-        proxy = f"{self.proxy.host}:{self.proxy.port}" if self.proxy is not None else ""
-        return unreachable(error, f"{self.target.host}:{self.target.port}", proxy)
+        host = f"{self.target.host}:{self.target.port}"
+        return unreachable(error, host) if self.proxy is None else self.proxy.unreachable(error, host)
 
 
 def connect(route: Route, resolver: Resolver, clock: Clock) -> Steps[Connection]:

@@ -51,6 +51,13 @@ class ConnectionPool:
         for each in dropped:
             each.close()
 
+    def drop(self, key: Key) -> None:
+        """Close all that are kept for *key*: one of them led nowhere, and so may the others."""
+        with self._lock:
+            dropped = self._kept.pop(key, ())
+        for connection, _ in dropped:
+            connection.close()
+
     def close(self) -> None:
         """Close all that are kept, and from now on each that is given."""
         with self._lock:

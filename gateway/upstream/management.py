@@ -1,22 +1,24 @@
 """What needs no haste, over requests: tokens, the management API, and whether an endpoint answers at all.
 
-A management GET whose connection broke before an answer came is sent once more, and a token is asked for up to three
-times. Nothing else is sent twice.
+A management GET or HEAD whose connection broke before an answer came is sent once more, and a token is asked for up
+to three times. Nothing else is sent twice.
 """
 
 import logging
 import math
 import re
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import orjson
 import requests
@@ -26,9 +28,11 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
-from gateway.upstream.connection import KEEP_ALIVE
+from gateway.upstream.certificates import issuer_at
+from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, target_and_proxy
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
     BROKEN,
@@ -38,12 +42,23 @@ from gateway.upstream.transport_faults import (
     TOO_MUCH,
     UNREACHABLE,
 )
-from gateway.upstream.unreachable import Reason, Unreachable, host_of, unreachable
+from gateway.upstream.trust import TrustStore
+from gateway.upstream.unreachable import (
+    PROXY_WANTS_PASSWORD,
+    UNTRUSTED,
+    ClientCertificateUnusableError,
+    Reason,
+    Unreachable,
+    host_of,
+    unreachable,
+)
 
 _log = logging.getLogger("sap_ai_proxy.management")
 
 _READ_SIZE = 64 * 1024
 _BODY_LIMIT = 64 * 1024 * 1024
+_MOST_URLS = 1024
+"""For how many URLs it is remembered how they are reached."""
 _LONGEST = 60.0
 """Seconds that an answer may take to come in all, in however small pieces it comes."""
 _CONNECTIONS = 16
@@ -84,7 +99,8 @@ _LASTING: Final = frozenset(
         Reason.NO_TLS,
         Reason.OTHER_HOST,
         Reason.PROXY_PASSWORD,
-        Reason.UNTRUSTED,
+        Reason.TRUST_UNUSABLE,
+        *UNTRUSTED,
     }
 )
 """Why a server is not reached, and will not be in a second either."""
@@ -120,43 +136,37 @@ class _Stumble:
 class ManagementClient:
     """Sends requests whose sender may block, over connections that are kept.
 
-    It is used by many threads at once and closed by one. *proxy* is the URL of an HTTP proxy; the environment is
-    not asked. *ca_bundle* names a file of trusted certificates. *wait* lets a pause before another try pass.
+    It is used by many threads at once and closed by one. The environment is not asked, nor is any .netrc. *wait* lets
+    a pause before another try pass.
     """
 
     def __init__(
         self,
         *,
-        proxy: Secret | None = None,
-        ca_bundle: Path | None = None,
+        network: Network = DIRECT,
         token_timeouts: tuple[float, float] = _TOKEN_TIMEOUTS,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._proxy = proxy
-        self._verify: bool | str = str(ca_bundle) if ca_bundle else True
+        self._destination = lru_cache(_MOST_URLS)(partial(_Destination.of, network.proxies))
+        self._trust = TrustStore(network.trust)
         self._token_timeouts = token_timeouts
-        self._session = self._new_session()
+        self._session = self._new_session(self._trust.context)
         self._closing = threading.Event()
         self._wait = wait or self._closing.wait
         self._clock = clock
 
     def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Answer:
         """Send one management request; it is repeated once when its connection breaks before the answer."""
-        try:
-            return self._send(self._session, "GET", url, (timeout, timeout), headers)
-        except FaultError as error:
-            if error.fault.kind is not FaultKind.UNREACHABLE:
-                raise
-        return self._send(self._session, "GET", url, (timeout, timeout), headers)
+        return self._ask("GET", url, headers, timeout)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
         """Send one request that may make something; it is never repeated: it may have been heard."""
         return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
-        """Ask whether a URL answers at all, and with which status."""
-        return self._send(self._session, "HEAD", url, (timeout, timeout), headers).status
+        """Ask whether a URL answers at all, and with which status; it is repeated as `get` is."""
+        return self._ask("HEAD", url, headers, timeout).status
 
     def fetch_token(self, key: ServiceKey) -> Token:
         """Ask the token service for a new access token, again if it stumbles."""
@@ -175,19 +185,25 @@ class ManagementClient:
         self._closing.set()
         self._session.close()
 
-    def _new_session(self) -> requests.Session:
+    def _new_session(self, tls: Callable[[], ssl.SSLContext]) -> requests.Session:
         """Build a session that keeps connections, and nothing else: no cookies, no environment."""
         session = requests.Session()
         session.trust_env = False
         session.headers.clear()
         session.headers.update(_HEADERS)
         session.cookies = _NoCookies()
-        session.verify = self._verify
-        if self._proxy is not None:
-            session.proxies = dict.fromkeys(("http", "https"), self._proxy.reveal())
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _Adapter(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0))
+            session.mount(scheme, _Adapter(tls))
         return session
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str], timeout: float) -> Answer:
+        """Send a request that changes nothing, once more if its connection breaks before the answer."""
+        try:
+            return self._send(self._session, method, url, (timeout, timeout), headers)
+        except FaultError as error:
+            if error.fault.kind is not FaultKind.UNREACHABLE:
+                raise
+        return self._send(self._session, method, url, (timeout, timeout), headers)
 
     def _send(
         self,
@@ -203,13 +219,21 @@ class ManagementClient:
         A redirect is refused, since it would carry a token elsewhere.
         """
         until = self._clock() + _LONGEST
-        with _as_faults(host_of(url), host_of(self._proxy.reveal()) if self._proxy else ""):
+        there = self._destination(url)
+        with _as_faults(there):
             response = session.request(
-                method, url, headers=headers, data=body, timeout=timeouts, stream=True, allow_redirects=False
+                method,
+                url,
+                headers=headers,
+                data=body,
+                timeout=timeouts,
+                stream=True,
+                allow_redirects=False,
+                proxies=dict.fromkeys(("http", "https"), there.proxy_url) if there.proxy_url else None,
             )
         with response:
-            if response.status_code == requests.codes.proxy_authentication_required:
-                raise FaultError(replace(UNREACHABLE, cause=Unreachable(Reason.PROXY_PASSWORD, host_of(url))))
+            if there.proxy is not None and response.status_code == requests.codes.proxy_authentication_required:
+                raise FaultError(replace(UNREACHABLE, cause=there.unreachable(PROXY_WANTS_PASSWORD)))
             if 300 <= response.status_code < 400:
                 raise FaultError(REDIRECT)
             return Answer(response.status_code, response.headers, self._body(response, until))
@@ -247,23 +271,45 @@ class ManagementClient:
         if isinstance(key.proof, Secret):
             form["client_secret"] = key.proof.reveal()
         with ExitStack() as owned:
+            tls = self._trust.context
+            if (files := _certificate(key, owned)) is not None:
+                tls = partial(_with_certificate, self._trust, files)
             # A session of its own: the certificate's files live no longer than the call.
-            session = owned.enter_context(self._new_session())
-            session.cert = _certificate(key, owned)
+            session = owned.enter_context(self._new_session(tls))
             return self._send(
                 session, "POST", key.token_url, self._token_timeouts, {"Accept": "application/json"}, form
             )
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose other end is probed while they are idle."""
+    """Connections whose other end is probed while they are idle; what *tls* gives says whom they trust."""
+
+    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+        self._tls = tls
+        super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        options["socket_options"] = [
-            *HTTPConnection.default_socket_options,
-            *((level, getattr(socket, name), value) for name, level, value in KEEP_ALIVE if hasattr(socket, name)),
-        ]
-        super().init_poolmanager(*args, **options)
+        super().init_poolmanager(*args, **options, socket_options=_socket_options())
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        return super().proxy_manager_for(proxy, **options, socket_options=_socket_options())
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
+        """Show the proxy a user and a password beyond ASCII in UTF-8, as every way out does."""
+        authorization = HttpProxy.of(Proxy(Secret(proxy))).authorization
+        return {"Proxy-Authorization": authorization} if authorization else {}
+
+    def build_connection_pool_key_attributes(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> Any:
+        host, _settings = super().build_connection_pool_key_attributes(request, verify=True)
+        return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
+
+    def cert_verify(self, *_: Any) -> None:
+        """Leave to the context whom to trust: requests would add certifi's authorities to it."""
+
+
+def _socket_options() -> list[tuple[int, int, int | bytes]]:
+    kept = ((level, getattr(socket, name), value) for name, level, value in KEEP_ALIVE if hasattr(socket, name))
+    return [*HTTPConnection.default_socket_options, *kept]
 
 
 class _NoCookies(RequestsCookieJar):
@@ -273,20 +319,44 @@ class _NoCookies(RequestsCookieJar):
         """Let it fall."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Destination:
+    """How a host is reached, and why it is not."""
+
+    host: str
+    """Its name and port."""
+    proxy: HttpProxy | None = None
+    proxy_url: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, proxies: Proxies, url: str) -> Self:
+        """Find the proxy; a URL that leads nowhere is left to whoever goes there."""
+        try:
+            target, proxy = target_and_proxy(url, proxies)
+        except ValueError:
+            return cls(host_of(url))
+        named = proxies.to(target.host, target.port, secure=target.secure)
+        return cls(host_of(url), proxy, named.url.reveal() if named is not None else "")
+
+    def unreachable(self, error: BaseException) -> Unreachable:
+        """Find out why it was not reached, from an *error*; for what is not trusted, that asks for its certificate."""
+        found = unreachable(error, self.host) if self.proxy is None else self.proxy.unreachable(error, self.host)
+        return replace(found, issuer=issuer_at(self.host, self.proxy)) if found.reason in UNTRUSTED else found
+
+
 @contextmanager
-def _as_faults(host: str, proxy: str) -> Iterator[None]:
+def _as_faults(there: _Destination) -> Iterator[None]:
     """Turn every error before the headers into a fault whose message names no host; its cause does."""
     try:
         yield
     except requests.ConnectTimeout:
-        cause = Unreachable(Reason.TIMED_OUT, proxy or host, is_proxy=bool(proxy))
-        raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=cause)) from None
+        raise FaultError(replace(NO_CONNECTION_IN_TIME, cause=there.unreachable(TimeoutError()))) from None
     except requests.Timeout:
-        raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, host))) from None
+        raise FaultError(replace(NO_ANSWER_IN_TIME, cause=Unreachable(Reason.SILENT, there.host))) from None
     except (requests.RequestException, HTTPError, HTTPException, OSError, ValueError) as error:
         if _is_ours(error):
             raise FaultError(OUT_OF_DESCRIPTORS) from None
-        raise FaultError(replace(UNREACHABLE, cause=unreachable(error, host, proxy))) from None
+        raise FaultError(replace(UNREACHABLE, cause=there.unreachable(error))) from None
 
 
 def _may_pass(fault: Fault) -> bool:
@@ -332,6 +402,16 @@ def _certificate(key: ServiceKey, owned: ExitStack) -> tuple[str, str] | None:
                 )
                 fault = OUT_OF_DESCRIPTORS if is_out_of_descriptors(error) else _NO_PLACE_FOR_CERTIFICATE
                 raise FaultError(fault) from None
+
+
+def _with_certificate(trust: TrustStore, files: tuple[str, str]) -> ssl.SSLContext:
+    """Build a context that shows a client certificate; raises `OSError`."""
+    context = trust.new_context()
+    try:
+        context.load_cert_chain(*files, password="")
+    except OSError as error:
+        raise error if is_out_of_descriptors(error) else ClientCertificateUnusableError from error
+    return context
 
 
 def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]:

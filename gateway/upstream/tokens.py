@@ -78,8 +78,8 @@ class _Failure:
 class TokenSource:
     """Hands out the current access token of one subaccount; it is fetched in the background, by one task at a time.
 
-    Whoever has no token waits for that task; `token` does so for *limit* seconds at most. Whoever has one that is
-    near its end goes on with it meanwhile.
+    *name* is what the log calls the subaccount. Whoever has no token waits for that task; `token` does so for *limit*
+    seconds at most. Whoever has one that is near its end goes on with it meanwhile.
     `_lock` guards the token, the failure and the task; nothing else is done under it.
     """
 
@@ -87,6 +87,7 @@ class TokenSource:
         self,
         fetch: Callable[[], Token],
         *,
+        name: str = "",
         clock: Callable[[], float] = time.monotonic,
         leeway: float = 300.0,
         limit: float = _LIMIT,
@@ -94,6 +95,7 @@ class TokenSource:
         new_task: NewTask = Task,
     ) -> None:
         self._fetch = fetch
+        self._name = name
         self._clock = clock
         self._leeway = leeway
         self._limit = limit
@@ -204,6 +206,8 @@ class TokenSource:
         try:
             token = self._fetch()
         except FaultError as error:
+            if self._failure is None:
+                _log.warning("no access token for %s: %s", self._name, error.fault.explained)
             self._end(None, self._failure_of(error.fault))
             raise
         except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more

@@ -7,20 +7,16 @@ No fault names a host.
 """
 
 import re
-import ssl
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
-from functools import lru_cache
-from pathlib import Path
+from functools import lru_cache, partial
 from typing import Final
 
-import certifi
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from dialects.core.faults import FaultError
-from gateway.config.service_keys import Secret
+from gateway.config.network import DIRECT, Network
 from gateway.requests.lifetime import Clock, Interest, Lifetime
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.connection import (
@@ -32,17 +28,21 @@ from gateway.upstream.connection import (
     Target,
     addresses_of,
     connect,
-    target_of,
+    target_and_proxy,
 )
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.inflater import Inflater
 from gateway.upstream.steps import Resumable, Steps, StillPending, run, unless_silent
 from gateway.upstream.transport_faults import BROKEN, NO_CONNECTION_IN_TIME, REDIRECT, TOO_MUCH, UNREACHABLE
+from gateway.upstream.trust import TrustStore
+from gateway.upstream.unreachable import PROXY_WANTS_PASSWORD
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
 """How many bytes of a body are read in one piece."""
 _OVERHEAD_LIMIT = 64 * 1024
 """How many bytes that belong to no body may come one after the other: those of a head, or between two chunks."""
+_MOST_URLS = 1024
+"""For how many URLs it is remembered how they are reached."""
 _OWN_HEADERS: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"}
 )
@@ -218,6 +218,8 @@ class Call:
                 raise FaultError(UNREACHABLE)
         if 300 <= self.status < 400:
             raise FaultError(REDIRECT)
+        if self.status == 407 and self._route.proxy is not None:
+            raise FaultError(replace(UNREACHABLE, cause=self._route.unreachable(PROXY_WANTS_PASSWORD)))
 
     @property
     def status(self) -> int:
@@ -351,19 +353,24 @@ class Call:
     def _asked(self, connection: Connection) -> Steps[bool]:
         """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""
         self._connection, self._sent = connection, False
+        unsent: OSError | None = None
         try:
-            # If sending fails, an answer may be there all the same: that the body is too large, for example.
-            with suppress(OSError):
+            try:
                 yield from connection.send(*self._request)
                 self._sent = True
+            except OSError as error:
+                # An answer may be there all the same: that the body is too large, for example.
+                unsent = error
             while not self._answer.has_head:
                 yield connection.readable
                 self._receive(connection)
-        except (OSError, ValueError):
+        except (OSError, ValueError) as error:
             if self._answer.begun:
                 raise FaultError(UNREACHABLE) from None
             self._connection = None
             connection.close()
+            if isinstance(unsent or error, TimeoutError):
+                self._pool.drop(self._key)
             return False
         return True
 
@@ -402,25 +409,22 @@ class Call:
 class Transport:
     """Calls servers over connections that are kept; many threads use it at once, and one closes it.
 
-    *proxy* is the URL of an HTTP proxy; the environment is not asked. *ca_bundle* names a file of trusted
-    certificates, in place of those that come with `certifi`.
+    Through which HTTP proxy a URL is reached, if through any, is found out once. The environment is not asked.
     """
 
     def __init__(
         self,
         *,
-        proxy: Secret | None = None,
-        ca_bundle: Path | None = None,
+        network: Network = DIRECT,
         clock: Clock = time.monotonic,
         resolve: Resolve = addresses_of,
         pool: ConnectionPool | None = None,
     ) -> None:
-        self._proxy = proxy
-        self._trusted = str(ca_bundle or certifi.where())
+        self._reach = lru_cache(_MOST_URLS)(partial(target_and_proxy, proxies=network.proxies))
+        self._trust = TrustStore(network.trust)
         self._clock = clock
         self._resolver = Resolver(resolve, clock)
         self._pool = pool or ConnectionPool(clock)
-        self._context: ssl.SSLContext | None = None
 
     def begin(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, connect_timeout: float
@@ -430,25 +434,16 @@ class Transport:
         Its answer has a body: HEAD is not for this.
         """
         try:
-            target = target_of(url)
-            proxy = HttpProxy.of(self._proxy.reveal()) if self._proxy is not None else None
+            target, proxy = self._reach(url)
             head = _request_head(method, target, proxy, headers, body)
         except ValueError:
             raise FaultError(UNREACHABLE) from None
-        route = Route(target, proxy, connect_timeout, self._tls)
+        route = Route(target, proxy, connect_timeout, self._trust.context)
         return Call(self._pool, self._resolver, route, (head, body or b""), self._clock)
 
     def close(self) -> None:
         """Close the connections that are kept, and those of calls under way as soon as these end."""
         self._pool.close()
-
-    def _tls(self) -> ssl.SSLContext:
-        """Build what TLS needs, when it is needed first; two threads may both do so, and both are right."""
-        if self._context is None:
-            context = ssl.create_default_context(cafile=self._trusted)
-            context.set_alpn_protocols(["http/1.1"])
-            self._context = context
-        return self._context
 
 
 def _request_head(

@@ -1,12 +1,11 @@
 """Why a server could not be reached: what sockets, TLS and an HTTP proxy on the way say, as one of a few reasons."""
 
 import errno
-import http.client
 import re
 import socket
 import ssl
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -26,6 +25,8 @@ class Reason(Enum):
     UNTRUSTED = "its certificate is not trusted"
     EXPIRED = "its certificate has expired"
     OTHER_HOST = "its certificate is for another host"
+    NOT_STRICT = "its certificate, or its authority's, breaks a rule that is held strictly here"
+    TRUST_UNUSABLE = "the certificates to trust cannot be read"
     CLIENT_CERTIFICATE_REFUSED = "it refuses the client certificate"
     CLIENT_CERTIFICATE_UNUSABLE = "the client certificate cannot be read, or does not belong to its key"
     PROXY_PASSWORD = "the HTTP proxy wants a user and a password"  # noqa: S105 - a sentence
@@ -43,16 +44,38 @@ class Unreachable:
     """What was said, in the words of who said it."""
     is_proxy: bool = False
     """Whether it is the HTTP proxy that was not reached."""
+    proxy_in: str = ""
+    """The setting or the environment variable that names the HTTP proxy on the way; empty if there is none."""
+    issuer: str = ""
+    """Who signed a certificate that is not trusted; empty if that is not known."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong, with whoever signed the certificate."""
+        if self.issuer and self.reason is Reason.UNTRUSTED:
+            return f"its certificate, signed by {self.issuer}, is not trusted"
+        return self.reason.value
 
     def __str__(self) -> str:
         """Say it without the host, for logs."""
-        return f"{self.reason.value}{', of the HTTP proxy' if self.is_proxy else ''}"
+        proxy = f", of the HTTP proxy that {self.proxy_in} names" if self.is_proxy else ""
+        return f"{self.what}{f' ({self.detail})' if self.detail else ''}{proxy}"
+
+
+class TrustUnusableError(OSError):
+    """The certificates to trust cannot be read; the message names what says where they are."""
+
+
+class ClientCertificateUnusableError(OSError):
+    """A client certificate or its key cannot be read, or they do not belong together."""
 
 
 class ProxyRefusedError(OSError):
     """An HTTP proxy did not connect us to the server; the message holds its status line."""
 
 
+PROXY_WANTS_PASSWORD: Final = ProxyRefusedError("HTTP/1.1 407")
+"""What an HTTP proxy says that wants a user and a password."""
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})|HTTP/1\.[01] (\d{3})")
 _PROXY_PASSWORD = "407"  # noqa: S105 - a status
 _NO_ROUTE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
@@ -62,17 +85,21 @@ _VERIFIED: Final = {
     62: Reason.OTHER_HOST,  # by its name
     64: Reason.OTHER_HOST,  # by its IP address
 }
+_STRICT: Final = range(80, 94)
+"""OpenSSL's codes of what it looks at only if it is strict."""
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _FILES: Final = {"PEM", "X509", "ASN1"}
 """The parts of OpenSSL that read certificates and keys."""
+UNTRUSTED: Final = frozenset({Reason.UNTRUSTED, Reason.NOT_STRICT})
+"""What is said of a certificate for which it matters who signed it."""
 _AT_CONNECTING: Final = {Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT}
 """What can only be said of whom the connection goes to first."""
 
 
-def unreachable(error: BaseException, host: str, proxy: str = "") -> Unreachable:
+def unreachable(error: BaseException, host: str, proxy: str = "", proxy_in: str = "") -> Unreachable:
     """Find out what an *error* means that came before an answer of *host*; *proxy* is that of an HTTP proxy on the way.
 
-    Both are written as `name:port`.
+    Both are written as `name:port`; *proxy_in* is what names the proxy.
     """
     reason, detail = Reason.BROKEN, ""
     for each in _chain(error):
@@ -80,7 +107,7 @@ def unreachable(error: BaseException, host: str, proxy: str = "") -> Unreachable
             reason, detail = found
             break
     is_proxy = bool(proxy) and reason in _AT_CONNECTING
-    return Unreachable(reason, proxy if is_proxy else host, detail, is_proxy)
+    return Unreachable(reason, proxy if is_proxy else host, detail, is_proxy, proxy_in)
 
 
 def host_of(url: str) -> str:
@@ -91,25 +118,6 @@ def host_of(url: str) -> str:
             name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
             return f"{name}:{parts.port or {'http': 80}.get(parts.scheme, 443)}"
     return ""
-
-
-def certificate_at(host: str, proxy: str = "", timeout: float = 5.0) -> bytes:
-    """Fetch the certificate of a server in DER, whether it is trusted or not; empty where that fails.
-
-    *proxy* is the host and the port of an HTTP proxy that lets us through without a password.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent: the certificate is looked at because it is not trusted
-    with suppress(OSError, http.client.HTTPException, ValueError):
-        connection = http.client.HTTPSConnection(proxy or host, timeout=timeout, context=context)
-        with closing(connection):
-            if proxy:
-                connection.set_tunnel(host)
-            connection.connect()
-            if isinstance(connection.sock, ssl.SSLSocket):
-                return connection.sock.getpeercert(binary_form=True) or b""
-    return b""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -130,9 +138,14 @@ def _reason(error: BaseException) -> tuple[Reason, str] | None:
         case socket.gaierror():
             return Reason.UNKNOWN_HOST, ""
         case ssl.SSLCertVerificationError():
-            return _VERIFIED.get(error.verify_code, Reason.UNTRUSTED), error.verify_message
+            strict = Reason.NOT_STRICT if error.verify_code in _STRICT else Reason.UNTRUSTED
+            return _VERIFIED.get(error.verify_code, strict), error.verify_message
         case ssl.SSLError():
             return _of_tls(error)
+        case TrustUnusableError():
+            return Reason.TRUST_UNUSABLE, str(error)
+        case ClientCertificateUnusableError():
+            return Reason.CLIENT_CERTIFICATE_UNUSABLE, ""
         case ConnectionRefusedError():
             return Reason.REFUSED, ""
         case TimeoutError():

@@ -157,3 +157,11 @@ def test_what_no_run_wrote_is_not_read(content: str, tmp_path: Path) -> None:
 
     with pytest.raises(ValueError, match=r"other.json|Expecting value"):
         Report.read(tmp_path / "other.json")
+
+
+def test_figures_of_the_start_come_first_and_the_others_as_they_came() -> None:
+    report = Report({"bare": ""})
+    report.add(1, "m", "bare", Taken({"requests/s": 1.0, "CPU s": 2.0}, {"cold start, s": 1.0}))
+    report.add(2, "m", "bare", Taken(start={"--help, s": 1.0}))
+
+    assert list(report.rounds()) == ["start: cold start, s", "start: --help, s", "m: requests/s", "m: CPU s"]

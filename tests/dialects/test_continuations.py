@@ -254,7 +254,7 @@ texts = st.lists(
 )
 
 
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic-messages"])
+@pytest.mark.parametrize("client", ["openai-chat", "anthropic-messages", "gemini"])
 @pytest.mark.parametrize("block", [Text(), Thinking(), ToolCall("i", "f")])
 @pytest.mark.parametrize("model", ["my-model", "é", "\ud800", "no text but this one …"])
 @given(texts)

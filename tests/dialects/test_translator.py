@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from dialects.capabilities.models import profile_for
-from dialects.core.conversation import JSON, ToolCall
+from dialects.core.conversation import JSON, Completion, ToolCall
+from dialects.core.faults import FaultError
 from dialects.interface import Envelope
-from dialects.registry import BACKENDS, CLIENTS, traits
+from dialects.registry import BACKENDS, CLIENTS, PASSTHROUGHS, traits
 from dialects.translator import ClientRequest, HubTranslator, PassthroughTranslator, translator_for
 from tests.dialects import golden, mangling
 from tests.support.rows import Rows
@@ -149,6 +150,52 @@ def test_a_name_the_model_refuses_is_told_in_one_other_way_and_comes_back_as_it_
     assert told(whole.body) == {LONG}
     assert LONG.encode() in streamed
     assert name.encode() not in streamed
+
+
+WHOLE = [
+    (dialect, body)
+    for dialect in PASSTHROUGHS
+    for folder in [dialect.replace("-", "_")]
+    for scene in golden.scenes(folder)
+    if (body := golden.body(folder, scene)) is not None
+]
+FAILED = [
+    ("openai-chat", {"error": {"code": "content_filter", "message": "no"}}),
+    ("openai-chat", {"choices": []}),
+    ("openai-responses", {"status": "failed", "error": {"code": "server_error", "message": "no"}}),
+    ("openai-responses", {"status": "completed"}),
+    ("anthropic-messages", {"type": "error"}),
+    ("gemini", {"error": {"code": 503, "status": "UNAVAILABLE", "message": "no"}}),
+    ("gemini", {"candidates": []}),
+]
+
+
+@pytest.mark.parametrize(("dialect", "body"), WHOLE)
+def test_of_an_answer_that_passes_it_is_known_how_it_ended_and_what_it_cost(dialect, body):
+    whole, outcome = BACKENDS[dialect].parse_response(body, "tok"), PASSTHROUGHS[dialect].parse_outcome(body)
+
+    assert outcome == Completion(stop=whole.stop, usage=whole.usage)
+
+
+@pytest.mark.parametrize(("dialect", "body"), FAILED)
+def test_an_answer_that_is_a_failure_or_none_does_not_pass(dialect, body):
+    with pytest.raises((FaultError, LookupError, ValueError, TypeError)) as translated:
+        BACKENDS[dialect].parse_response(body, "tok")
+    with pytest.raises(type(translated.value)) as passed:
+        PASSTHROUGHS[dialect].parse_outcome(body)
+
+    assert str(passed.value) == str(translated.value)
+
+
+def test_a_body_that_was_parsed_is_not_parsed_again_to_pass():
+    body = {"model": "m", "messages": [{"role": "user", "content": "as it came"}]}
+    parsed = CLIENTS["openai-chat"].parse_request({**body, "messages": [{"role": "user", "content": "as parsed"}]})
+    request = ClientRequest("openai-chat", body, Envelope("token", "m", 0, parsed))
+    mistral = profile_for("mistralai--mistral-small")
+
+    rendered = translator_for(request, "openai-chat", mistral).render_request(mistral)
+
+    assert rendered.body["messages"] == [{"role": "user", "content": "as parsed"}]
 
 
 @pytest.mark.parametrize(("client", "model"), HOME)

@@ -9,6 +9,16 @@ from gateway.config.settings import SettingsError, load
 from gateway.upstream.transport import Transport
 from tests.gateway.configs import KEY
 from tests.gateway.peers import Server
+from tests.support.networks import VARIABLES
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_variables_of_this_network():
+    """Keep the proxies and the certificates of this machine out of every test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in VARIABLES:
+            patch.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture

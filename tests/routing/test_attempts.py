@@ -68,14 +68,14 @@ class TestOneAttemptAfterAnother:
         assert attempts.fault is None
         assert attempts.trail == "eu/d1 ok"
 
-    def test_the_cause_of_a_failure_is_logged_at_debug_and_its_message_is_not(self, router_of, caplog):
-        caplog.set_level("DEBUG", "routing.attempts")
+    def test_the_cause_of_a_failure_is_logged_and_its_message_is_not(self, router_of, caplog):
+        caplog.set_level("INFO", "routing.attempts")
         attempts = router_of(pool_at("eu/d1", "us/d7")).attempts("gpt-5")
         next(attempts).failed(dataclasses.replace(DOWN, message="secret", cause="the connection was refused"))
         next(attempts).failed(dataclasses.replace(DOWN, message="secret"))
 
         assert [each for each in caplog.messages if "failed" in each] == [
-            "attempt 1 failed: the connection was refused"
+            "attempt 1 at eu/d1 failed: the connection was refused"
         ]
 
     def test_the_next_goes_elsewhere_at_once(self, router_of, clock):

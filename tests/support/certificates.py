@@ -37,15 +37,19 @@ def certificate(
     addresses: Sequence[str] = ("127.0.0.1",),
     hosts: Sequence[str] = ("localhost",),
     ends: datetime | None = None,
+    strict: bool = True,
 ) -> Certificate:
-    """Make a key and a certificate that *ends* then, or tomorrow, signed by *issuer* or by itself."""
+    """Make a key and a certificate that *ends* then, or tomorrow, signed by *issuer* or by itself.
+
+    One that is not *strict* lacks what RFC 5280 asks for, as those of many companies do.
+    """
     private = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.now(UTC)
     signer = issuer.private if issuer else private
     names = [*(x509.IPAddress(ip_address(each)) for each in addresses), *(x509.DNSName(each) for each in hosts)]
     usage = x509.KeyUsage(True, False, False, False, False, issuer is None, issuer is None, False, False)
-    made = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
         .issuer_name(issuer.subject if issuer else subject)
@@ -55,11 +59,14 @@ def certificate(
         .not_valid_after(ends or now + timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
-        .add_extension(usage, critical=True)
-        .sign(signer, hashes.SHA256())
     )
+    if strict:
+        builder = (
+            builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+            .add_extension(usage, critical=True)
+        )
+    made = builder.sign(signer, hashes.SHA256())
     file, key_file = folder / f"{name}.pem", folder / f"{name}.key"
     file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
     key_file.write_bytes(

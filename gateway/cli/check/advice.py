@@ -1,18 +1,20 @@
 """What to do about a fault: a line that says what is wrong, and one that says what to do."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final, Self
 
 from dialects.core.faults import Fault, FaultKind
+from gateway.config.network import PROXY, Network, Proxies, is_loopback
 from gateway.config.service_keys import Proof, Secret
-from gateway.upstream.certificates import of_der
+from gateway.upstream.certificates import issuer_at
+from gateway.upstream.connection import target_and_proxy
 from gateway.upstream.provisioning import STARTING
-from gateway.upstream.unreachable import Reason, Unreachable, certificate_at, host_of
+from gateway.upstream.unreachable import UNTRUSTED, Reason, Unreachable
 
 _AGAIN: Final = "try again in a few minutes"
-_PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 LAUNCHPAD: Final = "SAP AI Launchpad (ML Operations, Deployments)"
 NEW_KEY: Final = "create a new service key for this instance in the BTP cockpit, and put it into the config file"
 API_URL: Final = "serviceurls.AI_API_URL in the service key"
@@ -35,13 +37,21 @@ _REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     ),
     Reason.EXPIRED: ("certificate", "set this machine's clock if it is wrong; else {host} needs a new certificate"),
     Reason.OTHER_HOST: ("certificate", "correct {place}: the certificate there is for another host"),
+    Reason.NOT_STRICT: (
+        "certificate",
+        "set upstream.strict_certificates to false, or have {issuer} make certificates that keep to RFC 5280",
+    ),
+    Reason.TRUST_UNUSABLE: ("certificate", "name a file of certificates in PEM, each of them whole"),
     Reason.CLIENT_CERTIFICATE_REFUSED: ("client_certificate", "{new_key}"),
     Reason.CLIENT_CERTIFICATE_UNUSABLE: (
         "client_certificate",
         "copy the certificate and its key anew, both from the same service key",
     ),
-    Reason.PROXY_PASSWORD: ("proxy", "write both into upstream.proxy: http://USER:PASSWORD@HOST:PORT"),
-    Reason.PROXY_REFUSED: ("proxy", "have {host} allowed there, or set upstream.proxy to another one"),
+    Reason.PROXY_PASSWORD: (
+        "proxy",
+        "write both into {proxy}: http://USER:PASSWORD@HOST:PORT, with %40 for an @ in the password and the like",
+    ),
+    Reason.PROXY_REFUSED: ("proxy", "have {host} allowed there, or set {proxy} to another one"),
 }
 
 
@@ -57,47 +67,49 @@ class Advice:
 class Adviser:
     """Says what to do about faults.
 
-    *env* is looked at for an HTTP proxy that this proxy does not use, *proxied* is whether it is told to use one, and
-    *issuer* finds out who signed the certificate of a server that is not trusted. *new_key* says how to get another
-    service key, and *options* are those of the command line by the settings that they stand for.
+    *proxies* are the HTTP proxies by which the network is left, and *issuer* finds out who signed the certificate of a
+    server that is not trusted. *new_key* says how to get another service key, and *options* are those of the command
+    line by the settings that they stand for.
     """
 
     def __init__(
         self,
-        env: Mapping[str, str],
+        proxies: Proxies,
         *,
-        proxied: bool,
         issuer: Callable[[Unreachable], str],
         new_key: str = NEW_KEY,
         options: Mapping[str, str] | None = None,
     ) -> None:
         self._new_key = new_key
         self._options = options or {}
-        self._variable = next((name for name in _PROXY_VARIABLES if env.get(name)), "")
-        self._proxied = proxied
+        self._proxies = proxies
         self._issuer = issuer
 
     @classmethod
-    def in_network(cls, env: Mapping[str, str], proxy: Secret | None, **words: Any) -> Self:
-        """Give the advice for this network, which is left through *proxy* if there is one."""
-        return cls(env, proxied=proxy is not None, issuer=partial(_issuer, proxy), **words)
+    def in_network(cls, network: Network, **words: Any) -> Self:
+        """Give the advice for this network."""
+        return cls(network.proxies, issuer=partial(_issuer, network.proxies), **words)
 
     def unreachable(self, why: Unreachable, place: str) -> Advice:
         """Say what to do where a server is not reached, whose URL stands at *place* of what is configured."""
-        place = "upstream.proxy" if why.is_proxy else place
-        issuer = self._issuer(why) if why.reason is Reason.UNTRUSTED else ""
+        place = why.proxy_in if why.is_proxy else place
+        issuer = why.issuer or (self._issuer(why) if why.reason in UNTRUSTED else "")
+        why = replace(why, issuer=issuer)
         code, fix = _REASONS[why.reason]
         fix = fix.format(
-            place=place, host=why.host, issuer=issuer or "the authority that signed it", new_key=self._new_key
+            place=place,
+            host=why.host,
+            issuer=issuer or "the authority that signed it",
+            new_key=self._new_key,
+            proxy=why.proxy_in or PROXY,
         )
-        if why.reason in _BLOCKED and not self._proxied:
-            fix = f"{fix}, or {self._through_a_proxy()}"
+        if why.reason in _BLOCKED and not why.proxy_in:
+            fix = f"{fix}, or {self._through_a_proxy(why)}"
         for setting, option in self._options.items():
             fix = fix.replace(setting, f"{setting} ({option})")
-        what = f"its certificate, signed by {issuer}, is not trusted" if issuer else why.reason.value
         who = f"the HTTP proxy {why.host}" if why.is_proxy else why.host
         detail = f" ({why.detail})" if why.detail else ""
-        return Advice(code, f"{who} cannot be reached: {what}{detail}", fix)
+        return Advice(code, f"{who} cannot be reached: {why.what}{detail}", fix)
 
     def token(self, fault: Fault, place: str) -> Advice:
         """Say what to do where there is no access token; the token service's URL stands at *place*."""
@@ -173,11 +185,14 @@ class Adviser:
                 fix = f"{_AGAIN}; if it lasts, deploy the model anew in {LAUNCHPAD}"
                 return Advice("failing", _answered(fault, _clause(fault)), fix)
 
-    def _through_a_proxy(self) -> str:
+    def _through_a_proxy(self, why: Unreachable) -> str:
         """Say how to get out of a network that lets nothing out but through a proxy."""
-        if self._variable:
-            return f"set upstream.proxy to what {self._variable} names: the variable itself is not read"
-        return "set upstream.proxy if this network is left through an HTTP proxy"
+        if self._proxies.unused:
+            return f"take {PROXY} out, which keeps {self._proxies.unused} from being used"
+        name = why.host.rpartition(":")[0]
+        if self._proxies.https is not None and not is_loopback(name):
+            return f"take {name} out of {self._proxies.exempt_in} if it is reached through the HTTP proxy alone"
+        return f"set {PROXY} if this network is left through an HTTP proxy"
 
 
 def token_place(proof: Proof) -> str:
@@ -185,10 +200,11 @@ def token_place(proof: Proof) -> str:
     return f"{'url' if isinstance(proof, Secret) else 'certurl'} in the service key"
 
 
-def _issuer(proxy: Secret | None, why: Unreachable) -> str:
+def _issuer(proxies: Proxies, why: Unreachable) -> str:
     """Name who signed the certificate of a server that is not trusted; empty where that cannot be found out."""
-    certificate = of_der(certificate_at(why.host, host_of(proxy.reveal()) if proxy is not None else ""))
-    return certificate.issuer if certificate is not None else ""
+    with suppress(ValueError):
+        return issuer_at(why.host, target_and_proxy(f"https://{why.host}", proxies)[1])
+    return ""
 
 
 def _answered(fault: Fault, meaning: str) -> str:

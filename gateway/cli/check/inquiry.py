@@ -1,7 +1,6 @@
 """What a check asks of SAP AI Core: questions that cost nothing."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from functools import partial
@@ -30,11 +29,10 @@ def run_check(
     settings: Settings,
     client: ManagementClient,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
-    env: Mapping[str, str] = os.environ,
 ) -> CheckResult:
     """Try every subaccount of *settings*, and every deployment that is served, over *client*.
 
-    *now* says which models and certificates have ended; *env* may name an HTTP proxy, which is not used.
+    *now* says which models and certificates have ended.
     """
     moment = now()
     today = moment.date()
@@ -43,14 +41,14 @@ def run_check(
     tenants = {name: account.key.tenant for name, account in accounts.items()}
     sources = ModelSources(settings, client, tokens, lambda: today)
 
-    with closing(Transport(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as transport:
+    with closing(Transport(network=settings.network)) as transport:
         core = AICoreClient(transport, client, tokens, tenants)
         ask = Questions(
             get_in=lambda account: tokens[account.name].token(),
             list_deployments=lambda account: listing(account, sources.get),
             resource_groups=lambda account: resource_groups(account, sources.get),
             ask_nothing=partial(_ask_nothing, core),
-            adviser=Adviser.in_network(env, settings.proxy),
+            adviser=Adviser.in_network(settings.network),
             now=moment,
             read_catalogue=sources.catalogue.look_up,
             orchestrated=sources.orchestrated.asked,

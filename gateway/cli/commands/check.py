@@ -35,7 +35,7 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj), warns=False)
-    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management, quiet():
+    with closing(ManagementClient(network=settings.network)) as management, quiet():
         with working("Looking at what is configured…"):
             found = run_check(settings, management)
         report = found.report

@@ -52,9 +52,9 @@ def discover(
     if (write or dry_run) and path is None:
         fail("There is no config file to write to: `sap-ai-proxy init` makes one.")
     settings = load_settings(path, warns=False)
-    management = ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)
+    management = ManagementClient(network=settings.network)
     with closing(management), quiet(), working("Looking at what runs…"):
-        found = take_inventory(settings, management, os.environ, groups)
+        found = take_inventory(settings, management, groups)
     if as_json:
         deployments = [each.as_json for each in found.deployments]
         click.echo(json.dumps({"deployments": deployments, "failures": found.failures}, indent=2))

@@ -42,7 +42,7 @@ def route(context: click.Context, /, model: str, config: Path | None, client: st
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj))
-    with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as management, quiet():
+    with closing(ManagementClient(network=settings.network)) as management, quiet():
         with working("Looking at what runs…"):
             found = looked_up(settings, management)
         warn([f"the deployments of {name} cannot be listed: {why}" for name, why in found.failed.items()])

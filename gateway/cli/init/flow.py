@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Final
 
 from gateway.cli import check as checking
@@ -18,7 +17,8 @@ from gateway.cli.messages import CommandError
 from gateway.cli.questions import Questions, Stopped
 from gateway.cli.terminal import Mark, output, print_marked, progress, table, working
 from gateway.config.mistakes import ServiceKeyError
-from gateway.config.schema import proxy_url
+from gateway.config.network import Network
+from gateway.config.schema import NO_PROXY_AT_ALL, proxy_or_none
 from gateway.config.service_keys import Secret, expand
 from gateway.config.subaccounts import DEFAULT, SubAccount
 from gateway.upstream.management import ManagementClient
@@ -60,11 +60,11 @@ class Init:
         known = settings.subaccounts if settings else {}
         if not self._options.dry_run:
             self._draft.ensure_writable()
-        proxy, ca_bundle = self._upstream_access()
+        network = self._network()
         given = self._choices.service_key()
         with ExitStack() as owned:
-            client = owned.enter_context(closing(ManagementClient(proxy=proxy, ca_bundle=ca_bundle)))
-            ai_core = AiCore(given.key, client, self._adviser(proxy))
+            client = owned.enter_context(closing(ManagementClient(network=network)))
+            ai_core = AiCore(given.key, client, self._adviser(network))
             ai_core.sign_in()
             self._good("the service key gets an access token")
             groups = self._choices.groups(ai_core, given.group or DEFAULT)
@@ -186,22 +186,22 @@ class Init:
             self._out.print(table(("next", ""), rows))
         return report.exit_code
 
-    def _upstream_access(self) -> tuple[Secret | None, Path | None]:
-        """Tell the HTTP proxy and the certificates to trust: what the command line says goes first."""
-        proxy, ca_bundle = self._draft.upstream_access()
+    def _network(self) -> Network:
+        """Tell how the network is left: what the command line says goes first."""
+        network = self._draft.network()
         try:
-            given = expand(self._options.proxy or "", self._around.env)
-            if given:
-                proxy_url(given)
+            given = proxy_or_none(text) if (text := expand(self._options.proxy or "", self._around.env)) else ""
         except ServiceKeyError as error:
             raise CommandError(f"--proxy: {error}") from None
         except ValueError as error:
             raise CommandError(f"--proxy {error}") from None
-        return Secret(given) if given else proxy, self._options.ca_bundle or ca_bundle
+        if given:
+            network = network.through(None if given == NO_PROXY_AT_ALL else Secret(given))
+        return network.trusting(self._options.ca_bundle) if self._options.ca_bundle else network
 
-    def _adviser(self, proxy: Secret | None) -> Adviser:
+    def _adviser(self, network: Network) -> Adviser:
         """Give the advice that names the options by which settings are said here."""
-        return Adviser.in_network(self._around.env, proxy, new_key=_ANOTHER_KEY, options=_OPTIONS)
+        return Adviser.in_network(network, new_key=_ANOTHER_KEY, options=_OPTIONS)
 
     def _command(self, rest: str) -> str:
         return command(rest, self._draft.path)

@@ -42,6 +42,8 @@ class Telegraph(FrameReader):
 class Broken:
     """A decoder of bytes that can hold no frame."""
 
+    separator = b""
+
     def __init__(self, frames=()):
         self.frames = list(frames)
 

@@ -205,7 +205,7 @@ def test_check_goes_out_the_way_that_is_configured(ask: Ask, config: Callable[..
     config()
     assert ask("check").exit_code == 0
 
-    config(upstream={"proxy": f"http://127.0.0.1:{free_port()}"})
+    config(upstream={"proxy": f"http://127.0.0.1:{free_port()}", "proxy_loopback": True})
     told = ask("check")
     assert told.exit_code == 1
     assert "the HTTP proxy 127.0.0.1:" in told.stdout

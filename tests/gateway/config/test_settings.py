@@ -2,6 +2,7 @@
 
 import pytest
 
+from gateway.config.network import Network, Proxies, Proxy, Trust
 from gateway.config.service_keys import Secret
 from gateway.config.settings import load
 from gateway.server.options import ServerOptions
@@ -143,8 +144,8 @@ def test_the_rest_of_the_file_arrives(settings_of, tmp_path):
 
     assert ServerOptions(**server) == settings.server
     assert (settings.port, settings.log_level) == (80, "debug")
-    assert settings.proxy == Secret("http://user:hunter2@proxy.example:8080")
-    assert settings.ca_bundle == tmp_path / "ca.pem"
+    proxy = Proxy(Secret("http://user:hunter2@proxy.example:8080"))
+    assert settings.network == Network(Proxies(proxy, proxy), Trust(None, (tmp_path / "ca.pem",)))
     assert settings.policy.retry.max_attempts == 2
     assert settings.policy.models == {"gpt-5": ModelPolicy(strategy="priority", first_event=300.0)}
     assert (settings.policy.aliases, settings.policy.fallbacks) == ({"fast": "gpt-5"}, {"gpt": ("gpt-5",)})

@@ -42,9 +42,9 @@ class Host:
     def close(self) -> None:
         self.over.set()
         self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
         for thread in self._threads:
             thread.join(PATIENCE)
+        self._listener.close()
 
     def _serve(self) -> None:
         while True:

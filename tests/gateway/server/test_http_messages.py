@@ -1,5 +1,7 @@
 """What is read from the bytes of a connection: requests, their bodies, and what is refused. RFC 9112."""
 
+import tracemalloc
+
 import pytest
 
 from dialects.core.faults import FaultError
@@ -130,7 +132,7 @@ def test_a_client_says_whether_more_may_follow(head: bytes, closes: bool) -> Non
         (b"GET / HTTP/1.1\r\nX-A: b\0\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n", 400),
         (b"GET / HTTP/1.1\r\nExpect: the-worst\r\n", 417),
-        (b"GET http://[ HTTP/1.1\r\n", 400),
+        (b"GET http://[a HTTP/1.1\r\n", 400),
         (b"GET / HTTP/2.0\r\n", 400),
         (b"GET / HTTP/0.9\r\n", 400),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n", 400),
@@ -163,6 +165,17 @@ def test_a_request_is_answered_before_what_follows_it_is_refused() -> None:
         requests.next()
 
 
+@pytest.mark.parametrize("more", [b"", UPGRADE, UPGRADE + b"Content-Length: 1\r\n"])
+def test_no_more_than_so_many_requests_are_read_ahead(more: bytes) -> None:
+    """Each takes a hundred times the memory of its eighteen bytes."""
+    requests = requests_of((b"GET / HTTP/1.1\r\n" + more + b"\r\n" + b"x" * (b"Length" in more)) * 100)
+    answered = [requests.next() is not None for _ in range(64)]
+
+    assert answered == [True] * 64
+    with pytest.raises(RefusedError, match="More than 64"):
+        requests.next()
+
+
 def test_a_head_is_refused_as_soon_as_it_cannot_become_one() -> None:
     connection = Scripted(b"\x16\x03\x01\x02\x00", b"more")
     with pytest.raises(RefusedError):
@@ -177,13 +190,26 @@ def test_a_body_is_read_in_portions_of_any_size() -> None:
     assert [body.read(0), body.read(1), body.read(3), body.read(9), body.read()] == [b"", b"b", b"egu", b"n", b""]
 
 
-def test_a_body_that_has_come_is_not_asked_for() -> None:
-    expecting = b"POST / HTTP/1.1\r\nExpect: 100-Continue\r\n" + FRAMED["length"]
-    came, waits = requests_of(expecting), requests_of(expecting[:-5], b"begun")
-    bodies = [request.body.read() for each in (came, waits) if (request := each.next()) is not None]
+def test_a_body_takes_no_more_memory_in_small_chunks_than_in_large_ones() -> None:
+    sent = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"2\r\nxx\r\n" * 50_000 + b"0\r\n\r\n"
+    tracemalloc.start()
+    try:
+        body = only(sent).body.read()
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
-    assert bodies == [b"begun"] * 2
-    assert [each.connection.sent for each in (came, waits)] == [b"", b"HTTP/1.1 100 Continue\r\n\r\n"]
+    assert len(body) == 100_000
+    assert most < 1_000_000
+
+
+def test_a_body_is_asked_for_where_the_client_waits_for_that_and_it_has_not_come() -> None:
+    plain, expecting = (b"POST / HTTP/1.1\r\n" + more + FRAMED["length"] for more in (b"", b"Expect: 100-Continue\r\n"))
+    late, came, waits = requests_of(plain[:-5], b"begun"), requests_of(expecting), requests_of(expecting[:-5], b"begun")
+    bodies = [request.body.read() for each in (late, came, waits) if (request := each.next()) is not None]
+
+    assert bodies == [b"begun"] * 3
+    assert [each.connection.sent for each in (late, came, waits)] == [b"", b"", b"HTTP/1.1 100 Continue\r\n\r\n"]
 
 
 @pytest.mark.parametrize("trailers", [101, 1])

@@ -11,11 +11,12 @@ from contextlib import ExitStack, contextmanager, suppress
 import pytest
 
 from dialects.core.faults import FaultKind
-from gateway.config.service_keys import Secret
 from gateway.upstream import connection
 from gateway.upstream.steps import StillPending
+from gateway.upstream.unreachable import Reason
 from tests.gateway.peers import answer, fault_of, forever
 from tests.support.certificates import certificate
+from tests.support.networks import through, trusting
 from tests.support.processes import free_port
 
 PATIENCE = 30.0
@@ -190,7 +191,7 @@ def test_a_connection_that_does_not_come_about_times_out(begin, lifetime):
 
 def test_an_answer_comes_over_tls(serve, transport_of, begin, lifetime, tls, authority):
     server = serve(forever(answer(b"x" * 1_000_000)), context=tls)
-    transport = transport_of(ca_bundle=authority.file)
+    transport = transport_of(network=trusting(authority.file))
 
     for _ in range(3):
         assert read(begin(server.url, b"y" * 1_000_000, by=transport), lifetime) == b"x" * 1_000_000
@@ -204,7 +205,7 @@ def test_a_name_is_named_in_the_handshake_and_looked_for_in_the_certificate(
     named = []
     tls.sni_callback = lambda _, name, __: named.append(name)
     server = serve(forever(answer()), context=tls)
-    transport = transport_of(ca_bundle=authority.file, resolve=Names("127.0.0.1"))
+    transport = transport_of(network=trusting(authority.file), resolve=Names("127.0.0.1"))
 
     assert read(begin(f"https://localhost:{server.port}", by=transport), lifetime) == b"hello"
     fault = fault_of(begin(f"https://other.test:{server.port}", by=transport).head, lifetime, PATIENCE)
@@ -221,7 +222,7 @@ def test_a_server_whose_certificate_nobody_vouches_for_is_unreachable(serve, tra
 
 def test_another_authority_is_no_better(serve, transport_of, begin, lifetime, tls, tmp_path):
     server = serve(forever(answer()), context=tls)
-    transport = transport_of(ca_bundle=certificate(tmp_path, "other").file)
+    transport = transport_of(network=trusting(certificate(tmp_path, "other").file))
 
     assert FaultKind.UNREACHABLE is fault_of(begin(server.url, by=transport).head, lifetime, PATIENCE).kind
 
@@ -230,9 +231,11 @@ def test_a_file_of_certificates_that_is_gone_is_a_fault_and_no_crash(
     serve, transport_of, begin, lifetime, tls, tmp_path
 ):
     server = serve(forever(answer()), context=tls)
-    transport = transport_of(ca_bundle=tmp_path / "gone.pem")
+    fault = fault_of(
+        begin(server.url, by=transport_of(network=trusting(tmp_path / "gone.pem"))).head, lifetime, PATIENCE
+    )
 
-    assert FaultKind.UNREACHABLE is fault_of(begin(server.url, by=transport).head, lifetime, PATIENCE).kind
+    assert (fault.kind, fault.cause.reason) == (FaultKind.UNREACHABLE, Reason.TRUST_UNUSABLE)
 
 
 def test_a_handshake_takes_no_longer_than_connecting_may(serve, begin, lifetime):
@@ -256,7 +259,7 @@ def test_bytes_that_tls_has_decoded_already_are_not_waited_for(
         peer.send(b"x" * 15_000)
         peer.left()
 
-    call = begin(serve(script, context=tls).url, by=transport_of(ca_bundle=authority.file))
+    call = begin(serve(script, context=tls).url, by=transport_of(network=trusting(authority.file)))
     call.head(lifetime, PATIENCE)
     pieces = [call.take(lifetime, PATIENCE)]
     with pytest.raises(StillPending):
@@ -280,7 +283,7 @@ def test_a_kept_connection_that_was_closed_is_not_used_over_tls_either(
         peer.left()
 
     server = serve(script, forever(answer(b"fresh")), context=tls)
-    transport = transport_of(ca_bundle=authority.file)
+    transport = transport_of(network=trusting(authority.file))
     read(begin(server.url, by=transport), lifetime)
     assert closed.wait(PATIENCE)
 
@@ -305,19 +308,18 @@ def relaying(port, said=b"HTTP/1.1 200 Connection established\r\nVia: test\r\n\r
 
 
 def pass_on(source, sink):
-    try:
+    with suppress(OSError):
         while data := source.recv(65536):
             sink.sendall(data)
+    with suppress(OSError):
         sink.shutdown(socket.SHUT_WR)
-    except OSError:
-        sink.close()
 
 
 def test_a_proxy_is_told_the_whole_url_and_who_asks(serve, transport_of, begin, lifetime):
     proxy = serve(forever(answer(b"by proxy")))
     url = proxy.url.replace("//", "//user:p%40ss@")
 
-    assert read(begin("http://aicore.invalid/x", by=transport_of(proxy=Secret(url))), lifetime) == b"by proxy"
+    assert read(begin("http://aicore.invalid/x", by=transport_of(network=through(url))), lifetime) == b"by proxy"
     [(_, path, headers, _)] = proxy.requests
     assert (path, headers["host"]) == ("http://aicore.invalid/x", "aicore.invalid")
     assert headers["proxy-authorization"] == f"Basic {base64.b64encode(b'user:p@ss').decode()}"
@@ -329,7 +331,7 @@ def test_tls_goes_through_a_tunnel_of_which_the_server_hears_nothing(
     server = serve(forever(answer()), context=tls)
     proxy = serve(relaying(server.port))
     url = proxy.url.replace("//", "//user:pass@")
-    transport = transport_of(proxy=Secret(url), ca_bundle=authority.file)
+    transport = transport_of(network=through(url, authority.file))
 
     for _ in range(2):
         assert read(begin(f"https://localhost:{server.port}/x", by=transport), lifetime) == b"hello"
@@ -353,7 +355,7 @@ def test_nothing_goes_through_a_proxy_that_refuses(serve, transport_of, begin, l
     """Not even if the tunnel stands all the same."""
     server = serve(forever(answer()), context=tls)
     proxy = serve(relaying(server.port, refusal))
-    transport = transport_of(proxy=Secret(proxy.url), ca_bundle=authority.file)
+    transport = transport_of(network=through(proxy.url, authority.file))
 
     assert (
         FaultKind.UNREACHABLE
@@ -364,20 +366,20 @@ def test_nothing_goes_through_a_proxy_that_refuses(serve, transport_of, begin, l
 
 def test_a_proxy_that_breaks_off_is_unreachable(serve, transport_of, begin, lifetime):
     proxy = serve(lambda _, peer: (peer.request(), peer.send(b"HTTP/1.1 200")))
-    call = begin("https://aicore.invalid/x", by=transport_of(proxy=Secret(proxy.url)))
+    call = begin("https://aicore.invalid/x", by=transport_of(network=through(proxy.url)))
 
     assert FaultKind.UNREACHABLE is fault_of(call.head, lifetime, PATIENCE).kind
 
 
 def test_a_proxy_that_says_nothing_times_out(serve, transport_of, begin, lifetime):
     proxy = serve(lambda _, peer: (peer.request(), peer.left()))
-    call = begin("https://aicore.invalid/x", by=transport_of(proxy=Secret(proxy.url)), connect_timeout=0.1)
+    call = begin("https://aicore.invalid/x", by=transport_of(network=through(proxy.url)), connect_timeout=0.1)
 
     assert FaultKind.TIMEOUT is fault_of(call.head, lifetime, PATIENCE).kind
 
 
 def test_a_proxy_that_is_spoken_to_over_tls_is_not_used(transport_of, begin):
-    fault = fault_of(begin, "https://aicore.invalid/", by=transport_of(proxy=Secret("https://127.0.0.1:1")))
+    fault = fault_of(begin, "https://aicore.invalid/", by=transport_of(network=through("https://127.0.0.1:1")))
 
     assert FaultKind.UNREACHABLE is fault.kind
 

@@ -8,11 +8,11 @@ from functools import partial
 import pytest
 
 from dialects.core.faults import FaultKind
-from gateway.config.service_keys import Secret
 from gateway.requests.lifetime import Lifetime, Signal
 from gateway.upstream.steps import StillPending
 from tests.gateway.peers import CHUNKED, OK, chunk, fault_of
 from tests.gateway.upstream.test_connecting import full_listener
+from tests.support.networks import through
 
 PATIENCE = 30.0
 LARGE = b"x" * 50_000_000
@@ -155,7 +155,7 @@ def test_looking_up_ends_with_the_request(transport_of, begin, request_, end, ki
 @pytest.mark.parametrize(("end", "kind"), ENDS)
 def test_a_proxy_is_left_as_well(serve, transport_of, begin, request_, end, kind):
     upstream = Upstream("tunnel")
-    call = begin("https://aicore.invalid/", by=transport_of(proxy=Secret(serve(upstream).url)))
+    call = begin("https://aicore.invalid/", by=transport_of(network=through(serve(upstream).url)))
     drive(partial(call.head, request_.lifetime), partial(call.take, request_.lifetime), upstream)
     end(request_)
 

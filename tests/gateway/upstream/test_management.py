@@ -1,16 +1,18 @@
 """The management API over real sockets."""
 
+import base64
 import gzip
 import threading
 from contextlib import closing
+from urllib.parse import unquote
 
 import pytest
 
 from dialects.core.faults import FaultKind
-from gateway.config.service_keys import Secret
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import CHUNKED, OK, answer, answering, chunk, fault_of, forever
 from tests.gateway.upstream.test_connecting import full_listener, no_more_descriptors
+from tests.support.networks import through
 from tests.support.processes import PATIENCE, free_port, until
 
 
@@ -150,10 +152,39 @@ def test_a_refused_connection_is_unreachable_and_names_no_host(client):
 
 def test_a_proxy_that_is_named_is_used(serve):
     proxy = serve(forever(answer(b"by proxy")))
-    with closing(ManagementClient(proxy=Secret(proxy.url))) as client:
+    with closing(ManagementClient(network=through(proxy.url))) as client:
         assert client.get("http://aicore.invalid/x", {}).body == b"by proxy"
 
     assert proxy.requests[0][1] == "http://aicore.invalid/x"
+
+
+@pytest.mark.parametrize("password", ["p%40ss", "p%C3%A4ss%3A", "%E2%82%AC"])
+def test_what_a_proxy_is_shown_is_decoded_and_written_in_utf_8(serve, password):
+    proxy = serve(forever(answer(b"by proxy")))
+    url = proxy.url.replace("//", f"//user%40corp:{password}@")
+    with closing(ManagementClient(network=through(url))) as client:
+        client.get("http://aicore.invalid/x", {})
+
+    shown = base64.b64encode(f"user@corp:{unquote(password)}".encode()).decode()
+    assert proxy.requests[0][2]["proxy-authorization"] == f"Basic {shown}"
+
+
+def test_a_netrc_and_the_environment_are_not_asked(serve, client, tmp_path, monkeypatch):
+    server = serve(forever(answer()))
+    (tmp_path / "netrc").write_text("default login me password hunter2\n")
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("NO_PROXY", "")
+
+    assert client.get(server.url, {}).body == b"hello"
+    assert "authorization" not in server.requests[0][2]
+
+
+def test_a_header_that_cannot_be_sent_is_a_fault(client):
+    fault = fault_of(client.get, "http://127.0.0.1:1/", {"AI-Resource-Group": "группа"})
+
+    assert FaultKind.UNREACHABLE is fault.kind
 
 
 def test_running_out_of_descriptors_is_nobodys_fault(client):

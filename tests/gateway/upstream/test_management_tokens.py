@@ -16,6 +16,7 @@ from gateway.upstream.tokens import Token
 from gateway.upstream.unreachable import Reason
 from tests.gateway.peers import answer, answering, fault_of, forever
 from tests.support.certificates import certificate
+from tests.support.networks import trusting
 from tests.support.processes import free_port
 
 PATIENCE = 30.0
@@ -200,7 +201,7 @@ def test_a_certificate_gets_a_token_without_a_secret(tls_server, tmp_path, autho
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
 
-    with closing(ManagementClient(ca_bundle=authority.file)) as transport:
+    with closing(ManagementClient(network=trusting(authority.file))) as transport:
         token = transport.fetch_token(
             key(tls_server.url, text if given_as == "text" else CertificateFiles(client.file, client.key_file))
         )
@@ -226,7 +227,7 @@ def test_certificate_files_are_private_while_they_exist(tmp_path, monkeypatch):
 
 
 def test_without_the_certificate_there_is_no_token(tls_server, authority):
-    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
+    with closing(ManagementClient(network=trusting(authority.file), wait=lambda _: None)) as transport:
         fault = fault_of(transport.fetch_token, key(tls_server.url))
 
     assert fault.kind in {FaultKind.UNREACHABLE, FaultKind.STREAM_BROKEN}
@@ -234,7 +235,7 @@ def test_without_the_certificate_there_is_no_token(tls_server, authority):
 
 def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tmp_path, authority):
     gone = CertificateFiles(tmp_path / "a", tmp_path / "b")
-    with closing(ManagementClient(ca_bundle=authority.file, wait=lambda _: None)) as transport:
+    with closing(ManagementClient(network=trusting(authority.file), wait=lambda _: None)) as transport:
         fault = fault_of(transport.fetch_token, key(tls_server.url, gone))
 
     assert FaultKind.UNREACHABLE is fault.kind

@@ -13,7 +13,7 @@ from gateway.upstream.tokens import NO_TOKEN_IN_TIME, Token, TokenSource, TokenS
 
 LONG = 43199.0
 PATIENCE = 30.0
-GONE = Fault(FaultKind.UNREACHABLE, "gone")
+GONE = Fault(FaultKind.UNREACHABLE, "gone", cause="it was refused")
 REFUSED = Fault(FaultKind.REFUSED_CREDENTIALS, "refused")
 FORBIDDEN = Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "forbidden")
 
@@ -186,6 +186,17 @@ def test_a_fetch_that_hangs_is_waited_for_within_a_limit_and_serves_whoever_come
 
     assert caught.value.fault == NO_TOKEN_IN_TIME
     assert (source.token(), service.fetches) == ("t1", 1)
+
+
+def test_the_log_says_once_why_there_is_no_token_until_there_was_one(service, clock, tasks, caplog):
+    source = TokenSource(service, name="eu", clock=clock, new_task=tasks)
+    outcomes = (GONE, GONE, None, GONE)
+    for service.fault in outcomes:
+        with suppress(FaultError):
+            source.token()
+        clock.now += LONG
+
+    assert [each.getMessage() for each in caplog.records] == ["no access token for eu: gone: it was refused."] * 2
 
 
 @pytest.mark.parametrize(("chance", "early"), [(0.0, 300.0), (0.5, 330.0), (1.0, 360.0)])

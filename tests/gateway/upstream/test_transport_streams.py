@@ -12,6 +12,7 @@ from dialects.core.faults import FaultError, FaultKind
 from gateway.upstream.steps import StillPending
 from gateway.upstream.transport import _Answer
 from tests.gateway.peers import CHUNKED, OK, Peer, answer, answering, chunk, fault_of, forever
+from tests.support.networks import trusting
 
 PATIENCE = 30.0
 
@@ -397,7 +398,7 @@ def test_records_of_tls_leave_nothing_behind_that_no_descriptor_tells_of(
             assert seen.acquire(timeout=PATIENCE)
         peer.send(b"0\r\n\r\n")
 
-    call = begin(serve(script, context=tls).url, by=transport_of(ca_bundle=authority.file))
+    call = begin(serve(script, context=tls).url, by=transport_of(network=trusting(authority.file)))
     call.head(lifetime, PATIENCE)
     got, expected = 0, iter(sizes)
     until = next(expected)

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 import pytest
 
 from dialects.core.faults import FaultError, FaultKind
+from gateway.config.network import DIRECT, Network, Trust
 from gateway.config.service_keys import CertificateText, Secret, ServiceKey
-from gateway.upstream.certificates import of_der
+from gateway.upstream.certificates import issuer_at
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.unreachable import Reason, certificate_at
+from gateway.upstream.unreachable import Reason
 from tests.gateway.peers import PATIENCE, Server, answer, forever
 from tests.support.certificates import certificate
+from tests.support.networks import through, trusting
 from tests.support.processes import free_port
 
 PROXY_PASSWORD = answer(b"", b"407 Proxy Authentication Required")
@@ -107,10 +109,18 @@ def test_a_server_that_takes_the_request_and_is_silent_is_told_from_one_that_is_
     ids=["untrusted", "expired", "other host"],
 )
 def test_what_is_wrong_with_the_certificate_of_a_server_is_said(cause, server, tmp_path, authority, made, reason):
-    trusted = None if reason is Reason.UNTRUSTED else authority.file
+    network = DIRECT if reason is Reason.UNTRUSTED else trusting(authority.file)
     there = server(forever(answer()), context=certificate(tmp_path, "server", authority, **made).server_context())
 
-    assert cause(there.url, ca_bundle=trusted)[1].reason is reason
+    assert cause(there.url, network=network)[1].reason is reason
+
+
+def test_certificates_to_trust_that_cannot_be_read_are_no_fault_of_the_server(cause, server, tmp_path, tls):
+    (tmp_path / "empty.pem").touch()
+    there = server(forever(answer()), context=tls)
+    why = cause(there.url, network=Network(trust=Trust(None, (tmp_path / "empty.pem",), named_in="SSL_CERT_FILE")))[1]
+
+    assert (why.reason, why.detail) == (Reason.TRUST_UNUSABLE, "SSL_CERT_FILE")
 
 
 def test_a_server_that_does_not_speak_tls_is_told(cause, server):
@@ -121,30 +131,43 @@ def test_a_server_that_does_not_speak_tls_is_told(cause, server):
 
 def test_a_proxy_that_wants_a_password_is_told(cause, server):
     proxy = server(forever(PROXY_PASSWORD))
-    why = cause("https://api.example/v2", proxy=Secret(proxy.url))[1]
+    why = cause("https://api.example/v2", network=through(proxy.url))[1]
 
     assert (why.reason, why.host, why.is_proxy) == (Reason.PROXY_PASSWORD, "api.example:443", False)
 
 
 def test_a_proxy_that_does_not_let_us_through_is_told_with_its_status(cause, server):
     proxy = server(forever(answer(b"", b"403 Forbidden")))
-    why = cause("https://api.example/v2", proxy=Secret(proxy.url))[1]
+    why = cause("https://api.example/v2", network=through(proxy.url))[1]
 
     assert (why.reason, why.detail) == (Reason.PROXY_REFUSED, "HTTP 403")
 
 
 def test_a_proxy_that_is_not_there_is_named_itself(cause):
     port = free_port()
-    why = cause("https://api.example/v2", proxy=Secret(f"http://user:hunter2@127.0.0.1:{port}"))[1]
+    why = cause("https://api.example/v2", network=through(f"http://user:hunter2@127.0.0.1:{port}"))[1]
 
     assert (why.reason, why.host, why.is_proxy) == (Reason.REFUSED, f"127.0.0.1:{port}", True)
-    assert str(why) == "the connection was refused, of the HTTP proxy"
+    assert str(why) == "the connection was refused, of the HTTP proxy that upstream.proxy names"
+
+
+def test_a_proxy_that_wants_a_password_is_told_where_nothing_is_tunnelled(cause, server):
+    proxy = server(forever(PROXY_PASSWORD))
+    why = cause("http://api.example/v2", network=through(proxy.url))[1]
+
+    assert (why.reason, why.host, why.proxy_in) == (Reason.PROXY_PASSWORD, "api.example:80", "upstream.proxy")
+
+
+def test_a_407_that_no_proxy_has_sent_is_an_answer(server):
+    there = server(forever(PROXY_PASSWORD))
+    with closing(ManagementClient()) as management:
+        assert management.head(there.url, {}) == 407
 
 
 def test_a_password_for_the_proxy_is_asked_for_where_nothing_is_tunnelled(server):
     proxy = server(forever(PROXY_PASSWORD))
     key = ServiceKey("id", Secret("hunter2"), "http://auth.example/oauth/token", "")
-    with closing(ManagementClient(proxy=Secret(proxy.url))) as management, pytest.raises(FaultError) as caught:
+    with closing(ManagementClient(network=through(proxy.url))) as management, pytest.raises(FaultError) as caught:
         management.fetch_token(key)
 
     assert caught.value.fault.cause.reason is Reason.PROXY_PASSWORD
@@ -159,7 +182,7 @@ def test_a_server_that_refuses_the_client_certificate_is_asked_once(server, tmp_
     there = server(forever(answer()), context=context)
     own = certificate(tmp_path, "client", authority, ends=YESTERDAY)
     proof = CertificateText(own.file.read_text(), Secret(own.key_file.read_text()))
-    with closing(ManagementClient(ca_bundle=authority.file)) as management, pytest.raises(FaultError) as caught:
+    with closing(ManagementClient(network=trusting(authority.file))) as management, pytest.raises(FaultError) as caught:
         management.fetch_token(ServiceKey("id", proof, f"{there.url}/oauth/token", ""))
 
     cause = caught.value.fault.cause
@@ -177,6 +200,16 @@ def test_a_client_certificate_that_does_not_belong_to_its_key_is_told(tmp_path, 
     assert caught.value.fault.cause.reason is Reason.CLIENT_CERTIFICATE_UNUSABLE
 
 
+def test_the_authority_of_a_certificate_that_is_not_trusted_is_named_in_the_log(server, tls):
+    there = server(forever(answer()), context=tls)
+    with closing(ManagementClient()) as management, pytest.raises(FaultError) as caught:
+        management.head(there.url, {})
+
+    said = caught.value.fault.explained
+    assert said.startswith("SAP AI Core could not be reached: its certificate, signed by authority, is not trusted (")
+    assert "127.0.0.1" not in said
+
+
 def test_no_caller_is_shown_a_host_and_the_log_is_told_why_without_it(cause):
     fault, _ = cause(f"http://localhost:{free_port()}")
 
@@ -187,7 +220,6 @@ def test_no_caller_is_shown_a_host_and_the_log_is_told_why_without_it(cause):
 
 def test_the_certificate_of_a_server_that_is_not_trusted_names_its_authority(server, tls):
     there = server(forever(answer()), context=tls)
-    found = of_der(certificate_at(f"127.0.0.1:{there.port}"))
 
-    assert found.issuer == "authority"
-    assert certificate_at(f"127.0.0.1:{free_port()}") == b""
+    assert issuer_at(f"127.0.0.1:{there.port}") == "authority"
+    assert issuer_at(f"127.0.0.1:{free_port()}") == ""

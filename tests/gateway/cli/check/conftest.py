@@ -11,6 +11,7 @@ from dialects.core.faults import Fault, FaultKind
 from gateway.cli.check.advice import Adviser
 from gateway.cli.check.examine import Questions, examine
 from gateway.cli.check.report import Report
+from gateway.config.network import DIRECT, Proxies
 from gateway.config.service_keys import Proof, Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -47,8 +48,8 @@ class Made:
     def listed(self, name: str, model: str = "gpt-4.1", status: str = "RUNNING") -> Listed:
         return Listed(name, model, status, f"https://api.example/v2/inference/deployments/{name}")
 
-    def adviser(self, env: dict[str, str] | None = None, *, proxied: bool = False, issuer: str = "") -> Adviser:
-        return Adviser(env or {}, proxied=proxied, issuer=lambda _: issuer)
+    def adviser(self, proxies: Proxies = DIRECT.proxies, *, issuer: str = "") -> Adviser:
+        return Adviser(proxies, issuer=lambda _: issuer)
 
     def report(self, settings: Settings, *deployments: Listed, **answers: Any) -> Report:
         """Examine *settings* where all is well but for what is *answered* otherwise."""

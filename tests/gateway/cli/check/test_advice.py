@@ -1,13 +1,19 @@
 """What is to be done about each fault, in one line."""
 
+from dataclasses import replace
+
 import pytest
 
 from dialects.core.faults import Fault, FaultKind
-from gateway.cli.check.advice import NEW_KEY, Adviser
+from gateway.cli.check.advice import NEW_KEY
+from gateway.config.network import Proxies, Proxy
+from gateway.config.service_keys import Secret
 from gateway.upstream.tokens import NO_TOKEN_IN_TIME
 from gateway.upstream.unreachable import Reason, Unreachable
 
 HOST = "api.example:443"
+CORP = Proxy(Secret("http://proxy:8080"), "HTTPS_PROXY")
+CREDENTIALS = "http://USER:PASSWORD@HOST:PORT, with %40 for an @ in the password and the like"
 PROXY = ", or set upstream.proxy if this network is left through an HTTP proxy"
 
 
@@ -40,7 +46,16 @@ PROXY = ", or set upstream.proxy if this network is left through an HTTP proxy"
          "copy the certificate and its key anew, both from the same service key"),
         (Unreachable(Reason.PROXY_PASSWORD, HOST), "proxy",
          "the HTTP proxy wants a user and a password",
-         "write both into upstream.proxy: http://USER:PASSWORD@HOST:PORT"),
+         f"write both into upstream.proxy: {CREDENTIALS}"),
+        (Unreachable(Reason.PROXY_PASSWORD, HOST, proxy_in="HTTPS_PROXY"), "proxy",
+         "the HTTP proxy wants a user and a password",
+         f"write both into HTTPS_PROXY: {CREDENTIALS}"),
+        (Unreachable(Reason.NOT_STRICT, HOST, issuer="Acme"), "certificate",
+         "its certificate, or its authority's, breaks a rule that is held strictly here",
+         "set upstream.strict_certificates to false, or have Acme make certificates that keep to RFC 5280"),
+        (Unreachable(Reason.TRUST_UNUSABLE, HOST, "SSL_CERT_FILE"), "certificate",
+         "the certificates to trust cannot be read (SSL_CERT_FILE)",
+         "name a file of certificates in PEM, each of them whole"),
         (Unreachable(Reason.PROXY_REFUSED, HOST, "HTTP 403"), "proxy",
          "the HTTP proxy refuses to connect to it (HTTP 403)",
          f"have {HOST} allowed there, or set upstream.proxy to another one"),
@@ -69,19 +84,27 @@ def test_a_certificate_that_is_not_trusted_is_told_with_who_signed_it(made):
     assert unknown.fix.endswith("the authority that signed it among them")
 
 
-def test_a_proxy_that_the_environment_names_is_to_be_configured(made):
-    why = Unreachable(Reason.TIMED_OUT, HOST)
-    advice = made.adviser({"HTTPS_PROXY": "http://user:secret@proxy:8080"}).unreachable(why, "url")
+@pytest.mark.parametrize(
+    ("proxies", "fix"),
+    [
+        (Proxies(), "set upstream.proxy if this network is left through an HTTP proxy"),
+        (Proxies(unused="HTTPS_PROXY"), "take upstream.proxy out, which keeps HTTPS_PROXY from being used"),
+        (replace(Proxies.by(CORP), exempt=("api.example",), exempt_in="no_proxy"),
+         "take api.example out of no_proxy if it is reached through the HTTP proxy alone"),
+    ],
+)  # fmt: skip
+def test_a_host_that_is_not_reached_without_a_proxy_is_told_how_it_is_with_one(made, proxies, fix):
+    advice = made.adviser(proxies).unreachable(Unreachable(Reason.TIMED_OUT, "api.example:443"), "url")
 
-    assert advice.fix.endswith(", or set upstream.proxy to what HTTPS_PROXY names: the variable itself is not read")
+    assert advice.fix == f"have connections to api.example:443 let through the firewall, or {fix}"
 
 
-def test_a_proxy_that_is_not_reached_is_corrected_and_no_other_is_suggested():
-    adviser = Adviser({"HTTPS_PROXY": "http://proxy"}, proxied=True, issuer=lambda _: "")
-    advice = adviser.unreachable(Unreachable(Reason.REFUSED, "proxy:8080", is_proxy=True), "url")
+def test_a_proxy_that_is_not_reached_is_corrected_where_it_is_named_and_no_other_is_suggested(made):
+    why = Unreachable(Reason.REFUSED, "proxy:8080", is_proxy=True, proxy_in="HTTPS_PROXY")
+    advice = made.adviser(Proxies.by(CORP)).unreachable(why, "url")
 
     assert advice.what == "the HTTP proxy proxy:8080 cannot be reached: the connection was refused"
-    assert advice.fix == "correct upstream.proxy"
+    assert advice.fix == "correct HTTPS_PROXY"
 
 
 @pytest.mark.parametrize(

@@ -50,10 +50,10 @@ def subaccount(cloud):
 def loaded(tmp_path):
     """Loads settings with these subaccounts."""
 
-    def load_them(subaccounts, **more):
+    def load_them(subaccounts, env=None, **more):
         path = tmp_path / "config.json"
         path.write_text(json.dumps({"subAccounts": subaccounts, **more}))
-        return load(path, {}, tmp_path)
+        return load(path, env or {}, tmp_path)
 
     return load_them
 
@@ -63,9 +63,9 @@ def checked(loaded):
     """Checks a config with these subaccounts."""
 
     def check_them(subaccounts, env=None, **more):
-        settings = loaded(subaccounts, **more)
-        with closing(ManagementClient(proxy=settings.proxy, ca_bundle=settings.ca_bundle)) as client:
-            return run_check(settings, client, lambda: TODAY, env or {}).report
+        settings = loaded(subaccounts, env, **more)
+        with closing(ManagementClient(network=settings.network)) as client:
+            return run_check(settings, client, lambda: TODAY).report
 
     return check_them
 
@@ -235,21 +235,22 @@ def test_a_server_behind_a_certificate_that_is_not_trusted_is_told_with_its_auth
 def test_a_network_that_is_left_through_a_proxy_alone_is_told_where_that_is_set(checked, subaccount):
     given = subaccount("eu")
     given["service_key"]["url"] = f"http://127.0.0.1:{free_port()}"
-    [(what, fix)] = lines(checked({"eu": given}, env={"HTTPS_PROXY": "http://proxy.example:8080"}))
+    env = {"HTTPS_PROXY": "http://proxy.example:8080"}
+    [(what, fix)] = lines(checked({"eu": given}, env, upstream={"proxy": "none"}))
 
     assert what.endswith(" cannot be reached: the connection was refused")
-    assert fix == (
-        "correct url in the service key, or set upstream.proxy to what HTTPS_PROXY names: "
-        "the variable itself is not read"
-    )
+    assert fix == "correct url in the service key, or take upstream.proxy out, which keeps HTTPS_PROXY from being used"
 
 
-def test_a_proxy_that_wants_a_password_is_told_how_it_is_given(checked, subaccount):
+@pytest.mark.parametrize("named_in", ["upstream.proxy", "http_proxy", "ALL_PROXY"])
+def test_a_proxy_that_wants_a_password_is_told_how_it_is_given(checked, subaccount, named_in):
     with closing(Server(forever(answer(b"", b"407 Proxy Authentication Required")))) as proxy:
-        [(what, fix)] = lines(checked({"eu": subaccount("eu")}, upstream={"proxy": proxy.url}))
+        env = {} if named_in == "upstream.proxy" else {named_in: proxy.url}
+        given = {} if env else {"proxy": proxy.url}
+        [(what, fix)] = lines(checked({"eu": subaccount("eu")}, env, upstream={"proxy_loopback": True, **given}))
 
-    assert what.endswith(" cannot be reached: the HTTP proxy wants a user and a password")
-    assert fix == "write both into upstream.proxy: http://USER:PASSWORD@HOST:PORT"
+    assert what.endswith(" cannot be reached: the HTTP proxy wants a user and a password (HTTP 407)")
+    assert fix.startswith(f"write both into {named_in}: http://USER:PASSWORD@HOST:PORT")
 
 
 def test_a_deployment_of_a_model_that_has_ended_is_told_with_its_successor(checked, subaccount, cloud):

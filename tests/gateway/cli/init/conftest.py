@@ -46,9 +46,8 @@ def new_cloud() -> Iterator[Cloud]:
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """The current folder; nothing in the environment or the home says anything of SAP AI Core."""
-    proxies = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
     sap = ("AICORE_SERVICE_KEY", "AICORE_CLIENT_ID", "AICORE_HOME", "AICORE_CONFIG", "AICORE_RESOURCE_GROUP")
-    for name in (*proxies, *sap, "VCAP_SERVICES"):
+    for name in (*sap, "VCAP_SERVICES"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     (tmp_path / "folder").mkdir()

@@ -382,7 +382,7 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         ),
     ),
     "proxy": (
-        {},
+        {"url": "http://auth.invalid"},
         ("--proxy", "http://127.0.0.1:9"),
         (
             "no access token: the HTTP proxy 127.0.0.1:9 cannot be reached: the connection was refused; "
