@@ -15,7 +15,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz clean
+.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -90,6 +90,9 @@ mutants: $(CHECKS) ## Mutate routing/ and see the tests notice (slow)
 
 fuzz: $(TESTS) ## Feed the readers and parsers for ten minutes (FUZZ_SECONDS=600)
 	$(BIN)/python -m tests.fuzz
+
+release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)
+	.ci/release $(PYTHON)
 
 clean: ## Remove what was built
 	rm -rf .venv build dist *.egg-info .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache mutants

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.sources import LAYERS, ROOT, files, held, nodes_of
 
-DOCUMENTS = ("ARCHITECTURE.md", "docs/invariants.md", "CONTRIBUTING.md")
+DOCUMENTS = ("ARCHITECTURE.md", "docs/invariants.md", "docs/releasing.md", "CONTRIBUTING.md", "SECURITY.md")
 TWO_SCREENS = 120
 """Lines."""
 PRODUCTS = {"OpenAI"}

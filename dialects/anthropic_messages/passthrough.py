@@ -1,6 +1,5 @@
 """Anthropic messages between two ends: bodies and frames pass, but for what must change."""
 
-import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -56,12 +55,12 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     The last usage is made to repeat the input tokens, which Bedrock reports in the first one only.
     """
     data = frame.data
-    kind = _kind(data)
+    kind = _kind(frame)
     if kind in ("content_block_delta", "content_block_start"):
         if ('"signature' in data or '"redacted_thinking"' in data) and envelope.origin is not AS_MADE:
-            data = _sealed(data, envelope.origin.seal)
+            data = _sealed(frame, envelope.origin.seal)
     elif '"message_' in data or METRICS in data:
-        data = _changed(data, envelope, usage)
+        data = _changed(frame, envelope, usage)
     return encoded(data, kind) if kind else b""
 
 
@@ -71,12 +70,12 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
     return frame(render_fault(fault))
 
 
-def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
+def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
     """Rewrite a frame, unless what was looked for only stands in the model's text."""
     try:
-        message = json.loads(data)
+        message = frame.loads()
     except (ValueError, RecursionError):
-        return data
+        return frame.data
     match message:
         case {"type": "message_start", "message": {**said}}:
             return dumps(message | {"message": said | {"model": envelope.model}})
@@ -86,17 +85,17 @@ def _changed(data: str, envelope: Envelope, usage: Usage) -> str:
         case {"type": "message_stop"} if METRICS in message:
             return dumps({name: value for name, value in message.items() if name != METRICS})
         case _:
-            return data
+            return frame.data
 
 
-def _sealed(data: str, seal: Callable[[str], str]) -> str:
+def _sealed(frame: Frame, seal: Callable[[str], str]) -> str:
     """Seal what a frame holds of a signature, unless what was looked for only stands in the model's text."""
     try:
-        message = json.loads(data)
+        message = frame.loads()
     except (ValueError, RecursionError):
-        return data
+        return frame.data
     changed = {name: _with_proof(message[name], seal) for name in ("content_block", "delta") if name in message}
-    return data if changed.items() <= message.items() else dumps(message | changed)
+    return frame.data if changed.items() <= message.items() else dumps(message | changed)
 
 
 def _with_proofs(holder: Any, change: Callable[[str], str]) -> Any:
@@ -114,12 +113,12 @@ def _with_proof(block: Any, change: Callable[[str], str]) -> Any:
     return {**block, name: change(proof)} if isinstance(proof, str) and proof else block
 
 
-def _kind(data: str) -> str:
+def _kind(frame: Frame) -> str:
     """Find a frame's type: it stands first, unless somebody sorted the keys."""
-    if found := _TYPE.match(data):
+    if found := _TYPE.match(frame.data):
         return found[1]
     try:
-        message = json.loads(data)
+        message = frame.loads()
     except (ValueError, RecursionError):
         return ""
     return str(message.get("type") or "") if isinstance(message, dict) else ""

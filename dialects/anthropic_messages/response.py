@@ -78,7 +78,8 @@ def parse_outcome(body: JSON) -> Completion:
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response, just as its stream would be."""
-    if not asks_to_think(envelope.conversation):
+    thinks = any(isinstance(part, Thinking) for part in completion.parts)
+    if thinks and not asks_to_think(envelope.conversation):
         completion = fold(UnaskedThinking().rewritten(unfold(completion)))
     return {
         "id": f"msg_{envelope.token}",

@@ -52,7 +52,7 @@ class Reader(FrameReader):
 
     def continued(self, frame: Frame) -> str:
         """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
-        event, message = frame.event, frame.glance() or _glanced_literal(frame.data)
+        event, message = frame.event, frame.glance() if '"' in frame.data else _glanced_literal(frame.data)
         if event is None and len(message) == 1:
             message = message[_DELTA]
         elif event != _DELTA or event in message:

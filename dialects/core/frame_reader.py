@@ -1,6 +1,5 @@
 """The frame reader: what every stream reader shares, which is framing, block bookkeeping, and never raising."""
 
-import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import replace
@@ -68,7 +67,7 @@ class FrameReader(ABC):
         for frame in frames:
             events += self.take(frame)
         if self.repeats:
-            self._pattern.learn(frames, self.continued_with, self._decoder.separator)
+            self._pattern.learn(frames, self.continued_with, self._decoder)
         return events
 
     def finish(self) -> list[Event]:
@@ -120,7 +119,7 @@ class FrameReader(ABC):
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""
-        loaded = json.loads(frame.data)
+        loaded = frame.loads()
         if not isinstance(loaded, dict):
             raise TypeError("not an object")
         return loaded

@@ -164,7 +164,7 @@ class PassthroughRelay:
     def _learn(self, frames: list[Frame], passed: list[bytes]) -> None:
         """Learn what the last frame becomes, if the next may differ from it in its text alone."""
         text = self._reader.continued_with
-        if self._pattern.learn(frames, text, self._decoder.separator):
+        if self._pattern.learn(frames, text, self._decoder):
             around = passed[-1].split(quote(text))
             if len(around) == 2:
                 self._before, self._behind = around[0] + b'"', b'"' + around[1]

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from dialects.framing.json_text import quote
-from dialects.framing.sse import Frame
+from dialects.framing.sse import Frame, FrameDecoder
 
 _MARK = "no text but this one \u2026"
 """Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""
@@ -14,6 +14,9 @@ _TEXT: Final = {
     "'": re.compile(rb"""[^'"\\\x00-\x1f]+"""),
 }
 """What may stand between quotes: in JSON as `quote` writes it, and in Python's `repr` what means the same in JSON."""
+
+_TRIES: Final = 8
+"""How many frames are learnt one after the other without recognising any."""
 
 
 class FrameTemplate:
@@ -48,6 +51,7 @@ class FramePattern:
     def __init__(self) -> None:
         self._before = self._behind = self._between = b""
         self._text = _TEXT['"']
+        self._tries = _TRIES
 
     def match(self, data: bytes) -> list[bytes]:
         """Give the texts of the frames in *data*, each as it stands between quotes; none if more than texts differs."""
@@ -55,17 +59,21 @@ class FramePattern:
         if not (before and data.startswith(before) and data.endswith(behind)):
             return []
         texts = data[len(before) : -len(behind)].split(self._between)
-        return texts if all(map(self._text.fullmatch, texts)) and _is_utf8(data) else []
+        if not (all(map(self._text.fullmatch, texts)) and (data.isascii() or _is_utf8(data))):
+            return []
+        self._tries = _TRIES
+        return texts
 
-    def learn(self, frames: Sequence[Frame], text: str, separator: bytes) -> bool:
-        """Learn the last of *frames*, which holds a *text*, with the *separator* behind it; tell whether that was done.
+    def learn(self, frames: Sequence[Frame], text: str, decoder: FrameDecoder) -> bool:
+        """Learn the last of the *frames* that a decoder has just cut, which holds a *text*; tell whether that was done.
 
         Without a backslash in it every string stands there as it is: if the text is found once between quotes, that is
-        its place.
+        its place. A stream whose frames all differ in more, such as in random padding, is given up.
         """
         self._before = b""
-        if not (frames and text and separator):
+        if not (self._tries and frames and text and (separator := decoder.separator)):
             return False
+        self._tries -= 1
         data = frames[-1].data
         if frames[-1].event is not None or "\\" in data or data[-1] != "}":
             return False
@@ -85,8 +93,6 @@ class FramePattern:
 
 
 def _is_utf8(data: bytes) -> bool:
-    if data.isascii():
-        return True
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -32,6 +32,8 @@ def _as_bytes(text: str) -> bytes:
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_DEEP = 500
+"""How many brackets may be within each other without being too many."""
 _LONG = b"0" * 19
 """As many digits as an integer of more than 64 bits has, at the least."""
 _INTEGER = re.compile(rb"(?:\A|(?<=[-\[,:\s]))[0-9]+(?=[,\]}\s]|\Z)")
@@ -82,8 +84,11 @@ def glance(text: str) -> Any:
 
 
 def loads_like_stdlib(text: str, glanced: Any) -> Any:
-    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*."""
-    if glanced is None or _may_hold_long_integers(text.encode()):
+    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*.
+
+    It raises `RecursionError` for what is nested a thousand deep.
+    """
+    if glanced is None or text.count("[") + text.count("{") > _DEEP or _may_hold_long_integers(text.encode()):
         return json.loads(text)
     return glanced
 

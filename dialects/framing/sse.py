@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dialects.framing.json_text import glance
+from dialects.framing.json_text import glance, loads_like_stdlib
 
 MAX_LINE = 64 * 1024 * 1024
 """The longest line taken, in bytes: an inline image fits, an endless line does not."""
@@ -17,7 +17,7 @@ MAX_LINE = 64 * 1024 * 1024
 BLANK_LINES = b"\n\n"
 """Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
 
-_SEPARATOR = re.compile(rb"(?:\r?\n)+\Z")
+_SEPARATOR = re.compile(rb"(?:\r?\n){1,6}\Z")
 _LONGEST_SEPARATOR = 6
 """How many bytes of line ends behind a frame are looked at."""
 
@@ -41,6 +41,10 @@ class Frame:
         if self._glance is _UNREAD:
             self._glance = glance(self.data)
         return self._glance
+
+    def loads(self) -> Any:
+        """Parse the data as the standard library does, and not once more if it was glanced at; raises `ValueError`."""
+        return loads_like_stdlib(self.data, self.glance())
 
 
 def encoded(data: str, event: str | None = None) -> bytes:

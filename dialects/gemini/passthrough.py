@@ -16,7 +16,7 @@ from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import JSON, NO_USAGE, Conversation, Family, Usage
 from dialects.core.faults import Fault
-from dialects.framing.json_text import dumps, loads_like_stdlib
+from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.gemini.limits import FIELDS, fit_generation_config, fit_thinking_config, keep_known_fields
 from dialects.gemini.request_renderer import sign_calls_of_others
@@ -85,7 +85,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     is_signed = '"thoughtSignature"' in frame.data and envelope.origin is not AS_MADE
     if not is_signed and '"modelVersion"' not in frame.data:
         return frame.encode()
-    loaded = loads_like_stdlib(frame.data, frame.glance())
+    loaded = frame.loads()
     if not isinstance(loaded, dict):
         return frame.encode()
     if not is_signed and loaded.get("modelVersion", envelope.model) == envelope.model:

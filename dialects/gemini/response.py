@@ -190,6 +190,15 @@ class PartRenderer:
             case BlockStopped(_, signature):
                 return self._closed(signature)
 
+    @property
+    def is_text(self) -> bool:
+        """Whether each delta of the open block becomes the part that `text` gives, as it carries no signature."""
+        return not self._signature and not isinstance(self._block, ToolCall)
+
+    def text(self, text: str) -> JSON:
+        """Give the part that a text of the open block becomes."""
+        return {"text": text, "thought": True} if isinstance(self._block, Thinking) else {"text": text}
+
     def rest(self) -> list[JSON]:
         """Give the signature that no part followed."""
         return [self._signed({"text": ""})] if self._signature else []
@@ -211,12 +220,12 @@ class PartRenderer:
     def _said(self, text: str) -> list[JSON]:
         match self._block:
             case Thinking():
-                return [{"text": text, "thought": True}]
+                return [self.text(text)]
             case ToolCall():
                 self._arguments.append(text)
                 return []
             case _:
-                return [self._signed({"text": text})]
+                return [self._signed(self.text(text))]
 
     def _closed(self, signature: str) -> list[JSON]:
         match self._block:

@@ -3,12 +3,12 @@
 Nothing ends a stream but the end: Google's clients choke on ``[DONE]``.
 """
 
-import json
 from collections.abc import Iterable
 
 from dialects.core.conversation import JSON, Text, Thinking, Usage
 from dialects.core.events import BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.faults import Fault
+from dialects.framing.frame_template import FrameTemplate
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame
 from dialects.gemini.response import (
@@ -28,7 +28,7 @@ class Reader(ResponseReader):
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame; an error may come in a list of one."""
-        loaded = json.loads(frame.data)
+        loaded = frame.loads()
         message = loaded[0] if isinstance(loaded, list) else loaded
         if not isinstance(message, dict):
             raise TypeError("not an object")
@@ -58,6 +58,7 @@ class Writer:
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._parts = PartRenderer()
+        self._pieces = FrameTemplate(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
@@ -67,8 +68,12 @@ class Writer:
         match event:
             case Started():
                 return b""
+            case BlockDelta(_, text) if self._parts.is_text:
+                return self._pieces.write(text)
             case BlockStarted() | BlockDelta() | BlockStopped():
-                return b"".join(self._frame(render_candidate([part])) for part in self._parts.take(event))
+                written = b"".join(self._frame(render_candidate([part])) for part in self._parts.take(event))
+                self._pieces = FrameTemplate(self._piece)
+                return written
             case Finished(stop, usage, search):
                 last = render_candidate(self._parts.rest() or [{"text": ""}]) | render_finish(
                     stop, self._parts.malformed
@@ -76,6 +81,9 @@ class Writer:
                 return self._frame(last | render_grounding(search), usage)
             case Failed(fault):
                 return fault_frame(fault)
+
+    def _piece(self, text: str) -> bytes:
+        return self._frame(render_candidate([self._parts.text(text)]))
 
     def _frame(self, candidate: JSON, usage: Usage | None = None) -> bytes:
         return Frame(dumps(render_body(candidate, self._envelope, usage))).encode()

@@ -1,6 +1,5 @@
 """OpenAI chat completions between two ends: bodies and frames pass, but for what must change."""
 
-import json
 from typing import Any
 
 from dialects.adapt.signatures import Open
@@ -88,7 +87,7 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
 
 def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
     try:
-        message = json.loads(frame.data)
+        message = frame.loads()
     except ValueError:
         message = None
     if not isinstance(message, dict):

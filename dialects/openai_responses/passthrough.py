@@ -218,7 +218,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     """
     found = _KIND.search(frame.data)
     kind = found[1] if found else "error"
-    if kind == "response.failed" and _is_reasonless(json.loads(frame.data)):
+    if kind == "response.failed" and _is_reasonless(frame.loads()):
         return b""
     renamed = None
     if kind not in _HOLDERS or (
@@ -226,7 +226,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     ):
         renamed = public_model(frame.data, envelope.model)
     if renamed is None:
-        renamed = dumps(_rewritten(json.loads(frame.data), envelope, ToolsDeclared(envelope.conversation)))
+        renamed = dumps(_rewritten(frame.loads(), envelope, ToolsDeclared(envelope.conversation)))
     return encoded(renamed, kind)
 
 
@@ -257,6 +257,7 @@ def _is_reasonless(message: JSON) -> bool:
 
 
 def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
+    message = dict(message)
     if isinstance(response := message.get("response"), dict):
         response = _as_declared({**response, "model": envelope.model}, envelope, tools)
         message["response"] = _sealed(response, envelope.origin)
@@ -356,7 +357,7 @@ class FormedFrames:
         if passed := self._passed(frame.data):
             self._number += 1
             return passed
-        message = json.loads(frame.data)
+        message = frame.loads()
         kind, place = message.get("type"), str(message.get("output_index"))
         if kind == "response.failed" and _is_reasonless(message):
             return b""

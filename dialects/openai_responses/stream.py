@@ -23,8 +23,9 @@ from dialects.core.conversation import (
 )
 from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, Event, Failed, Finished, Started
 from dialects.core.frame_reader import FrameReader
+from dialects.framing.frame_template import FrameTemplate
 from dialects.framing.json_text import dumps
-from dialects.framing.sse import Frame
+from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope
 from dialects.openai_common.tool_forms import InputText, input_text
 from dialects.openai_common.vocabulary import RESPONSES, head_text, parse_usage
@@ -164,6 +165,10 @@ class Reader(FrameReader):
         yield from self.end()
 
 
+_FIRST = b'"sequence_number":0,'
+"""What the number of an event is written over: no text can hold it, as its quotes are escaped there."""
+
+
 def writer(envelope: Envelope) -> "Writer":
     """Begin to write a streamed response."""
     return Writer(envelope)
@@ -182,6 +187,7 @@ class Writer:
         self._logprobs: list[JSON] = []
         self._tools = ToolsDeclared(envelope.conversation)
         self._input = InputText()
+        self._pieces = FrameTemplate(self._piece)
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
@@ -216,6 +222,7 @@ class Writer:
 
     def _begin(self, block: Block) -> Iterator[bytes]:
         self._open, self._texts, self._logprobs, self._input = block, [], [], InputText()
+        self._pieces = FrameTemplate(self._piece)
         item = render_item(block, len(self._output), self._envelope)
         self._item = item
         if item is None:
@@ -237,24 +244,42 @@ class Writer:
         self._texts.append(text)
         self._logprobs += logprobs
         match self._open:
-            case Text():
+            case Text() if logprobs:
                 likely = _brief(logprobs)
                 yield self._place("response.output_text.delta", content_index=0, delta=text, logprobs=likely)
-            case Refusal():
-                yield self._place("response.refusal.delta", content_index=0, delta=text)
-            case Thinking():
-                if first:
-                    yield self._place("response.reasoning_summary_part.added", summary_index=0, part=_summary(""))
-                yield self._place("response.reasoning_summary_text.delta", summary_index=0, delta=text)
+            case Thinking() if first:
+                yield self._place("response.reasoning_summary_part.added", summary_index=0, part=_summary(""))
+                yield self._next_piece(text)
+            case Text() | Refusal() | Thinking():
+                yield self._next_piece(text)
             case ToolCall(name=name):
                 yield from self._more_arguments(self._tools.form(name), text)
             case Media() | Opaque():
                 pass
 
+    def _next_piece(self, text: str) -> bytes:
+        """Write a text of the open item; what differs in its frames, but for the text, is their number."""
+        numbered = self._pieces.write(text).replace(_FIRST, b'"sequence_number":%d,' % self._number, 1)
+        self._number += 1
+        return numbered
+
+    def _piece(self, text: str) -> bytes:
+        """Render a text of the open item as the event of number 0."""
+        match self._open:
+            case Text():
+                kind, said = "response.output_text.delta", {"content_index": 0, "delta": text, "logprobs": []}
+            case Thinking():
+                kind, said = "response.reasoning_summary_text.delta", {"summary_index": 0, "delta": text}
+            case ToolCall():
+                kind, said = "response.function_call_arguments.delta", {"delta": text}
+            case _:
+                kind, said = "response.refusal.delta", {"content_index": 0, "delta": text}
+        return _rendered(kind, 0, self._placed(said))
+
     def _more_arguments(self, form: ToolForm, text: str) -> Iterator[bytes]:
         match form:
             case ToolForm.FUNCTION:
-                yield self._place("response.function_call_arguments.delta", delta=text)
+                yield self._next_piece(text)
             case ToolForm.CUSTOM:
                 if said := self._input.feed(text):
                     yield self._place("response.custom_tool_call_input.delta", delta=said)
@@ -323,13 +348,18 @@ class Writer:
 
     def _place(self, kind: str, **fields: object) -> bytes:
         """Write an event of the open item."""
-        name = self._item["id"] if self._item else ""
-        return self._event(kind, item_id=name, output_index=len(self._output), **fields)
+        return self._event(kind, **self._placed(fields))
+
+    def _placed(self, fields: JSON) -> JSON:
+        return {"item_id": self._item["id"] if self._item else "", "output_index": len(self._output), **fields}
 
     def _event(self, kind: str, **fields: object) -> bytes:
-        message = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        return Frame(dumps(message), kind).encode()
+        return _rendered(kind, self._number - 1, fields)
+
+
+def _rendered(kind: str, number: int, fields: JSON) -> bytes:
+    return encoded(dumps({"type": kind, "sequence_number": number, **fields}), kind)
 
 
 def _refusal(text: str) -> JSON:

@@ -25,6 +25,10 @@ _PIECE: Final = getattr(select, "PIPE_BUF", 4096)
 """Bytes that a pipe takes at once, or not at all."""
 _MOST_LINES: Final = 10_000
 """Lines that wait for the thread that writes; more of them are dropped."""
+_TOGETHER: Final = 0.02
+"""Seconds within which a background thread lets lines come together: each time it wakes, others wait for it."""
+_PATIENCE: Final = 2.0
+"""Seconds that the end of a background thread is waited for."""
 
 
 class LogWriter(logging.Handler):
@@ -33,6 +37,9 @@ class LogWriter(logging.Handler):
     A pipe that nobody reads, a terminal that is stopped and a disk that is full cost lines, not requests. How many
     were dropped is counted, and said as soon as lines can be written again. While one thread writes, the others leave
     their lines to it. The lock guards the lines that are left, the counts, and whether somebody writes.
+
+    Between `begin_background` and `end_background` a thread of its own formats and writes: whoever logs only leaves
+    the record, whose arguments must not change any more.
     """
 
     def __init__(self, descriptor: int = 2) -> None:
@@ -47,6 +54,10 @@ class LogWriter(logging.Handler):
         self._is_writing = False
         self._is_midway = False
         self._untold = 0
+        self._records: deque[logging.LogRecord] = deque()
+        self._thread: threading.Thread | None = None
+        self._has_records = threading.Event()
+        self._ends = threading.Event()
         self.dropped = 0
         """Lines that could not be written."""
 
@@ -58,7 +69,39 @@ class LogWriter(logging.Handler):
         return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or drop it."""
+        """Write a record, or drop it; or leave it to the thread that does so."""
+        if self._thread is None:
+            self._write_record(record)
+        elif len(self._records) < _MOST_LINES:
+            self._records.append(record)
+            if not self._has_records.is_set():
+                self._has_records.set()
+        else:
+            with self._lock:
+                self._drop()
+
+    def begin_background(self, together: float = _TOGETHER) -> None:
+        """Format and write in a thread of its own from now on, what comes within *together* seconds at once."""
+        self._thread = threading.Thread(target=self._write_records, args=(together,), name="log", daemon=True)
+        self._thread.start()
+
+    def end_background(self) -> None:
+        """Write what was left to the thread, and from now on without it."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._ends.set()
+            self._has_records.set()
+            thread.join(_PATIENCE)
+
+    def _write_records(self, together: float) -> None:
+        while not self._ends.is_set() or self._records:
+            self._has_records.wait()
+            self._ends.wait(together)
+            self._has_records.clear()
+            while self._records:
+                self._write_record(self._records.popleft())
+
+    def _write_record(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
         except Exception:  # noqa: BLE001 - a record that cannot be formatted is worth no more than a line about it

@@ -4,7 +4,7 @@ import io
 import sys
 from collections import deque
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -24,6 +24,8 @@ _PIECE: Final = 64 * 1024
 _SMALL_BODY: Final = 64 * 1024
 """Bytes of a body nobody wants that are read nevertheless, so that the connection can be used again."""
 _SMALL_BODY_SECONDS: Final = 1.0
+IN_LINE: Final = 64
+"""Requests that a client may send at once, before the first of them is answered."""
 _MOST_NAMES: Final = 256
 """For how many names of headers it is remembered how WSGI spells them."""
 _VERSIONS: Final = {"1.0", "1.1"}
@@ -132,25 +134,24 @@ class Requests:
         """Take a piece of the request's target."""
         self._target += target
         if len(self._target) > REQUEST_LINE:
-            self._error = RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes.")
-            raise self._error
+            self._refuse(RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header, or a trailer, which nobody reads."""
         self._fields.append((name, value))
         if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
-            self._error = _too_large()
-            raise self._error
+            self._refuse(_too_large())
 
     def on_headers_complete(self) -> None:
         """Put the request in line; its body may come later. Whatever is raised here refuses it."""
+        if len(self._line) == IN_LINE:
+            self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for an answer."))
         parser = self._parser
         method, version = parser.get_method().decode(), parser.get_http_version()
         try:
             request = Request(method, self._target, version, self._fields, self, closes=not parser.should_keep_alive())
         except RefusedError as error:
-            self._error = error
-            raise
+            self._refuse(error)
         self._last = request
         self._line.append(request)
         self.is_midway = False
@@ -164,6 +165,11 @@ class Requests:
         """Note that the body is complete."""
         if self._last is not None:
             self._last.body.is_complete = True
+
+    def _refuse(self, error: RefusedError) -> NoReturn:
+        """Stop reading; the parser raises an error of its own for what is raised here."""
+        self._error = error
+        raise error
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -183,10 +189,10 @@ class Requests:
             return
         if framing := request.framing:
             request.body.is_complete = False
+            self._line.pop()
             self._parser = HttpRequestParser(self)
             self._parser.feed_data(f"POST / HTTP/1.1\r\n{framing}\r\n\r\n".encode())
-            self._line.pop()
-            self._last = request
+            self._line[-1] = self._last = request
         self._feed(rest)
 
 

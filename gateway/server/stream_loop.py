@@ -1,7 +1,6 @@
 """Streams that have begun, all of them passed on by one thread that waits for none of them alone."""
 
 import logging
-import selectors
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ from typing import Final, Protocol
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import TOO_LATE, Clock, Descriptor, Signal
 from gateway.server.client_connection import ClientConnection
+from gateway.server.watch import READABLE, WRITABLE, Watch
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _EVERY: Final = 0.25
@@ -94,11 +94,13 @@ class StreamLoop:
     says so to its client. `add` may be called by any thread, before `start` as well.
     """
 
-    def __init__(self, write_timeout: float, drain: Signal, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, write_timeout: float, drain: Signal, clock: Clock = time.monotonic, watch: Watch | None = None
+    ) -> None:
         self._write_timeout = write_timeout
         self._drain = drain
         self._clock = clock
-        self._selector = selectors.DefaultSelector()
+        self._watch = watch or Watch()
         self._added: deque[OpenResponse] = deque()
         self._open: set[OpenResponse] = set()
         self._looks_at = 0.0
@@ -106,9 +108,9 @@ class StreamLoop:
         self._wake_reader, self._wake_writer = socket.socketpair()
         for end in (self._wake_reader, self._wake_writer):
             end.setblocking(False)
-        self._selector.register(self._wake_reader, selectors.EVENT_READ, self._awake)
+        self._watch.add(self._wake_reader.fileno(), READABLE, self._awake)
         self._drain_descriptor = drain.fileno()
-        self._selector.register(self._drain_descriptor, selectors.EVENT_READ, self._end_all)
+        self._watch.add(self._drain_descriptor, READABLE, self._end_all)
 
     def start(self) -> None:
         """Start the thread of the loop."""
@@ -126,8 +128,8 @@ class StreamLoop:
 
     def run_once(self) -> None:
         """Wait until there is something to do, and do it."""
-        for key, _ in self._selector.select(max(0.0, self._looks_at - self._clock()) if self._open else None):
-            key.data()
+        for step in self._watch.ready(max(0.0, self._looks_at - self._clock()) if self._open else None):
+            step()
         while self._added:
             self._begin(self._added.popleft())
         now = self._clock()
@@ -139,7 +141,7 @@ class StreamLoop:
     def _run(self) -> None:
         while not self._closed:
             self.run_once()
-        self._selector.close()
+        self._watch.close()
         self._wake_reader.close()
         self._wake_writer.close()
 
@@ -151,7 +153,7 @@ class StreamLoop:
         self._wake_reader.recv(4096)
 
     def _end_all(self) -> None:
-        self._selector.unregister(self._drain_descriptor)
+        self._watch.remove(self._drain_descriptor)
         for response in list(self._open):
             self._take_step(response, self._check)
 
@@ -159,7 +161,7 @@ class StreamLoop:
         self._open.add(response)
         response.connection.waits_to_send = False
         self._take_step(response, self._check if self._drain.is_set else self._flow)
-        self._take_step(response, self._watch)
+        self._take_step(response, self._wait_for)
 
     def _take_step(self, response: OpenResponse, step: Callable[[OpenResponse], None]) -> None:
         """Take a step with one stream, if it is still open; whatever goes wrong ends this one alone."""
@@ -217,13 +219,13 @@ class StreamLoop:
             if self._is_flowing(response):
                 # What has arrived meanwhile comes before any look at how long the upstream has been silent.
                 self._flow(response)
-                self._take_step(response, self._watch)
+                self._take_step(response, self._wait_for)
             return
         with suppress(BlockingIOError):
             if not response.connection.recv(1, socket.MSG_PEEK):
                 raise ConnectionResetError("The client has left.")
             response.has_early_bytes = True
-            self._watch(response)
+            self._wait_for(response)
 
     def _send(self, response: OpenResponse, piece: bytes) -> None:
         """Send a piece of the body."""
@@ -241,7 +243,7 @@ class StreamLoop:
             self._finish(response, whole=True)
         elif is_blocked != was_blocked:
             response.blocked_since = self._clock() if is_blocked else None
-            self._watch(response)
+            self._wait_for(response)
 
     def _finish(self, response: OpenResponse, *, whole: bool) -> None:
         """Part with a response."""
@@ -254,13 +256,13 @@ class StreamLoop:
         except Exception:  # noqa: BLE001 - a stream must not take the others with it
             _log.exception("a response failed at its end")
 
-    def _watch(self, response: OpenResponse) -> None:
+    def _wait_for(self, response: OpenResponse) -> None:
         """Watch for what a response waits for now, and for nothing else."""
         is_blocked = response.blocked_since is not None
         source = None if is_blocked else response.body.upstream
         self._watch_upstream(response, source.fileno() if source is not None else -1)
-        listening = 0 if response.has_early_bytes else selectors.EVENT_READ
-        self._watch_client(response, selectors.EVENT_WRITE if is_blocked else listening)
+        listening = 0 if response.has_early_bytes else READABLE
+        self._watch_client(response, WRITABLE if is_blocked else listening)
 
     def _watch_upstream(self, response: OpenResponse, descriptor: int) -> None:
         if descriptor != response.watched_upstream:
@@ -268,7 +270,7 @@ class StreamLoop:
             response.watched_upstream = -1
             if descriptor >= 0:
                 step = partial(self._take_step, response, self._flow)
-                self._selector.register(descriptor, selectors.EVENT_READ, step)
+                self._watch.add(descriptor, READABLE, step)
                 response.watched_upstream = descriptor
 
     def _watch_client(self, response: OpenResponse, events: int) -> None:
@@ -277,10 +279,10 @@ class StreamLoop:
             response.watched_client, response.client_events = -1, 0
             if events:
                 descriptor = response.connection.fileno()
-                self._selector.register(descriptor, events, partial(self._take_step, response, self._hear))
+                self._watch.add(descriptor, events, partial(self._take_step, response, self._hear))
                 response.watched_client, response.client_events = descriptor, events
 
     def _unwatch(self, descriptor: int) -> None:
         """Stop watching; a descriptor that is closed already is forgotten all the same."""
         if descriptor >= 0:
-            self._selector.unregister(descriptor)
+            self._watch.remove(descriptor)

@@ -198,7 +198,15 @@ class Supervisor:
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
-        runtime = Runtime(self._board, row, log_writer.set_up(settings.log_level, settings.log_format))
+        writer = log_writer.set_up(settings.log_level, settings.log_format)
+        writer.begin_background()
+        try:
+            self._serve(settings, Runtime(self._board, row, writer))
+        finally:
+            writer.end_background()
+
+    def _serve(self, settings: Settings, runtime: Runtime) -> None:
+        """Build the application and serve it to the end."""
         application = cast(Application, self._create(settings, runtime=runtime))
         # What a worker has now it keeps; to look through it for garbage again and again would only cost.
         gc.freeze()

@@ -9,7 +9,6 @@ No fault names a host.
 import re
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Final
@@ -354,11 +353,14 @@ class Call:
     def _asked(self, connection: Connection) -> Steps[bool]:
         """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""
         self._connection, self._sent = connection, False
+        unsent: OSError | None = None
         try:
-            # If sending fails, an answer may be there all the same: that the body is too large, for example.
-            with suppress(OSError):
+            try:
                 yield from connection.send(*self._request)
                 self._sent = True
+            except OSError as error:
+                # An answer may be there all the same: that the body is too large, for example.
+                unsent = error
             while not self._answer.has_head:
                 yield connection.readable
                 self._receive(connection)
@@ -367,7 +369,7 @@ class Call:
                 raise FaultError(UNREACHABLE) from None
             self._connection = None
             connection.close()
-            if isinstance(error, TimeoutError):
+            if isinstance(unsent or error, TimeoutError):
                 self._pool.drop(self._key)
             return False
         return True

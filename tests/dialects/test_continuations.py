@@ -249,12 +249,17 @@ def test_the_public_name_is_written_where_the_only_model_stands(pieces):
     assert public_model(data, "my-model") == (None if len(found) > 1 else renamed)
 
 
+def unnumbered(written: bytes) -> bytes:
+    """What a writer of OpenAI Responses writes, but for the numbers, and the event before the first thought."""
+    return re.sub(rb'"sequence_number":\d+', b"", written.rpartition(b"event: ")[2])
+
+
 texts = st.lists(
     st.text(max_size=4) | st.sampled_from(["\ud800", '"', "\\", "\x00", "\u2028", "no text but this one …"])
 )
 
 
-@pytest.mark.parametrize("client", ["openai-chat", "anthropic-messages"])
+@pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize("block", [Text(), Thinking(), ToolCall("i", "f")])
 @pytest.mark.parametrize("model", ["my-model", "é", "\ud800", "no text but this one …"])
 @given(texts)
@@ -269,7 +274,7 @@ def test_every_piece_is_written_as_the_first_would_be(client, block, model, said
         expected = first.write([BlockDelta(0, text)])
         written = writer.write([BlockDelta(0, text)])
 
-        assert written == expected
+        assert unnumbered(written) == unnumbered(expected)
 
 
 def test_a_frame_that_holds_a_text_twice_is_rendered_each_time():

@@ -33,7 +33,8 @@ from gateway.cli.commands.options import config_option
 @click.option(
     "--proxy",
     metavar="URL",
-    help="An HTTP proxy on the way to SAP AI Core; it is written to the file, '${NAME}' as it stands. "
+    help="An HTTP proxy on the way to SAP AI Core, or none, instead of the one that HTTPS_PROXY names; "
+    "it is written to the file, '${NAME}' as it stands. "
     "One with a password had better be in SAP_AI_PROXY_UPSTREAM__PROXY.",
 )
 @click.option(

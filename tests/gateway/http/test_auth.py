@@ -1,5 +1,7 @@
 """Who may call."""
 
+import hmac
+
 import pytest
 
 from gateway.http.auth import Auth, headers_in, keys_in, why_refused
@@ -36,6 +38,20 @@ def test_a_key_may_stand_in_the_query() -> None:
 @pytest.mark.parametrize("key", ["", "sk", "sk-right ", "sk-rightx", "xsk-right", "Basic sk-right", "SK-RIGHT"])
 def test_a_key_counts_whole_or_not_at_all(key: str) -> None:
     assert Auth([KEY]).admit([key]) is None
+
+
+@pytest.mark.parametrize("offered", ["sk-1", "sk-3", "sk-none", ""])
+def test_every_key_is_compared_whole_and_in_constant_time(monkeypatch: pytest.MonkeyPatch, offered: str) -> None:
+    compared: list[tuple[int, int]] = []
+
+    def compare(one: bytes, other: bytes) -> bool:
+        compared.append((len(one), len(other)))
+        return one == other
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    Auth(["sk-1", "sk-2", "sk-3"]).admit([offered])
+
+    assert compared == [(32, 32)] * 3
 
 
 def test_no_key_at_all_opens_nothing_once_keys_are_configured() -> None:

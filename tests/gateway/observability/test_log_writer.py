@@ -155,6 +155,44 @@ def test_a_thread_that_logs_does_not_wait_for_another_ones_write(
     assert os.read(pipe[0], 4096).splitlines() == [b"first", said, b"second", b"third"]
 
 
+def test_whoever_logs_in_the_background_neither_formats_nor_writes(pipe: tuple[int, int]) -> None:
+    logger, writer = logger_to(pipe[1])
+    threads = list[threading.Thread]()
+
+    class Argument:
+        def __str__(self) -> str:
+            threads.append(threading.current_thread())
+            return "formatted"
+
+    writer.begin_background(together=0.0)
+    for number in range(3):
+        logger.warning("%d %s", number, Argument())
+    writer.end_background()
+    logger.warning("and %s here again", Argument())
+
+    expected = [b"0 formatted", b"1 formatted", b"2 formatted", b"and formatted here again"]
+
+    assert os.read(pipe[0], 4096).splitlines() == expected
+    assert [thread is threading.current_thread() for thread in threads] == [False] * 3 + [True]
+
+
+def test_lines_that_come_soon_after_one_another_are_written_together(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread waits for an hour here, so whatever is written by then is written at the end."""
+    logger, writer = logger_to(pipe[1])
+    monkeypatch.setattr(log_writer, "_MOST_LINES", 2)
+    writer.begin_background(together=3600.0)
+    for line in ("first", "second", "too much"):
+        logger.warning(line)
+    assert not select.select([pipe[0]], [], [], 0)[0]
+    writer.end_background()
+    said = b"1 log lines were dropped: they could not be written"
+
+    assert os.read(pipe[0], 4096).splitlines() == [said, b"first", b"second"]
+    assert writer.dropped == 1
+
+
 def test_a_writer_that_failed_once_writes_again(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
     logger, _ = logger_to(pipe[1])
     with monkeypatch.context() as broken:

@@ -1,6 +1,7 @@
 """A loop for streams that takes its turns when a test wants it to, and both ends of each stream."""
 
 import math
+import select
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -10,12 +11,15 @@ from gateway.requests.lifetime import Signal
 from gateway.server.client_connection import ClientConnection
 from gateway.server.options import ServerOptions
 from gateway.server.stream_loop import OpenResponse, StreamLoop
+from gateway.server.watch import Poll, SelectorPoll, Watch
 from tests.routing.scenes import Clock
 
 WRITE_TIMEOUT = 60.0
 MUCH = b"x" * 50_000
 """More than a client's socket holds that nobody reads."""
 END = b"|"
+POLLS: dict[str, Callable[[], Poll]] = {"epoll": getattr(select, "epoll", SelectorPoll), "elsewhere": SelectorPoll}
+"""What a loop asks for what is ready, on Linux and elsewhere."""
 
 
 class Body:
@@ -96,9 +100,10 @@ class Stage:
 
     clock: Clock = field(default_factory=lambda: Clock(100.0))
     drain: Signal = field(default_factory=Signal)
+    watch: Watch = field(default_factory=Watch)
 
     def __post_init__(self) -> None:
-        self.loop = StreamLoop(WRITE_TIMEOUT, self.drain, self.clock)
+        self.loop = StreamLoop(WRITE_TIMEOUT, self.drain, self.clock, self.watch)
         self.sockets: list[socket.socket] = []
 
     def begin(self, kind: Callable[[socket.socket], Any] = Body, upstream: socket.socket | None = None) -> Stream:
@@ -137,7 +142,7 @@ class Stage:
 
     def tells(self) -> bool:
         """Whether the system has something to tell the loop."""
-        return bool(self.loop._selector.select(0))
+        return bool(self.loop._watch.ready(0))
 
     def block(self, stream: Stream) -> None:
         """Have the upstream send until the client's socket is full."""
@@ -155,25 +160,29 @@ class Stage:
     @property
     def watched(self) -> int:
         """How many descriptors of streams are watched."""
-        return len(self.loop._selector.get_map()) - (1 if self.drain.is_set else 2)
+        return len(self.loop._watch) - (1 if self.drain.is_set else 2)
 
 
 class Ordered:
-    """A selector that tells what has happened in an order of the test's own, after something else has."""
+    """A watch that tells what has happened in an order of the test's own, after something else has."""
 
     def __init__(self, real: Any, first: int, meanwhile: Callable[[], object]) -> None:
         self._real = real
         self._first = first
         self._meanwhile = meanwhile
 
-    def select(self, timeout: float | None) -> Any:
-        found = self._real.select(timeout)
+    def ready(self, seconds: float | None) -> Any:
+        first = self._real._steps.get(self._first)
+        found = self._real.ready(seconds)
         self._meanwhile()
-        return sorted(found, key=lambda event: event[0].fd != self._first)
+        return sorted(found, key=lambda step: step is not first)
+
+    def __len__(self) -> int:
+        return len(self._real)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
 
 def told_first(stage: Stage, first: socket.socket | ClientConnection, meanwhile: Callable[[], object] = bool) -> None:
-    stage.loop._selector = Ordered(stage.loop._selector, first.fileno(), meanwhile)  # type: ignore[assignment]
+    stage.loop._watch = Ordered(stage.loop._watch, first.fileno(), meanwhile)  # type: ignore[assignment]

@@ -165,6 +165,17 @@ def test_a_request_is_answered_before_what_follows_it_is_refused() -> None:
         requests.next()
 
 
+@pytest.mark.parametrize("more", [b"", UPGRADE, UPGRADE + b"Content-Length: 1\r\n"])
+def test_no_more_than_so_many_requests_are_read_ahead(more: bytes) -> None:
+    """Each takes a hundred times the memory of its eighteen bytes."""
+    requests = requests_of((b"GET / HTTP/1.1\r\n" + more + b"\r\n" + b"x" * (b"Length" in more)) * 100)
+    answered = [requests.next() is not None for _ in range(64)]
+
+    assert answered == [True] * 64
+    with pytest.raises(RefusedError, match="More than 64"):
+        requests.next()
+
+
 def test_a_head_is_refused_as_soon_as_it_cannot_become_one() -> None:
     connection = Scripted(b"\x16\x03\x01\x02\x00", b"more")
     with pytest.raises(RefusedError):

@@ -9,13 +9,14 @@ import pytest
 
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime
-from tests.gateway.server.streams import END, MUCH, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
+from gateway.server.watch import Watch
+from tests.gateway.server.streams import END, MUCH, POLLS, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
 from tests.support.processes import until
 
 
-@pytest.fixture
-def stage() -> Iterator[Stage]:
-    stage = Stage()
+@pytest.fixture(params=POLLS)
+def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
+    stage = Stage(watch=Watch(POLLS[request.param]()))
     yield stage
     stage.close()
 
@@ -168,7 +169,7 @@ def test_a_client_that_is_told_to_send_when_there_is_nothing_has_not_left(stage:
     told_first(stage, stream.body.socket, lambda: stream.response.connection.recv(1))
     stream.client.send(b"G")
     stage.loop.run_once()
-    stage.loop._selector = stage.loop._selector._real  # type: ignore[attr-defined]
+    stage.loop._watch = stage.loop._watch._real  # type: ignore[attr-defined]
     stream.upstream.send(b"word")
     stage.turn()
 

@@ -140,7 +140,7 @@ def test_of_connections_that_lead_nowhere_one_is_tried_and_the_others_are_droppe
     def deaf(_, peer):
         peer.request()
         peer.send(answer())
-        end.wait(PATIENCE)
+        end.wait(3 * PATIENCE)
 
     server = serve(deaf, deaf, deaf, forever(answer(b"fresh", headers=b"Connection: close\r\n")))
     calls = [begin(server.url) for _ in range(3)]
