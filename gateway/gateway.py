@@ -46,6 +46,7 @@ from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
 from gateway.upstream.catalogue import CatalogueRefresher
 from gateway.upstream.client import AICoreClient
+from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.discovery import Orchestration
 from gateway.upstream.management import ManagementClient
 from gateway.upstream.tokens import TokenSource
@@ -93,7 +94,9 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
-        self._transport = Transport(network=settings.network, clock=clock)
+        # As many connections are kept as requests may be in progress: none is made anew because others ended before.
+        kept = ConnectionPool(clock, settings.server.requests)
+        self._transport = Transport(network=settings.network, clock=clock, pool=kept)
         self._management = ManagementClient(network=settings.network)
         self._tokens = {
             name: TokenSource(partial(self._management.fetch_token, account.key), name=name, clock=clock)

@@ -15,6 +15,7 @@ import emulator
 from dialects.core.faults import FaultError, FaultKind
 from gateway.config.settings import load
 from gateway.gateway import Gateway
+from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.tokens import Token
 from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
@@ -64,6 +65,22 @@ def test_ids_and_times_are_the_gateways_own(build: Build) -> None:
 
     assert (gateway.started, answer["created"]) == (1_700_000_000, 1_700_000_000)
     assert "t0" in answer["id"]
+
+
+def test_as_many_connections_are_kept_as_requests_may_be_in_progress(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = list[int]()
+
+    class Pool(ConnectionPool):
+        def __init__(self, clock: Callable[[], float], most: int) -> None:
+            super().__init__(clock, most)
+            kept.append(most)
+
+    monkeypatch.setattr("gateway.gateway.ConnectionPool", Pool)
+    ask(build(server={"requests": 700}), model=CLAUDE).whole()
+
+    assert kept == [700]
 
 
 def test_an_exchange_begins_when_its_body_has_been_read(build: Build) -> None:
