@@ -158,7 +158,7 @@ def _foot(rows: Rows, versions: Mapping[str, str], y: int) -> list[str]:
     rounds = max(number for measured in rows.values() for by_round in measured.values() for number in by_round)
     others = ", ".join(f"{NAMES[name]} {versions[name]}" for name in NAMES if versions.get(name) and name != OURS)
     many = f"medians of {rounds} rounds" if rounds > 1 else "one round"
-    cut = f"A bar with a cut would be more than {_CUT} times as long as the shortest."
+    cut = f"A bar with a cut is beyond {_CUT} {TIMES} the shortest."
     lines = [
         f"One run of make bench, {many}; each gateway has one core. {cut}",
         others.replace("bare handler", "bare handler on granian"),
