@@ -61,7 +61,7 @@ SERVING = {
         "requests",
         "urllib3",
     ),
-    *("werkzeug", "zstandard"),
+    "werkzeug",
     *("annotated_types", "typing_extensions"),  # the ranges of settings
     *("blinker", "itsdangerous", "jinja2", "markupsafe"),  # of Flask
     *("brotli", "chardet", "charset_normalizer", "idna", "simplejson", "socks"),  # of requests and urllib3, if there

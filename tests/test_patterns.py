@@ -19,7 +19,7 @@ pytestmark = pytest.mark.repeats
 
 CONFIGURED = {
     "gateway/config/mistakes.py": {r"[\w$-]+"},
-    "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+"},
+    "gateway/config/subaccount_reader.py": {"_DEPLOYMENT", r"[^/?#\s]+"},
     "gateway/config/service_keys.py": {"_REFERENCE"},
 }
 """Patterns that only see what the operator has written: the config file and the keys."""
