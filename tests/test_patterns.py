@@ -76,7 +76,7 @@ def said_by(argument: ast.expr, module: Any, where: str) -> Iterator[str]:
     try:
         yield eval(compile(ast.Expression(argument), where, "eval"), vars(module))
     except NameError:
-        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "PROFILES")]
+        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "CONTEXT_LENGTHS", "PROFILES")]
         assert tables, f"{where}: write the pattern where this test finds it"
         yield from (row[0] for table in tables for row in table)
 
