@@ -30,8 +30,9 @@ from gateway.http.auth import Auth
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
-from gateway.observability.history import History
+from gateway.observability.history import History, merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.operator_actions import OperatorActions
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.compaction import CompactionExchange
@@ -118,7 +119,9 @@ class Gateway:
         endings = EndingsLog(self._served, self._versions, self._today)
         self._refresher = CatalogueRefresher(settings.subaccounts.values(), sources.catalogue, endings.write)
         self._pool = EndpointPool(settings, self.balancer, sources.get, probe, clock, orchestration=orchestration)
-        events.subscribe(self._pool.listen)
+        self.actions = OperatorActions(self.balancer, self._pool)
+        for listener in (self._pool.listen, self.actions.listen):
+            events.subscribe(listener)
         sleep = threading.Event().wait
         self.router = RequestRouter(
             self.balancer,
@@ -271,11 +274,15 @@ class Gateway:
     def state(self) -> JSON:
         """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
-        return router_state(self.balancer.snapshot(), endings, self._activity, self.started)
+        return router_state(self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started)
 
     def whole_state(self) -> JSON:
         """Write down the same, and whether the proxy is ready, where this process is the only one."""
         return {**self.state(), "at": self._now(), **self.readiness().body}
+
+    def whole_history(self) -> JSON:
+        """Write down the last hour, where this process is the only one."""
+        return merged_history([self.history.rows()], self._now())
 
     def _versions(self) -> dict[str, frozenset[str]]:
         """Name the models that run, with the versions in which they do, as far as they are known."""

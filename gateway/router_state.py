@@ -27,7 +27,8 @@ Of each endpoint, a deployment asked for one model:
 Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`; whether it takes
 connections (`accepting`), can serve (`ready`) or ends (`retiring`); `log_lines_dropped`. `outcomes` beside `workers`
 are those of all, `started` is when the proxy was, `at` is now. `version` is that of the proxy, `status` and
-`subaccounts` are as `/ready` has them, `strategies` those of models, `endings` the models that have ended or will soon.
+`subaccounts` are as `/ready` has them, `strategies` those of models, `strategies_available` the names that a model's
+strategy may have, `endings` the models that have ended or will soon. `may_change` is whether the caller may change it.
 
 Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
 and `model`; `stream`, whether it was one; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of
@@ -41,6 +42,7 @@ from dialects.core.conversation import JSON
 from gateway.observability.activity import Activity
 from gateway.version import VERSION
 from routing.availability import EndpointState
+from routing.strategy import STRATEGIES
 
 
 def router_state(states: Iterable[EndpointState], endings: Iterable[JSON], activity: Activity, started: float) -> JSON:
@@ -50,6 +52,7 @@ def router_state(states: Iterable[EndpointState], endings: Iterable[JSON], activ
         "version": VERSION,
         "started": started,
         "strategies": {state.endpoint.model: state.strategy for state in listed},
+        "strategies_available": list(STRATEGIES),
         "endpoints": [_endpoint(state, activity) for state in listed],
         "endings": list(endings),
         "outcomes": activity.outcomes(),
