@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import ValidationError
 
+from gateway.config.caller_keys import CallerKey, read_caller_keys
 from gateway.config.environment import PREFIX, for_demo, overlaid
 from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, described, spelled
 from gateway.config.model_overrides import unused
@@ -57,7 +58,8 @@ class Settings:
     """All that the proxy is told."""
 
     subaccounts: Mapping[str, SubAccount]
-    tokens: tuple[Secret, ...] = ()
+    keys: tuple[CallerKey, ...] = ()
+    """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
     """What response ids and seals are signed with, the current key first; without any it is derived."""
     host: str = _LOOPBACK
@@ -194,12 +196,12 @@ class _Loader:
         """Read all of it, or raise all that is wrong."""
         config = self._config()
         extensions = self._extensions(config.extensions)
-        tokens = tuple(map(Secret, config.secret_authentication_tokens))
+        keys = read_caller_keys(config, self._found)
         settings = Settings(
             subaccounts=self._subaccounts(config),
-            tokens=tokens,
+            keys=keys,
             signing_keys=tuple(map(Secret, config.secret_signing_keys)),
-            host=self._address(config, tokens),
+            host=self._address(config, keys),
             host_name=self._host(config),
             port=self._port(config),
             server=self._server(config.server),
@@ -351,12 +353,12 @@ class _Loader:
     def _host(self, config: ConfigFile) -> str:
         return self._either(config.host, config.server.host, "host") or _LOOPBACK
 
-    def _address(self, config: ConfigFile, tokens: Sequence[Secret]) -> str:
+    def _address(self, config: ConfigFile, keys: Sequence[CallerKey]) -> str:
         """Choose where to listen: without keys for callers, on this machine only, unless more is said to be meant."""
         host = self._host(config)
-        if tokens or config.allow_unauthenticated or _is_loopback(host):
+        if keys or config.allow_unauthenticated or _is_loopback(host):
             return host
-        if not self._found.reported("secret_authentication_tokens"):
+        if not any(map(self._found.reported, ("secret_authentication_tokens", "keys"))):
             what = (
                 f"listening on {_LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
                 "write some, or set allow_unauthenticated"
