@@ -87,7 +87,7 @@ class Gateway:
         new_token: Callable[[], str] | None = None,
     ) -> None:
         self.settings = settings
-        self.auth = Auth(token.reveal() for token in settings.tokens)
+        self.auth = Auth(settings.keys)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now

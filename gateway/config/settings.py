@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from gateway.config.caller_keys import CallerKey
 from gateway.config.environment import PREFIX
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Mistake
@@ -49,7 +50,8 @@ class Settings:
     """All that the proxy is told."""
 
     subaccounts: Mapping[str, SubAccount]
-    tokens: tuple[Secret, ...] = ()
+    keys: tuple[CallerKey, ...] = ()
+    """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
     """What response ids and seals are signed with, the current key first; without any it is derived."""
     host: str = LOOPBACK
