@@ -41,6 +41,7 @@ IMPORTERS = {
     },
     "pydantic": {
         "gateway/config/mistakes.py",
+        "gateway/config/observability.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
         "gateway/config/settings.py",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
+from gateway.config.observability import ObservabilitySection
 from gateway.config.service_keys import expand, is_url
 from gateway.server.options import Port, ServerOptions
 from routing.model_names import ModelNames
@@ -346,6 +347,7 @@ class UpstreamSection(_Section):
     is for authorities that do not."""
     fetch_media: bool = True
     """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
 class ConfigFile(_Section):

@@ -19,6 +19,7 @@ from gateway.config.mistakes import Findings, Mistake, Place, ServiceKeyError, d
 from gateway.config.model_overrides import unused
 from gateway.config.network import DIRECT, Network
 from gateway.config.network_reader import read_network
+from gateway.config.observability import ObservabilitySection
 from gateway.config.schema import ConfigFile, Filters, OrchestrationSection, ServerSection, known_keys
 from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.subaccounts import Deployment, SubAccount, SubaccountReader
@@ -73,6 +74,8 @@ class Settings:
     allow_unauthenticated: bool = False
     network: Network = DIRECT
     fetch_media: bool = True
+    observability: ObservabilitySection = field(default_factory=ObservabilitySection)
+    """What SAP AI Core is asked to note of each request."""
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
     is_demo: bool = False
@@ -211,6 +214,7 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            observability=config.upstream.observability,
             extensions=extensions,
             source=self._path,
         )
@@ -372,7 +376,7 @@ def _take_out(raw: Any, place: Place) -> None:
     """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
     if place:
         depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
-        *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
+        *outer, key = place[:depth]
         for step in outer:
             raw = raw.get(step, {})  # it may be out already, with a mistake of its own
         raw.pop(key, None)
