@@ -105,14 +105,12 @@ def test_a_call_says_who_asks_for_whom_and_in_which_form(bench: Bench, stream: b
 
 def test_every_call_of_a_deployment_has_the_client_type_and_the_configured_labels(bench: Bench) -> None:
     attempt = bench.attempt()
-    endpoint = attempt.endpoint
     bench.call(attempt)
-    bench.core.ask_nothing(endpoint, attempt.protocol)
-    bench.core.probe(endpoint)
+    bench.core.ask_nothing(attempt.endpoint, attempt.protocol)
 
     sent = [each["headers"] for each in bench.cloud.requests()]
-    assert [each["ai-client-type"] for each in sent] == ["SAP AI Core LLM proxy"] * 3
-    assert [each["ai-inference-observability-labels"] for each in sent] == ["ext.ai.sap.com/team=search"] * 3
+    assert [each["ai-client-type"] for each in sent] == ["SAP AI Core LLM proxy"] * 2
+    assert [each["ai-inference-observability-labels"] for each in sent] == ["ext.ai.sap.com/team=search"] * 2
 
 
 def test_the_tenant_is_named_where_it_is_known(bench: Bench) -> None:
