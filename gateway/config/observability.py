@@ -1,73 +1,30 @@
-"""What SAP AI Core is asked to note of each request: its own labels and records, and how its headers are written."""
+"""What SAP AI Core is asked to note of each request in records of its own, and the headers that ask it to."""
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal, Self
+from dataclasses import dataclass, field
+from typing import Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
-
-_PREFIX: Final = "ext.ai.sap.com/"
+LABEL_PREFIX: Final = "ext.ai.sap.com/"
 """How SAP AI Core wants the names of labels that are not its own to begin."""
-_MOST_LABELS: Final = 16
-_LONGEST: Final = 256
+LONGEST_VALUE: Final = 256
 """How many characters the value of a label may have."""
-_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SEPARATORS: Final = ",="
 """What stands between labels, and between the name and the value of each."""
-_OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 
 
-def _label_name(text: str) -> str:
-    name = text.removeprefix(_PREFIX)
-    if not _NAME.fullmatch(name):
-        raise ValueError("is not the name of a label; write 1 to 64 letters, digits, dots, hyphens or underscores")
-    return name
-
-
-def _label_value(text: str) -> str:
-    if not text or text != text.strip() or any(not _fits(letter) for letter in text):
-        raise ValueError("is not the value of a label; write ASCII characters without commas and equals signs")
-    if len(text) > _LONGEST:
-        raise ValueError(f"is too long for the value of a label; write at most {_LONGEST} characters")
-    return text
-
-
-def _object_name(text: str) -> str:
-    if not _OBJECT_NAME.fullmatch(text):
-        raise ValueError("is not the name of an object store secret; write letters, digits, dots, hyphens, underscores")
-    return text
-
-
-def _fits(letter: str) -> bool:
+def fits(letter: str) -> bool:
+    """Tell whether the value of a label may hold a letter."""
     return " " <= letter <= "~" and letter not in _SEPARATORS
 
 
-_LabelName = Annotated[str, AfterValidator(_label_name)]
-_LabelValue = Annotated[str, AfterValidator(_label_value)]
-_ObjectName = Annotated[str, AfterValidator(_object_name)]
+@dataclass(frozen=True, slots=True)
+class Observability:
+    """What SAP AI Core notes of each request; `gateway.config.observability_section` says what may stand here."""
 
-
-class ObservabilitySection(BaseModel):
-    """What SAP AI Core notes of each request in records of its own, which its extended plan has."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
-
-    labels: Annotated[dict[_LabelName, _LabelValue], Field(max_length=_MOST_LABELS)] = Field(default_factory=dict)
-    """Labels that SAP AI Core notes with each request, at most 16; they are sent with the prefix ext.ai.sap.com/."""
-    caller_label: _LabelName | None = None
-    """The name of one more label, whose value is the name of the caller in the log of the proxy."""
-    persistence_mode: Literal["full", "metadata"] | None = None
-    """What SAP AI Core keeps of each request: "full" with prompts and answers, or "metadata" without them."""
-    object_store_secret: _ObjectName | None = None
-    """The name of the object store secret, in the resource group, under which SAP AI Core keeps its records."""
-
-    @model_validator(mode="after")
-    def _has_room_for_the_caller(self) -> Self:
-        if self.caller_label in self.labels:
-            raise ValueError(f"has the label {self.caller_label} twice; take it out of labels, or rename caller_label")
-        if self.caller_label is not None and len(self.labels) >= _MOST_LABELS:
-            raise ValueError(f"has {_MOST_LABELS} labels and caller_label, which is one too many; remove a label")
-        return self
+    labels: Mapping[str, str] = field(default_factory=dict)
+    caller_label: str | None = None
+    persistence_mode: str | None = None
+    object_store_secret: str | None = None
 
     def headers(self) -> Mapping[str, str]:
         """Write the headers that every request to a deployment has; none where nothing is configured."""
@@ -82,10 +39,10 @@ class ObservabilitySection(BaseModel):
         """Write what replaces these headers for a request of *caller*; nothing where its name is not sent."""
         if self.caller_label is None:
             return {}
-        value = "".join(letter if _fits(letter) else "_" for letter in caller[:_LONGEST]).strip()
+        value = "".join(letter if fits(letter) else "_" for letter in caller[:LONGEST_VALUE]).strip()
         return _labels_header({**self.labels, self.caller_label: value or "_"})
 
 
 def _labels_header(labels: Mapping[str, str]) -> dict[str, str]:
-    written = ",".join(f"{_PREFIX}{name}={value}" for name, value in labels.items())
+    written = ",".join(f"{LABEL_PREFIX}{name}={value}" for name, value in labels.items())
     return {"ai-inference-observability-labels": written} if written else {}

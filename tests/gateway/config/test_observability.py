@@ -2,16 +2,17 @@
 
 import pytest
 
-from gateway.config.observability import ObservabilitySection
-from gateway.config.settings import load
+from gateway.config.loader import load
+from gateway.config.observability import Observability
+from gateway.config.observability_section import ObservabilitySection
 from tests.gateway.configs import with_account
 
 LABELS = "ai-inference-observability-labels"
 SIXTEEN = {f"l{number}": "x" for number in range(16)}
 
 
-def section(**keys) -> ObservabilitySection:
-    return ObservabilitySection.model_validate(keys)
+def section(**keys) -> Observability:
+    return ObservabilitySection.model_validate(keys).resolved()
 
 
 def test_each_setting_becomes_a_header_and_labels_get_their_prefix():
