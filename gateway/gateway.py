@@ -30,6 +30,7 @@ from gateway.http.auth import Auth
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
+from gateway.observability.history import History
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
@@ -107,7 +108,8 @@ class Gateway:
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
         self._activity = Activity(now)
-        events = EventPublisher([routing_observer.heard, self._activity.heard])
+        self.history = History(now)
+        events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         observability = settings.observability
         self._core = AICoreClient(
@@ -139,7 +141,7 @@ class Gateway:
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity, self.history])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
