@@ -69,6 +69,8 @@ _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
 _MOST_MODELS = 1024
 """For how many models it is remembered what the settings say of them."""
+_MOST_CALLERS = 1024
+"""For how many callers it is remembered which labels their requests have."""
 _LARGER_CONTEXT = "context-1m"
 """How the beta begins by which some Claudes take five times as much."""
 
@@ -89,7 +91,7 @@ class Gateway:
         new_token: Callable[[], str] | None = None,
     ) -> None:
         self.settings = settings
-        self.auth = Auth(token.reveal() for token in settings.tokens)
+        self.auth = Auth(settings.keys)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now
@@ -110,7 +112,11 @@ class Gateway:
         self.history = History(now)
         events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
-        self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
+        observability = settings.observability
+        self._core = AICoreClient(
+            self._transport, self._management, self._tokens, tenants, now, observability.headers()
+        )
+        self._headers_for = lru_cache(_MOST_CALLERS)(observability.headers_for)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._today = partial(day, now)
         sources = ModelSources(settings, self._management, self._tokens, self._today, clock)
@@ -332,7 +338,7 @@ class Gateway:
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
-        further = passed_on(headers, name, trace), trace
+        further = {**passed_on(headers, name, trace), **self._headers_for(caller)}, trace
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:

@@ -40,6 +40,7 @@ IMPORTERS = {
         "proxy_server.py",
     },
     "pydantic": {
+        "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
         "gateway/config/validation.py",

@@ -9,15 +9,14 @@ from gateway.gateway import Gateway
 from gateway.http.application import Application, EventStream, JSONResponse, Request, current_request
 from gateway.http.bodies import read_body
 from gateway.http.cors import is_of_own_page
+from gateway.http.permissions import may_change, require_changer, require_reader
 from gateway.server.runtime import Runtime
-from gateway.server.serving import is_loopback
 from gateway.server.state_feed import StateFeed
 from gateway.server.stream_loop import HAND_OVER
 
 _MOST_BYTES: Final = 16 * 1024
 """The bytes of the longest body that asks for a change."""
 _FOREIGN_PAGE: Final = "Only the proxy's own pages and programs may change the routing, not a page of another site."
-_NOT_FROM_HERE: Final = "Changes are accepted only from the machine that the proxy runs on."
 _NOT_APPLIED: Final = "The change could not be applied. The log of the proxy says why."
 
 
@@ -29,15 +28,21 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
     else:
         feed = StateFeed(gateway.whole_state, gateway.whole_history)
 
+    def may_change_it(request: Request) -> bool:
+        return may_change(gateway.auth, request.caller, request.environ)
+
     @app.get("/router/state")
     def router_state() -> JSONResponse:
+        request = current_request()
+        require_reader(gateway.auth, request.caller)
         state = gateway.whole_state() if runtime is None else runtime.router_state()
-        return JSONResponse(dumps_bytes({**state, "may_change": _may_change(current_request())}), 200, {})
+        return JSONResponse(dumps_bytes({**state, "may_change": may_change_it(request)}), 200, {})
 
     @app.get("/router/events")
     def router_events() -> EventStream:
         request = current_request()
-        stream = feed.watch(request.lifetime, may_change=_may_change(request))
+        require_reader(gateway.auth, request.caller)
+        stream = feed.watch(request.lifetime, may_change=may_change_it(request))
         if (hand_over := request.environ.get(HAND_OVER)) is not None:
             hand_over(stream)
         return EventStream(stream)
@@ -45,7 +50,10 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
     @app.post("/router/actions")
     def router_actions() -> JSONResponse:
         request = current_request()
-        change = gateway.actions.change_for(_asked(request), request.caller)
+        if not is_of_own_page(request.fields, request.environ.get("HTTP_HOST", "")):
+            raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, _FOREIGN_PAGE))
+        require_changer(gateway.auth, request.caller, request.environ)
+        change = gateway.actions.change_for(_asked(request), request.caller.name)
         if runtime is None:
             gateway.actions.apply(change)
         elif not runtime.change(change):
@@ -55,11 +63,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
 
 
 def _asked(request: Request) -> JSON:
-    """Read what a caller who may change the routing wants changed; raises `FaultError` for all others."""
-    if not is_of_own_page(request.fields, request.environ.get("HTTP_HOST", "")):
-        raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, _FOREIGN_PAGE))
-    if not _may_change(request):
-        raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, _NOT_FROM_HERE))
+    """Read what is to be changed; raises `FaultError` where it is no JSON object."""
     # A page of another site may send any other type without asking first.
     if request.mimetype != "application/json":
         raise invalid("The body must be JSON, with the header `Content-Type: application/json`.")
@@ -70,7 +74,3 @@ def _asked(request: Request) -> JSON:
     if not isinstance(body, dict):
         raise invalid("The body must be a JSON object.")
     return body
-
-
-def _may_change(request: Request) -> bool:
-    return is_loopback(request.environ.get("REMOTE_ADDR") or "")

@@ -405,8 +405,8 @@ class Supervisor:
 
 
 def _admin_auth(settings: Settings) -> Auth:
-    """Who may read metrics and states on the admin port: on this machine everybody, elsewhere who has a key."""
-    return Auth(() if is_loopback(settings.server.admin_host) else (token.reveal() for token in settings.tokens))
+    """Who may read metrics and states on the admin port: on this machine everybody, elsewhere as on the main port."""
+    return Auth(() if is_loopback(settings.server.admin_host) else settings.keys)
 
 
 def _longest_request(settings: Settings) -> float:
