@@ -46,7 +46,7 @@ class OperatorActions:
 
         Raises `FaultError` for one that makes no sense, and for one that names what is not served.
         """
-        action = body.get("action")
+        action = _text(body, "action")
         if action not in ACTIONS:
             raise invalid(f"`action` must be one of {', '.join(ACTIONS)}, not {action!r}.", "action")
         if action == STRATEGY:
@@ -144,10 +144,12 @@ class OperatorActions:
 
 
 def _text(body: JSON, name: str) -> str:
-    """Read a field that must be a text."""
+    """Read a field that must be a string."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise invalid(f"`{name}` must be a text, not {value!r}." if name in body else f"`{name}` is missing.", name)
+        raise invalid(
+            f"`{name}` must be a string of at least one character." if name in body else f"`{name}` is missing.", name
+        )
     return value
 
 
