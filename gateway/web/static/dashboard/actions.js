@@ -20,7 +20,7 @@ const DONE = {
   "drain": ({ name }) => `${name} is drained.`,
   "restore": ({ name }) => `${name} gets requests again.`,
   "open-circuit": ({ name }) => `The circuit of ${name} is open.`,
-  "close-circuit": ({ name }) => `The circuit of ${name} is closed.`,
+  "close-circuit": ({ name }) => `${name} may be selected again: its circuit is closed, and its cooldowns are over.`,
   "strategy": ({ model, strategy }) => `The strategy of ${model} is ${strategy}.`,
 };
 let timer = 0;

@@ -86,10 +86,13 @@ export class Board {
     };
     this.#isBegun = this.#isFirst;
     this.#recent = this.#isFirst ? [] : this.#recent.filter((each) => each.at >= this.end - this.step);
-    this.#counts.clear();
+    this.#counts.clear(); // the first state after a connection says where counting begins
     for (const model of this.models.values()) {
       model.traffic = this.#traffic("models", model.name);
-      for (const each of model.endpoints) each.traffic = this.#traffic("endpoints", each.key);
+      for (const each of model.endpoints) {
+        each.traffic = this.#traffic("endpoints", each.key);
+        if (!this.#isFirst) this.#counts.set(each.key, each.counts);
+      }
     }
     if (!this.#isFirst) this.#countRunning();
   }
@@ -145,6 +148,7 @@ export class Board {
       why: isFailing ? `every request since it last answered has failed; the latest fault is ${worst.last_error}` : worst.why,
       until: worst.seconds ? now + worst.seconds : null,
       workers: alike < seen.length ? `in ${alike} of ${seen.length} workers` : "",
+      isInCooldown: seen.some((row) => row.cooldown !== null),
       isCircuitClosed: seen.every((row) => row.circuit === "closed"),
       isDrained: seen.every((row) => row.standing === "drained"),
       isStandby: worst.standby, inFlight: rows.reduce((total, row) => total + row.in_flight, 0),
@@ -169,7 +173,7 @@ export class Board {
       model.traffic.setRunning(countsOf(byModel.get(model.name) ?? []), this.#isBegun);
       for (const each of model.endpoints) {
         if (!this.#counts.has(each.key)) this.#counts.set(each.key, each.counts);
-        each.traffic.setRunning(difference(each.counts, this.#counts.get(each.key)), this.#isBegun);
+        each.traffic.setRunning(difference(each.counts, this.#counts.get(each.key)), true);
       }
     }
   }

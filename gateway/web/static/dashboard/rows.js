@@ -112,7 +112,8 @@ class EndpointRow {
     for (const { kind, name, button } of wanted) {
       const [action, label] = kind === "drain"
         ? endpoint.isDrained ? ["restore", "Restore"] : ["drain", "Drain"]
-        : endpoint.isCircuitClosed ? ["open-circuit", "Open circuit"] : ["close-circuit", "Close circuit"];
+        : !endpoint.isCircuitClosed ? ["close-circuit", "Close circuit"]
+          : endpoint.isInCooldown ? ["close-circuit", "End cooldown"] : ["open-circuit", "Open circuit"];
       setAttribute(button, "data-action", action);
       setText(button, label);
       setAttribute(button, "aria-label", `${label} of ${name} for ${endpoint.model}`.replace(/^(Drain|Restore) of/, "$1"));

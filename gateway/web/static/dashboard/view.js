@@ -62,6 +62,7 @@ export class Dashboard {
     const isOld = state === "lost" && this.#board.models.size > 0;
     setText(byId("live-why"), isOld ? `${message} This is how it was at ${clock(Date.now() / 1000)}.` : message);
     byId("dashboard-content").toggleAttribute("data-old", isOld);
+    byId("dashboard").toggleAttribute("data-refused", state === "refused");
     this.#until = until;
     this.#tick();
     if (status === 401) this.#refused(message);
