@@ -14,7 +14,8 @@ import pytest
 import yaml
 
 from gateway.config.caller_keys import unnamed_key
-from gateway.config.settings import Settings, load
+from gateway.config.loader import load
+from gateway.config.settings import Settings
 from gateway.http.auth import Auth
 from gateway.server.admin import Operations
 from gateway.server.options import ServerOptions

@@ -6,8 +6,8 @@ import subprocess
 import pytest
 
 from gateway.config.caller_keys import CallerKey, digest_of, key_for_models, key_for_operations, unnamed_key
+from gateway.config.loader import load
 from gateway.config.service_keys import Secret
-from gateway.config.settings import load
 from tests.gateway.configs import with_account
 
 ALICE = {"name": "alice", "key": "sk-of-alice-0123456789"}
