@@ -40,6 +40,7 @@ IMPORTERS = {
         "proxy_server.py",
     },
     "pydantic": {
+        "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
         "gateway/config/validation.py",
@@ -61,7 +62,7 @@ SERVING = {
         "requests",
         "urllib3",
     ),
-    *("werkzeug", "zstandard"),
+    "werkzeug",
     *("annotated_types", "typing_extensions"),  # the ranges of settings
     *("blinker", "itsdangerous", "jinja2", "markupsafe"),  # of Flask
     *("brotli", "chardet", "charset_normalizer", "idna", "simplejson", "socks"),  # of requests and urllib3, if there

@@ -1,13 +1,15 @@
-"""Reads the keys of callers from the config file, and reports those that cannot be told apart."""
+"""Reads the keys of callers: those that have names, and those that have none."""
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
-from gateway.config.caller_keys import CallerKey, digest_of, is_reserved, unnamed_key
+from gateway.config.caller_keys import ANONYMOUS, DIGEST_NAME_LENGTH, CallerKey, digest_of, unnamed_key
 from gateway.config.mistakes import Findings
 from gateway.config.schema import ConfigFile, KeySection
 from gateway.config.service_keys import Secret
 
+_DIGEST_NAME: Final = re.compile(rf"[0-9a-f]{{{DIGEST_NAME_LENGTH}}}")
 _UNNAMED: Final = "secret_authentication_tokens"
 _HASH_PREFIX: Final = "sha256:"
 
@@ -31,7 +33,7 @@ def read_caller_keys(config: ConfigFile, findings: Findings) -> tuple[CallerKey,
 def _named(section: KeySection, where: str, findings: Findings) -> CallerKey | None:
     """Read one named key; None if it cannot be used."""
     name = section.name
-    if is_reserved(name):
+    if name == ANONYMOUS or _DIGEST_NAME.fullmatch(name):
         what = f"{name!r} is reserved: callers without a named key are called so; write another name"
         findings.wrong(f"{where}.name", what)
         return None

@@ -1,7 +1,6 @@
-"""The keys of callers: whose each one is, and which of them a command uses."""
+"""The keys of callers: whose each one is, and what it lets them do."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -10,8 +9,7 @@ from gateway.config.service_keys import Secret
 
 ANONYMOUS: Final = "anonymous"
 """The name of every caller of a proxy that has no keys."""
-_DIGEST_NAME_LENGTH: Final = 8
-_DIGEST_NAME: Final = re.compile(rf"[0-9a-f]{{{_DIGEST_NAME_LENGTH}}}")
+DIGEST_NAME_LENGTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,7 @@ def digest_of(key: str) -> bytes:
 def unnamed_key(key: str) -> CallerKey:
     """Describe a key that has no name of its own: it is called by the first digits of its digest."""
     digest = digest_of(key)
-    return CallerKey(digest.hex()[:_DIGEST_NAME_LENGTH], digest, Secret(key))
-
-
-def is_reserved(name: str) -> bool:
-    """Tell whether *name* is what callers without a named key are called."""
-    return name == ANONYMOUS or _DIGEST_NAME.fullmatch(name) is not None
+    return CallerKey(digest.hex()[:DIGEST_NAME_LENGTH], digest, Secret(key))
 
 
 def key_for_models(keys: Sequence[CallerKey]) -> Secret | None:

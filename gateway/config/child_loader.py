@@ -1,5 +1,6 @@
 """Loads the settings in a process that ends with that: what validates them takes no memory where they are used."""
 
+import gc
 import os
 import pickle
 import threading
@@ -45,6 +46,7 @@ def _outcome_of_child(path: Path | None, env: Mapping[str, str], home: Path | No
 
 def _be_child(writer: int, path: Path | None, env: Mapping[str, str], home: Path | None) -> None:
     """Write the outcome to the pipe and end, whatever happens: nothing that the parent has begun is ended here."""
+    gc.disable()
     try:
         with os.fdopen(writer, "wb") as pipe:
             pipe.write(written_outcome(path, env, home))

@@ -15,5 +15,5 @@ class Filters:
 
     def admits(self, model: str) -> bool:
         """Tell whether *model* is served."""
-        wanted = not self.include or any(re.search(pattern, model) for pattern in self.include)
-        return wanted and not any(re.search(pattern, model) for pattern in self.exclude)
+        wanted = not self.include or any(re.compile(pattern).search(model) for pattern in self.include)
+        return wanted and not any(re.compile(pattern).search(model) for pattern in self.exclude)

@@ -83,6 +83,7 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            observability=config.upstream.observability.resolved(),
             extensions=extensions,
             source=self._path,
         )
@@ -235,7 +236,7 @@ def _take_out(raw: Any, place: Place) -> None:
     """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
     if place:
         depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
-        *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
+        *outer, key = place[:depth]
         for step in outer:
             raw = raw.get(step, {})  # it may be out already, with a mistake of its own
         raw.pop(key, None)

@@ -11,6 +11,7 @@ from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
+from gateway.config.observability_section import ObservabilitySection
 from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.schema_file import UNSEEN
 from gateway.config.service_keys import expand, is_url
@@ -351,6 +352,7 @@ class UpstreamSection(_Section):
     is for authorities that do not."""
     fetch_media: bool = True
     """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
 class ConfigFile(_Section):

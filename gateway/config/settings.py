@@ -11,6 +11,7 @@ from gateway.config.environment import PREFIX
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Mistake
 from gateway.config.network import DIRECT, Network
+from gateway.config.observability import Observability
 from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.service_keys import Secret
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -67,6 +68,8 @@ class Settings:
     allow_unauthenticated: bool = False
     network: Network = DIRECT
     fetch_media: bool = True
+    observability: Observability = field(default_factory=Observability)
+    """What SAP AI Core is asked to note of each request."""
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
     is_demo: bool = False
