@@ -85,6 +85,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    if runtime is not None:
+        runtime.add_last_duty(gateway.close_telemetry)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)

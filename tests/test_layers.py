@@ -48,6 +48,7 @@ IMPORTERS = {
     "annotated_types": {"gateway/server/options.py"},
     "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
+    "opentelemetry": {f"gateway/observability/telemetry/{name}.py" for name in ("instruments", "sender", "spans")},
 }
 ANYWHERE = {"orjson"}
 SERVING = {

@@ -66,6 +66,7 @@ class Runtime:
         """What the table said of who asks for states, when the state was published last."""
         self._due = self._history_due = -math.inf
         self._ended = threading.Event()
+        self._last_duties: list[Callable[[float], object]] = []
         if board.folder is not None:
             shared_metrics.share(board.folder)
         self._dropped_lines = DroppedLines()
@@ -168,6 +169,18 @@ class Runtime:
             ready, told = False, {}
         self.board.publish_readiness(told)
         self.row.ready = ready
+
+    def add_last_duty(self, duty: Callable[[float], object]) -> None:
+        """Have *duty* called when all requests are answered, with the seconds that it may take."""
+        self._last_duties.append(duty)
+
+    def do_last_duties(self, seconds: float) -> None:
+        """Do what is left when all requests are answered, for about so many *seconds*."""
+        for duty in self._last_duties:
+            try:
+                duty(seconds)
+            except Exception:  # noqa: BLE001 - whatever an application raises, the process ends
+                _log.exception("the end of this process is not complete")
 
     def _known_state(self) -> JSON:
         try:
