@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from prometheus_client import CollectorRegistry
+
 from dialects.core.conversation import JSON
 from gateway.config.settings import Settings
 from gateway.observability import shared_metrics
@@ -40,6 +42,7 @@ class Runtime:
         self._writer = writer
         self._router_state: Callable[[], JSON] = dict
         self._readiness: Callable[[], tuple[bool, JSON]] = lambda: (True, {})
+        self._saturation: Callable[[], JSON] = dict
         self._state: JSON = {}
         """The state of the router that was told last."""
         self._asked = 0
@@ -58,6 +61,10 @@ class Runtime:
         self._router_state = router_state
         self._readiness = readiness
 
+    def report_saturation(self, saturation: Callable[[], JSON]) -> None:
+        """Report from now on how many connections and streams the server has; *saturation* must wait for nobody."""
+        self._saturation = saturation
+
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
         return self.board.readiness()
@@ -67,9 +74,10 @@ class Runtime:
         self.board.record_state(self._known_state())
         return self.board.router_state()
 
-    def metrics(self) -> bytes | None:
-        """The metrics of all workers; None where each has only its own."""
-        return None if self.board.folder is None else shared_metrics.exposition(self.board.folder)
+    def metrics(self, own: CollectorRegistry) -> bytes:
+        """Write the metrics of all workers; where each knows only its own, what *own* has counted."""
+        self.board.record_state(self._known_state())
+        return self.board.metrics(self.board.folder or own)
 
     def publish(self, now: float) -> None:
         """Report what is known *now*, in seconds that only grow: the state if somebody has asked, or it is time to."""
@@ -103,7 +111,8 @@ class Runtime:
 
     def _known_state(self) -> JSON:
         try:
-            self._state = self._router_state()
+            state = self._router_state()
+            self._state = {**state, "saturation": {**state.get("saturation", {}), **self._saturation()}}
         except Exception:  # noqa: BLE001 - whatever an application raises
             _log.exception("the state of this process cannot be told")
         return self._state
