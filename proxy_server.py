@@ -17,7 +17,6 @@ from dialects.core.faults import Fault, FaultError, FaultKind, http_status, inva
 from dialects.framing.json_text import dumps_bytes, loads
 from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
-from gateway.cli.connect.deployed import read_models
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -35,7 +34,6 @@ from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
 from gateway.web.files import HEADERS, PAGE, WebFile, load_files
-from gateway.web.tool_guide import guide
 from routing import load_balance_url
 
 __all__ = [
@@ -286,6 +284,9 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
+        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page asks for it
+        from gateway.web.tool_guide import guide  # noqa: PLC0415
+
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
         return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
 

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.config.settings import Settings, load
+from gateway.config.loader import load
+from gateway.config.settings import Settings
 from gateway.http.auth import Auth
 from gateway.server.admin import Operations
 from gateway.server.options import ServerOptions

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.messages import TEXT, Messages, fail
+from gateway.config.child_loader import load_in_child
 from gateway.config.environment import names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import find, home_folder
-from gateway.config.settings import Settings, SettingsError, demo_address, load
+from gateway.config.settings import Settings, SettingsError
 
 DEFAULT_CONFIG: Final = Path("config.json")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
@@ -51,7 +52,7 @@ def load_settings(
 ) -> Settings:
     """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
-        settings = load(path, env, home_folder())
+        settings = load_in_child(path, env, home_folder())
     except SettingsError as error:
         messages.warn(error.warnings)
         messages.fail(*str(error).splitlines())
@@ -99,6 +100,8 @@ def serving_at(config: Path | None) -> ServingAt:
 
 def _demo_address() -> tuple[str, int]:
     """Give where a demo listens; leave if the environment says it wrong."""
+    from gateway.config.loader import demo_address  # noqa: PLC0415 - it brings what validates, which serving does not need
+
     try:
         return demo_address(os.environ)
     except SettingsError as error:

@@ -12,9 +12,10 @@ from gateway.cli.banner import Banner
 from gateway.cli.configuration import found_file, is_configured, load_settings, reachable_url, url_of
 from gateway.cli.demo import Demo
 from gateway.cli.messages import Messages
+from gateway.config.child_loader import load_in_child
 from gateway.config.environment import PREFIX, for_demo, names_of_account
 from gateway.config.service_keys import home_folder
-from gateway.config.settings import Settings, load
+from gateway.config.settings import Settings
 from gateway.observability.log_writer import set_up, shows_colours
 from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, is_loopback, serve
 
@@ -104,7 +105,7 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())
 
     def load_again() -> Settings:
-        again = load(path, env, home_folder()).overridden(**overrides)
+        again = load_in_child(path, env, home_folder()).overridden(**overrides)
         return replace(again, host=address) if again.host == wanted else again
 
     try:

@@ -215,7 +215,7 @@ class Supervisor:
             application,
             self._listener,
             runtime,
-            settings.server.model_copy(update={"connections": self._affordable(settings)}),
+            replace(settings.server, connections=self._affordable(settings)),
             retire_seconds=_longest_request(settings),
             multiprocess=settings.server.workers > 1,
         )
@@ -332,8 +332,7 @@ class Supervisor:
         now, then = self._settings, settings
         if (now.host, now.port) != (then.host, then.port):
             _log.warning("host and port stay %s:%d until the proxy is started again", now.host, now.port)
-        fixed = {"admin_host": now.server.admin_host, "admin_port": now.server.admin_port}
-        kept = then.server.model_copy(update=fixed)
+        kept = replace(then.server, admin_host=now.server.admin_host, admin_port=now.server.admin_port)
         if kept != then.server:
             _log.warning("server.admin_host and server.admin_port stay as they are until the proxy is started again")
         return replace(settings, host=now.host, port=now.port, server=kept)

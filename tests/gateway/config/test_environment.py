@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.config.environment import PREFIX, for_demo, variable_of
-from gateway.config.schema import ConfigFile, json_schema
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.schema import ConfigFile
+from gateway.config.schema_file import json_schema
+from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, only, rows, with_account
 
 ACCOUNT = {"SUBACCOUNTS__EU__SERVICE_KEY": json.dumps(KEY)}

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gateway.config.loader import load
 from gateway.config.network import Network, Proxies, Proxy, Trust
 from gateway.config.service_keys import Secret
-from gateway.config.settings import load
 from gateway.server.options import ServerOptions
 from routing.policy import ModelPolicy, Policy
 from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account

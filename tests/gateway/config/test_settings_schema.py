@@ -8,7 +8,7 @@ import jsonschema
 import pytest
 
 from gateway.config.network import Proxy
-from gateway.config.schema import SCHEMA_FILE, json_schema, secret_keys
+from gateway.config.schema_file import SCHEMA_FILE, json_schema, secret_keys
 from gateway.config.schema_writer import main, written_schema
 from gateway.config.settings import Settings
 from tests.gateway.configs import ANCESTOR

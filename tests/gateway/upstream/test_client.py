@@ -12,7 +12,8 @@ import pytest
 import emulator
 from dialects.core.conversation import JSON
 from dialects.core.faults import FaultError, FaultKind, Quota
-from gateway.config.settings import load, pools
+from gateway.config.loader import load
+from gateway.config.settings import pools
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.management import ManagementClient
