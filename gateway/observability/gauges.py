@@ -3,6 +3,7 @@
 import os
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from prometheus_client import Metric
@@ -58,6 +59,10 @@ class Gauges(Collector):
         ready = self._state.get("status") == READY
         yield _gauge("ready", "1 if some model can be served, as /ready says", (), [((), ready)])
         yield from self._endpoints()
+        endings: list[_Row] = self._state.get("endings", [])
+        about = "When SAP AI Core ends a served model, where that is soon; others have no series"
+        ends = [((each["model"],), _midnight(each["on"])) for each in endings]
+        yield _gauge("model_end_timestamp_seconds", about, ("model",), ends, combine=min)
         yield from self._subaccounts()
         yield from self._load()
         yield from _usage(self._pids())
@@ -201,6 +206,11 @@ def _of_endpoints(
 ) -> Metric:
     """Make a gauge of endpoints; *more* names what labels it has beside theirs."""
     return _gauge(f"endpoint_{name}", about, (*_ENDPOINT, *more), values, combine)
+
+
+def _midnight(day: str) -> float:
+    """Give when a day such as 2026-10-16 begins in UTC, in seconds since the epoch."""
+    return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
 
 
 def _endpoint(row: _Row) -> tuple[str, ...]:

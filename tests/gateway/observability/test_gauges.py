@@ -1,6 +1,7 @@
 """Gauges of all workers, made of what each of them says of itself."""
 
 import os
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -122,6 +123,12 @@ def test_subaccounts_have_the_earliest_end_of_a_token_and_the_faults_of_renewals
         'token_failing{fault="unreachable",subaccount="us"}': 2,
         'certificate_expiry_timestamp_seconds{subaccount="eu"}': NOW + 86_400,
     }  # fmt: skip
+
+
+def test_a_model_that_ends_has_the_day_on_which_it_does() -> None:
+    found = gauges({"endings": [{"model": "gpt-4.1", "on": "2026-10-14"}]})
+
+    assert found['model_end_timestamp_seconds{model="gpt-4.1"}'] == datetime(2026, 10, 14, tzinfo=UTC).timestamp()
 
 
 def test_each_worker_says_how_full_it_is_and_how_full_it_may_be() -> None:
