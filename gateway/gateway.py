@@ -47,6 +47,7 @@ from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
 from gateway.upstream.catalogue import CatalogueRefresher
+from gateway.upstream.certificates import of_proof
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.discovery import Orchestration
@@ -293,11 +294,27 @@ class Gateway:
     def state(self) -> JSON:
         """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
-        return router_state(self.balancer.snapshot(), endings, self._activity, self.started)
+        now = self._now()
+        return {
+            **router_state(self.balancer.snapshot(), endings, self._activity, self.started, now),
+            "saturation": self.admission.saturation(),
+            "credentials": {name: self._credentials(name, now) for name in self._tokens},
+        }
 
     def whole_state(self) -> JSON:
         """Write down the same, and whether the proxy is ready, where this process is the only one."""
         return {**self.state(), "at": self._now(), **self.readiness().body}
+
+    def _credentials(self, subaccount: str, now: float) -> JSON:
+        """Say until when the token and the certificate of a subaccount are valid, and what its latest token lacked."""
+        source = self._tokens[subaccount]
+        state, seconds = source.state, source.seconds_left
+        certificate = of_proof(self.settings.subaccounts[subaccount].key.proof)
+        return {
+            "token_until": round(now + seconds, 3) if seconds else None,
+            "fault": state.fault.kind.value if state.fault else None,
+            "certificate_until": certificate.not_after.timestamp() if certificate else None,
+        }
 
     def _versions(self) -> dict[str, frozenset[str]]:
         """Name the models that run, with the versions in which they do, as far as they are known."""

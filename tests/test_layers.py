@@ -35,9 +35,11 @@ IMPORTERS = {
     "zstandard": {"gateway/http/bodies.py"},
     "prometheus_client": {
         "gateway/gateway.py",
+        "gateway/observability/gauges.py",
         "gateway/observability/metrics.py",
         "gateway/observability/shared_metrics.py",
-        "proxy_server.py",
+        "gateway/server/runtime.py",
+        "gateway/server/status_board.py",
     },
     "pydantic": {
         "gateway/config/observability_section.py",

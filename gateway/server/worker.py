@@ -10,6 +10,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from dialects.core.conversation import JSON
 from gateway.requests.lifetime import Clock
 from gateway.server.connection_loop import ConnectionLoop
 from gateway.server.options import ServerOptions
@@ -99,6 +100,7 @@ class Worker:
         """Serve to the end."""
         self._streams.start()
         self.loop.start_accepting()
+        self._runtime.report_saturation(self._saturation)
         self._runtime.start_publishing()
         self._runtime.row.accepting = True
         while not self._is_over():
@@ -174,6 +176,13 @@ class Worker:
                 return max(0.0, self._lingers_until - self._clock())
             case _:
                 return min(1.0, max(0.0, self._ends_at - self._clock()))
+
+    def _saturation(self) -> JSON:
+        """Count the connections and the streams; each stream is a request in progress, whose number is limited."""
+        return {
+            "connections": {"used": self.loop.connections, "most": self._options.connections},
+            "streams": {"used": self._streams.streams, "most": None},
+        }
 
     def _count(self, open_requests: int) -> None:
         self._runtime.row.open_requests = open_requests
