@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from opentelemetry.semconv.attributes import error_attributes, http_attributes, 
 
 import emulator
 from tests.support.collector import Collector, SentSpan, running_collector
+from tests.support.processes import PATIENCE, Place, free_port, new_place
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy
 from tests.support.talking import request_of
 from tests.support.worlds import mixed_world
@@ -308,3 +310,46 @@ def test_no_prompt_no_answer_and_no_key_is_sent(scene: Scene) -> None:
     assert b"chat" in sent
     assert [each for each in markers if each.encode() in sent] == []
     assert TOKEN.search(sent) is None
+
+
+def test_a_collector_that_is_not_there_costs_no_request_anything(
+    shared_cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
+    with running_proxy(shared_cloud, tmp_path, telemetry={"otlp": True}) as proxy:
+        answers = [proxy.ask("POST", *request_of("chat", "gpt-5", stream=stream)) for stream in (False, True, False)]
+        proxy.gateway.close_telemetry(0.1)
+        answers.append(proxy.ask("POST", *request_of("chat", "gpt-5", stream=False)))
+
+    assert [each.status for each in answers] == [200] * 4
+
+
+class Traced(Place):
+    """A place whose environment names a collector."""
+
+    collector = ""
+
+    @property
+    def env(self) -> dict[str, str]:
+        return {**super().env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector, "OTEL_SERVICE_NAME": "demo"}
+
+
+def test_a_served_proxy_traces_in_its_worker_and_sends_what_is_left_when_it_ends(tmp_path: Path) -> None:
+    made, port = new_place(tmp_path), free_port()
+    place = Traced(made.home, made.folder)
+    body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hello"}]}
+    with running_collector() as collector:
+        place.collector = collector.url
+        with place.running("--demo", "--port", str(port)) as run:
+            run.await_answer(f"http://127.0.0.1:{port}")
+            answer = Proxy(f"http://127.0.0.1:{port}", None, None).ask("POST", "/v1/chat/completions", body)  # type: ignore[arg-type]
+            early = list(collector.raw)
+            run.process.terminate()
+            code = run.process.wait(PATIENCE)
+    names = [(each.name, each.kind, each.resource["service.name"]) for each in collector.spans()]
+
+    assert (answer.status, early, code) == (200, [], 0)
+    assert names == [("chat gpt-5.5", CLIENT, "demo"), ("chat gpt-5.5", SERVER, "demo")]
+    assert gen_ai_metrics.GEN_AI_SERVER_REQUEST_DURATION in collector.metrics()
+    assert "telemetry" not in run.said.lower()
