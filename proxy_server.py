@@ -276,7 +276,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
