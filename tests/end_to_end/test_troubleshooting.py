@@ -13,7 +13,7 @@ import pytest
 import emulator
 from emulator.world import World, tenant
 from gateway.cli.check import run_check
-from gateway.config.settings import load
+from gateway.config.loader import load
 from gateway.served_models import Ending
 from gateway.server.serving import PortTakenError, ensure_free
 from gateway.upstream.management import ManagementClient
