@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from dialects.orchestration.modules import Fallback, Modules
+from gateway.config.caller_keys import fits_header
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
@@ -24,6 +25,7 @@ _ANY = "*"
 _KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 """The names of callers' keys: a log line, a metric and a header can carry them as they are."""
 _KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_SCHEME: Final = "bearer "
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
@@ -100,6 +102,17 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _sendable(text: str) -> str:
+    if not fits_header(text):
+        raise ValueError(
+            "has a character that no header can carry, such as a line break or one beyond Latin-1; "
+            "write letters and digits alone"
+        )
+    if text[: len(_SCHEME)].lower() == _SCHEME:
+        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
+    return text
+
+
 def _key_name(text: str) -> str:
     if not re.fullmatch(_KEY_NAME, text):
         raise ValueError(
@@ -171,7 +184,9 @@ _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_ty
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Secret = Annotated[str, Field(json_schema_extra={UNSEEN: True})]
-_Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_Token = Annotated[
+    _Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank), AfterValidator(_sendable)
+]
 _KeyName = Annotated[
     str, Field(min_length=1, json_schema_extra={"pattern": f"^{_KEY_NAME}$"}), AfterValidator(_key_name)
 ]

@@ -16,6 +16,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "must be a string, not a number"),
         ({"secret_authentication_tokens": ["a", ""]}, "secret_authentication_tokens[1]", "is empty"),
         ({"secret_authentication_tokens": ["a", " "]}, "secret_authentication_tokens[1]", "is blank"),
+        ({"secret_authentication_tokens": ["sk-\x00"]}, "secret_authentication_tokens[0]", "no header can carry"),
         ({"secret_signing_keys": ["fifteen letters"]}, "secret_signing_keys[0]", "shorter than 16 characters"),
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
         ({"port": "x"}, "port", "must be a whole number, not a string"),
