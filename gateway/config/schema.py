@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -78,6 +79,14 @@ def _listed(value: Any) -> Any:
 def _hosts(value: Any) -> Any:
     """Let a text stand for the list of what it holds between commas or blanks, as NO_PROXY does."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
+    return text
 
 
 def _under(name: str) -> Callable[[Any], Any]:
@@ -201,6 +210,10 @@ NO_PROXY_AT_ALL: Final = "none"
 """Stands for no HTTP proxy, whatever the environment names."""
 _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
 _Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
+_Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...],
+    BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
+]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
@@ -339,6 +352,7 @@ class ServerSection(ServerOptions):
     """The address to listen on."""
     port: Port | None = None
     """The port to listen on."""
+    trusted_proxies: _Networks = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Has no effect any more: threads come and go as they are needed. See requests and connections."""
 

@@ -25,6 +25,12 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
         ({"server": {"threads": 0}}, "server.threads", "at least 1"),
+        (
+            {"server": {"trusted_proxies": ["nginx"]}},
+            "server.trusted_proxies[0]",
+            "is neither an address nor a network",
+        ),
+        ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
         ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),
