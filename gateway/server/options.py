@@ -26,6 +26,12 @@ class ServerOptions:
     """Requests that may wait in one process for a place among those that are answered."""
     waiting_seconds: Annotated[float, Ge(0), Le(3600)] = 10.0
     """Seconds that a request waits for such a place."""
+    requests_per_key: _Count | None = None
+    """Requests of one key that one process answers at the same time; half of `requests` if it is not said and there
+    are several keys. Of the requests that wait, a key has the same share."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Addresses and networks of reverse proxies. Where one of them is the peer of a connection, wrong keys count for
+    the last address in X-Forwarded-For that is none of them."""
     header_timeout: _Seconds = 10.0
     """Seconds from the first byte of a request to the end of its headers."""
     keep_alive: _Seconds = 75.0
