@@ -25,6 +25,8 @@ from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.permissions import require_reader
+from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
 from gateway.observability.shared_metrics import exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
@@ -85,6 +87,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    if runtime is not None:
+        runtime.add_last_duty(gateway.close_telemetry)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)
@@ -179,7 +183,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
         body, request = _body(gateway, model), current_request()
-        return _whole(gateway.embeddings(body, request.fields, request.caller, request.lifetime))
+        return _whole(gateway.embeddings(body, request.fields, request.caller.name, request.lifetime))
 
     @app.post("/v1/messages")
     def messages() -> Response:
@@ -217,7 +221,7 @@ def _add_compaction(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/responses/compact")
     def compact() -> Response:
         body, request = _body(gateway), current_request()
-        return _whole(gateway.compaction(body, request.fields, request.caller, request.lifetime))
+        return _whole(gateway.compaction(body, request.fields, request.caller.name, request.lifetime))
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -226,19 +230,19 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept(request.method, answer, request.caller, request.lifetime)
+        status, body = gateway.kept(request.method, answer, request.caller.name, request.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept("GET", answer, request.caller, request.lifetime, "/input_items")
+        status, body = gateway.kept("GET", answer, request.caller.name, request.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept("POST", answer, request.caller, request.lifetime, "/cancel")
+        status, body = gateway.kept("POST", answer, request.caller.name, request.lifetime, "/cancel")
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses")
@@ -272,7 +276,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
@@ -297,10 +301,11 @@ def _prefers_html() -> bool:
     return accepted["text/html"] > accepted["application/json"]
 
 
-def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
+def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway))
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+    add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -322,12 +327,9 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
     def event_logging() -> Response:
         return _json({"status": "success", "message": "Events are taken and forgotten."})
 
-    @app.get("/router/state")
-    def router_state() -> Response:
-        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
-
     @app.get("/metrics")
     def metrics() -> Response:
+        require_reader(gateway.auth, current_request().caller)
         if runtime is not None:
             return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
         return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
@@ -350,7 +352,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
     request = current_request()
-    exchange = gateway.exchange(client, body, request.fields, request.caller, request.lifetime, asked_in=asked_in)
+    exchange = gateway.exchange(client, body, request.fields, request.caller.name, request.lifetime, asked_in=asked_in)
     if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -381,7 +383,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
     request = current_request()
     encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
-    request.place = gateway.admission.enter(request.caller, request.lifetime)
+    request.place = gateway.admission.enter(request.caller.name, request.lifetime)
     try:
         body = loads(raw)
     except ValueError as error:
@@ -426,7 +428,7 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     model = (request.view_args or {}).get("model") or request.asked
     asked = model if isinstance(model, str) else _called()
     client = _caller_dialect()
-    name = gateway.refused(fault, request.fields, client=client, caller=request.caller, asked=asked)
+    name = gateway.refused(fault, request.fields, client=client, caller=request.caller.name, asked=asked)
     return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 

@@ -42,6 +42,7 @@ IMPORTERS = {
         "gateway/server/status_board.py",
     },
     "pydantic": {
+        "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
         "gateway/config/validation.py",
@@ -49,6 +50,7 @@ IMPORTERS = {
     "annotated_types": {"gateway/server/options.py"},
     "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
+    "opentelemetry": {f"gateway/observability/telemetry/{name}.py" for name in ("instruments", "sender", "spans")},
 }
 ANYWHERE = {"orjson"}
 SERVING = {

@@ -93,9 +93,12 @@ def state_of_one_worker() -> JSON:
     credentials = {"eu": {"token_until": 1.0, "fault": "no_token", "certificate_until": 1.0}}
     endings = [{"model": EU.model, "on": "2026-10-14"}]
     return {
-        "endings": endings, "subaccounts": {"eu": "ok"}, "endpoints": [row], "saturation": saturation,
+        "endings": endings,
+        "subaccounts": {"eu": "ok"},
+        "endpoints": [row],
+        "saturation": saturation,
         "credentials": credentials,
-    }  # fmt: skip
+    }
 
 
 def test_all_metrics_are_listed_with_their_labels() -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.messages import TEXT, Messages, fail
+from gateway.config.caller_keys import CallerKey
 from gateway.config.child_loader import load_in_child
 from gateway.config.environment import names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
@@ -79,23 +80,22 @@ def reachable_url(host: str, port: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServingAt:
-    """Where a proxy of this configuration is found, and how to get in."""
+    """Where a proxy of this configuration is found, and which keys open it."""
 
     url: str
-    key: str | None
-    """The first of its keys, if anything is configured and it has any."""
+    keys: tuple[CallerKey, ...]
+    """None where nothing is configured, or no key is asked for."""
     path: Path | None
     """The config file, if there is one."""
 
 
 def serving_at(config: Path | None) -> ServingAt:
-    """Tell where the proxy of a config file is found; the demo's URL, and no key, where nothing is configured."""
+    """Tell where the proxy of a config file is found; the demo's URL, and no keys, where nothing is configured."""
     path = found_file(config)
     if not is_configured(path):
-        return ServingAt(reachable_url(*_demo_address()), None, None)
+        return ServingAt(reachable_url(*_demo_address()), (), None)
     settings = load_settings(path, warns=False)
-    key = settings.tokens[0].reveal() if settings.tokens else None
-    return ServingAt(reachable_url(settings.host, settings.port), key, path)
+    return ServingAt(reachable_url(settings.host, settings.port), settings.keys, path)
 
 
 def _demo_address() -> tuple[str, int]:

@@ -85,13 +85,13 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
         address = address_of(settings.host)
     except UnknownHostError as error:
         messages.fail(f"{error}. Give an address of this machine with --host.")
-    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(address)):
+    if not (settings.keys or settings.allow_unauthenticated or is_loopback(address)):
         messages.warn(
             [f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}."]
         )
         address = "127.0.0.1"
         settings = replace(settings, host=address)
-    elif not settings.tokens:
+    elif not settings.keys:
         messages.warn(["No secret_authentication_tokens are configured: everyone who can reach this port may call."])
     try:
         ensure_free(address, settings.port)

@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from gateway.config.caller_key_reader import read_caller_keys
+from gateway.config.caller_keys import CallerKey
 from gateway.config.environment import for_demo, overlaid
 from gateway.config.mistakes import Findings, Place, ServiceKeyError, spelled
 from gateway.config.model_overrides import unused
@@ -22,6 +24,7 @@ from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.settings import LOOPBACK, PORT, Settings, SettingsError
 from gateway.config.subaccount_reader import SubaccountReader
 from gateway.config.subaccounts import SubAccount
+from gateway.config.telemetry_reader import read_telemetry
 from gateway.config.validation import UNKNOWN, validated
 from gateway.server.options import ServerOptions
 from routing.model_names import with_resolved_names
@@ -64,12 +67,12 @@ class _Loader:
     def settings(self, config: ConfigFile) -> Settings:
         """Resolve what the file says, or raise all that is wrong."""
         extensions = self._extensions(config.extensions)
-        tokens = tuple(map(Secret, config.secret_authentication_tokens))
+        keys = read_caller_keys(config, self._found)
         settings = Settings(
             subaccounts=self._subaccounts(config),
-            tokens=tokens,
+            keys=keys,
             signing_keys=tuple(map(Secret, config.secret_signing_keys)),
-            host=self._address(config, tokens),
+            host=self._address(config, keys),
             host_name=self._host(config),
             port=self._port(config),
             server=self._server(config.server),
@@ -81,6 +84,8 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            observability=config.upstream.observability.resolved(),
+            telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
             source=self._path,
         )
@@ -212,12 +217,12 @@ class _Loader:
     def _host(self, config: ConfigFile) -> str:
         return self._either(config.host, config.server.host, "host") or LOOPBACK
 
-    def _address(self, config: ConfigFile, tokens: Sequence[Secret]) -> str:
+    def _address(self, config: ConfigFile, keys: Sequence[CallerKey]) -> str:
         """Choose where to listen: without keys for callers, on this machine only, unless more is said to be meant."""
         host = self._host(config)
-        if tokens or config.allow_unauthenticated or _is_loopback(host):
+        if keys or config.allow_unauthenticated or _is_loopback(host):
             return host
-        if not self._found.reported("secret_authentication_tokens"):
+        if not any(map(self._found.reported, ("secret_authentication_tokens", "keys"))):
             what = (
                 f"listening on {LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
                 "write some, or set allow_unauthenticated"
@@ -233,7 +238,7 @@ def _take_out(raw: Any, place: Place) -> None:
     """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
     if place:
         depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
-        *outer, key = [step for step in place if step != "[key]"][:depth]  # Pydantic adds it to the place of a name.
+        *outer, key = place[:depth]
         for step in outer:
             raw = raw.get(step, {})  # it may be out already, with a mistake of its own
         raw.pop(key, None)

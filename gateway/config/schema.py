@@ -11,6 +11,7 @@ from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
+from gateway.config.observability_section import ObservabilitySection
 from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.schema_file import UNSEEN
 from gateway.config.service_keys import expand, is_url
@@ -20,6 +21,9 @@ from routing.policy import Policy
 _ANY = "*"
 """Stands for any name where the file has objects by name."""
 
+_KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+"""The names of callers' keys: a log line, a metric and a header can carry them as they are."""
+_KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
@@ -96,6 +100,23 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _key_name(text: str) -> str:
+    if not re.fullmatch(_KEY_NAME, text):
+        raise ValueError(
+            f"{text!r} does not fit into log lines; write at most 64 characters, each a letter from A to Z or a to z, "
+            "a digit, or one of . _ @ -, and begin with a letter or a digit"
+        )
+    return text
+
+
+def _key_hash(text: str) -> str:
+    if not re.fullmatch(_KEY_HASH, text):
+        raise ValueError(
+            "is not the hash of a key; write sha256: and the 64 digits that `printf %s 'the key' | sha256sum` prints"
+        )
+    return text
+
+
 def _not_short(text: str) -> str:
     if len(text) < _SHORTEST_KEY:
         raise ValueError(f"is shorter than {_SHORTEST_KEY} characters; write a long random text, or leave it out")
@@ -151,6 +172,15 @@ _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Secret = Annotated[str, Field(json_schema_extra={UNSEEN: True})]
 _Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_KeyName = Annotated[
+    str, Field(min_length=1, json_schema_extra={"pattern": f"^{_KEY_NAME}$"}), AfterValidator(_key_name)
+]
+_KeyHash = Annotated[
+    _Secret,
+    Field(json_schema_extra={"pattern": f"^{_KEY_HASH}$"}),
+    AfterValidator(_expanded),
+    AfterValidator(_key_hash),
+]
 _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
 NO_PROXY_AT_ALL: Final = "none"
 """Stands for no HTTP proxy, whatever the environment names."""
@@ -180,6 +210,21 @@ class SubAccountSection(_Section):
     """The priority of the whole subaccount; added to that of its deployments."""
     discovery: bool | None = None
     """Whether running deployments are looked up and added; by default only where none are listed."""
+
+
+class KeySection(_Section):
+    """The key of one caller."""
+
+    name: _KeyName
+    """The name of the caller, in log lines and in /router/state. Response ids are signed for it, so a caller whose key
+    is replaced under the same name keeps its conversations."""
+    key: _Token | None = None
+    """The key itself. It may hold ${VARIABLES}."""
+    hash: _KeyHash | None = None
+    """In place of the key: sha256: and the SHA-256 of the key in hexadecimal digits."""
+    admin: bool = False
+    """Whether it is an admin key. Once there is one, only admin keys read /metrics and /router/state and change what
+    the proxy does."""
 
 
 class FilterSection(_Section):
@@ -307,6 +352,14 @@ class UpstreamSection(_Section):
     is for authorities that do not."""
     fetch_media: bool = True
     """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    observability: ObservabilitySection = ObservabilitySection.model_construct()
+
+
+class TelemetrySection(_Section):
+    """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
+
+    otlp: bool | None = None
+    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
@@ -318,6 +371,8 @@ class ConfigFile(_Section):
     """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
     """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
+    keys: list[KeySection] = Field(default_factory=list)
+    """Further keys that open the proxy to callers, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
     """What signs response ids and seals: the first key, while previous ones behind it are still accepted.
     Texts may hold ${VARIABLES}. None: keys derived from the secrets of the service keys."""
@@ -332,6 +387,7 @@ class ConfigFile(_Section):
     routing: Policy = Policy()
     server: ServerSection = ServerSection()
     upstream: UpstreamSection = UpstreamSection.model_construct()
+    telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
@@ -348,6 +404,7 @@ def known_keys(place: Place) -> list[str]:
         "subAccounts": {_ANY: listed},
         "orchestration": {"per_model": {_ANY: modules}, **modules},
         "routing": {"models": {_ANY: {}}},
+        "keys": [{"name": "any"}],
     }
     here: Any = ConfigFile.model_validate(example).model_dump(by_alias=True)
     for step in place:

@@ -6,10 +6,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
+from gateway.config.caller_keys import CallerKey
 from gateway.config.environment import PREFIX
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Mistake
 from gateway.config.network import DIRECT, Network
+from gateway.config.observability import Observability
 from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.service_keys import Secret
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -49,7 +51,8 @@ class Settings:
     """All that the proxy is told."""
 
     subaccounts: Mapping[str, SubAccount]
-    tokens: tuple[Secret, ...] = ()
+    keys: tuple[CallerKey, ...] = ()
+    """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
     """What response ids and seals are signed with, the current key first; without any it is derived."""
     host: str = LOOPBACK
@@ -65,6 +68,10 @@ class Settings:
     allow_unauthenticated: bool = False
     network: Network = DIRECT
     fetch_media: bool = True
+    observability: Observability = field(default_factory=Observability)
+    """What SAP AI Core is asked to note of each request."""
+    telemetry: bool = False
+    """Whether traces and metrics are sent to an OpenTelemetry collector."""
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
     is_demo: bool = False

@@ -32,6 +32,7 @@ _MESSAGES: Final = {
     "bool_type": _BOOLEAN,
     "bool_parsing": _BOOLEAN,
     "string_too_short": "is empty; write something, or leave it out",
+    "too_long": "has too many entries; write at most {max_length}",
     "greater_than": "is too small; write a number above {gt}",
     "greater_than_equal": "is too small; write a number of at least {ge}",
     "less_than_equal": "is too large; write a number of at most {le}",
@@ -49,6 +50,10 @@ _OF_VARIABLES: Final = {
     "float_parsing": "must be a number; write one as in 2.5",
     "bool_parsing": "must be true or false; write one of them",
 }
+
+
+_OF_NAMES: Final = "[key]"
+"""What pydantic adds to a place where the name of a key is wrong, and not its value."""
 
 
 def validated(
@@ -70,4 +75,5 @@ def _described(error: ValidationError, texts: Container[Place]) -> Iterator[tupl
         of_variables = _OF_VARIABLES.get(each["type"]) if each["loc"] in texts else None
         message = of_variables or _MESSAGES.get(each["type"])
         words = {"kind": kind(each["input"]), **each.get("ctx", {})}
-        yield each["loc"], each["type"], message.format(**words) if message else each["msg"]
+        place = tuple(step for step in each["loc"] if step != _OF_NAMES)
+        yield place, each["type"], message.format(**words) if message else each["msg"]

@@ -25,6 +25,10 @@ DRAIN: Final = signal.Signals.SIGTERM
 RETIRE: Final = signal.Signals.SIGUSR1
 GRACE: Final = 2.0
 """Seconds for requests that were cancelled to say so to their clients."""
+_LAST_DUTIES: Final = 5.0
+"""Seconds that what is left may take when all requests are answered, if so many are left of the time of the drain."""
+_LEAST: Final = 1.0
+"""Seconds that it may take even if none is left."""
 _LINGER: Final = 0.5
 """Seconds for which idle connections stay open when a drain begins: a client may be about to use one."""
 
@@ -106,6 +110,7 @@ class Worker:
         self._runtime.close()
         self.loop.close()
         self._streams.close()
+        self._runtime.do_last_duties(min(_LAST_DUTIES, max(0.0, self._ends_at - self._clock()) + _LEAST))
 
     def drain(self) -> None:
         """Accept no more connections, and end as soon as no request is open, or after `drain_seconds`."""
