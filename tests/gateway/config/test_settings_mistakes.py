@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, with_account
 
 
@@ -15,6 +16,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "must be a string, not a number"),
         ({"secret_authentication_tokens": ["a", ""]}, "secret_authentication_tokens[1]", "is empty"),
         ({"secret_authentication_tokens": ["a", " "]}, "secret_authentication_tokens[1]", "is blank"),
+        ({"secret_authentication_tokens": ["sk-\x00"]}, "secret_authentication_tokens[0]", "no header can carry"),
         ({"secret_signing_keys": ["fifteen letters"]}, "secret_signing_keys[0]", "shorter than 16 characters"),
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
         ({"port": "x"}, "port", "must be a whole number, not a string"),
@@ -23,6 +25,12 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
         ({"server": {"threads": 0}}, "server.threads", "at least 1"),
+        (
+            {"server": {"trusted_proxies": ["nginx"]}},
+            "server.trusted_proxies[0]",
+            "is neither an address nor a network",
+        ),
+        ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
         ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),
