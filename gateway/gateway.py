@@ -30,6 +30,7 @@ from gateway.http.auth import Auth
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
+from gateway.observability.history import History
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
@@ -67,6 +68,8 @@ _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
 _MOST_MODELS = 1024
 """For how many models it is remembered what the settings say of them."""
+_MOST_CALLERS = 1024
+"""For how many callers it is remembered which labels their requests have."""
 _LARGER_CONTEXT = "context-1m"
 """How the beta begins by which some Claudes take five times as much."""
 
@@ -87,7 +90,7 @@ class Gateway:
         new_token: Callable[[], str] | None = None,
     ) -> None:
         self.settings = settings
-        self.auth = Auth(token.reveal() for token in settings.tokens)
+        self.auth = Auth(settings.keys)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now
@@ -105,9 +108,14 @@ class Gateway:
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
         self._activity = Activity(now)
-        events = EventPublisher([routing_observer.heard, self._activity.heard])
+        self.history = History(now)
+        events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
-        self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
+        observability = settings.observability
+        self._core = AICoreClient(
+            self._transport, self._management, self._tokens, tenants, now, observability.headers()
+        )
+        self._headers_for = lru_cache(_MOST_CALLERS)(observability.headers_for)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._today = partial(day, now)
         sources = ModelSources(settings, self._management, self._tokens, self._today, clock)
@@ -133,7 +141,7 @@ class Gateway:
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity, self.history])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
@@ -323,7 +331,7 @@ class Gateway:
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
-        further = passed_on(headers, name, trace), trace
+        further = {**passed_on(headers, name, trace), **self._headers_for(caller)}, trace
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:

@@ -40,21 +40,31 @@ IMPORTERS = {
         "proxy_server.py",
     },
     "pydantic": {
-        "gateway/config/mistakes.py",
+        "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
-        "gateway/config/settings.py",
-        "gateway/server/options.py",
+        "gateway/config/validation.py",
     },
+    "annotated_types": {"gateway/server/options.py"},
     "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
 }
 ANYWHERE = {"orjson"}
 SERVING = {
-    *("certifi", "click", "flask", "httptools", "orjson", "prometheus_client", "pydantic", "requests", "urllib3"),
-    *("werkzeug", "zstandard"),
+    *(
+        "annotated_types",
+        "certifi",
+        "click",
+        "flask",
+        "httptools",
+        "orjson",
+        "prometheus_client",
+        "requests",
+        "urllib3",
+    ),
+    "werkzeug",
+    *("annotated_types", "typing_extensions"),  # the ranges of settings
     *("blinker", "itsdangerous", "jinja2", "markupsafe"),  # of Flask
-    *("annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"),  # of pydantic
     *("brotli", "chardet", "charset_normalizer", "idna", "simplejson", "socks"),  # of requests and urllib3, if there
 }
 """The libraries that are loaded where the proxy serves."""

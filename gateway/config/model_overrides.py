@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from gateway.config.mistakes import spelled
-from gateway.config.schema import OrchestrationSection
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.subaccounts import SubAccount
 from routing.model_names import FALLBACKS, ModelNames
 from routing.policy import Policy
@@ -30,9 +30,9 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
             yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
 
 
-def unguarded(section: OrchestrationSection, alone: Collection[str]) -> Iterator[str]:
+def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> Iterator[str]:
     """Say that of the models with deployments *alone*, some are asked there without the masking or filtering set."""
-    modules = ((model, section.modules_for(model)) for model in alone)
+    modules = ((model, orchestration.modules_for(model)) for model in alone)
     named = [model for model, around in modules if around.masking is not None or around.filtering is not None]
     if named:
         which = f"{', '.join(named[:_NAMED])}{' and others' * (len(named) > _NAMED)}"

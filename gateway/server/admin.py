@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.cors import is_own_host
+from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
 from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
@@ -25,6 +26,7 @@ _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     503: "Service Unavailable",
@@ -79,8 +81,12 @@ class Operations:
         if self.auth.is_open and not (is_open or known):
             return Answer.refusal(401, _FOREIGN_NAME)
         keys = keys_in(headers, {name: values[0] for name, values in parse_qs(url.query).items()})
-        if not is_open and self.auth.admit(keys) is None:
-            return Answer.refusal(401, why_refused(keys))
+        if not is_open:
+            caller = self.auth.admit(keys)
+            if caller is None:
+                return Answer.refusal(401, why_refused(keys))
+            if not may_read_operations(self.auth, caller):
+                return Answer.refusal(403, NEEDS_ADMIN)
         return found[url.path]()
 
     def _health(self) -> Answer:

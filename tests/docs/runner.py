@@ -18,8 +18,9 @@ import yaml
 
 import emulator
 from emulator.world import World, tenant
-from gateway.config.schema import json_schema
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.schema_file import json_schema
+from gateway.config.settings import SettingsError
 from tests.docs.blocks import Block
 from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place, until
 from tests.support.running import KEY, Cloud

@@ -13,7 +13,7 @@ import pytest
 
 import emulator
 from dialects.core.faults import FaultError, FaultKind
-from gateway.config.settings import load
+from gateway.config.loader import load
 from gateway.gateway import Gateway
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.tokens import Token

@@ -114,7 +114,7 @@ def test_a_demo_serves_nobodys_account_and_takes_the_port_of_the_variable(
     [settings] = served
     assert settings.port == port
     assert "mine" not in settings.subaccounts
-    assert [token.reveal() for token in settings.tokens] == ["sk-demo"]
+    assert [key.secret.reveal() for key in settings.keys] == ["sk-demo"]
 
 
 def test_a_host_that_leads_nowhere_is_one_clear_line(

@@ -136,7 +136,7 @@ def test_a_refusal_says_where_the_key_came_from(
     with saying(answer("401 Unauthorized")) as url:
         said = ask(*command, "--url", url, *option).stderr
 
-    assert f"the proxy at {url} refuses {key_name}: give one of its secret_authentication_tokens with" in said
+    assert f"the proxy at {url} refuses {key_name}: give one of its keys with" in said
     assert ("unset PROXY_KEY" in said) is (key_name == "the key in PROXY_KEY")
 
 
@@ -156,6 +156,60 @@ def test_the_key_of_a_config_file_is_its_first(ask: Ask, tmp_path: Path, tokens:
     assert found.url == "http://127.0.0.1:4004"
     assert (found.source, found.key) == (source, tokens[0] if tokens else KEY)
     assert access(path, None, tokens[0] if tokens else "sk", {}).source is KeySource.OPTION
+
+
+PLAIN, ROOT = {"name": "alice", "key": "sk-plain"}, {"name": "root", "key": "sk-root", "admin": True}
+HASHED = {"name": "far", "hash": "sha256:" + "0" * 64}
+
+
+def file_with(folder: Path, keys: list[object]) -> Path:
+    """A config file with these keys, in which nothing is asked."""
+    path = folder / "config.json"
+    url = "https://api.example.com/v2/inference/deployments/d1"
+    account = {"service_key": SERVICE_KEY, "deployment_models": {"gpt-5.5": [url]}}
+    path.write_text(json.dumps({"keys": keys, "subAccounts": {"eu": account}}))
+    return path
+
+
+def test_an_admin_key_reads_the_state_and_a_plain_one_is_given_to_tools(ask: Ask, tmp_path: Path) -> None:
+    path = file_with(tmp_path, [ROOT, PLAIN])
+
+    assert access(path, None, None, {}).key == "sk-plain"
+    assert access(path, None, None, {}, for_operations=True).key == "sk-root"
+    assert ask("connect", "key").stdout == "sk-plain\n"
+
+
+@pytest.mark.parametrize("keys", [[HASHED], [ROOT, HASHED]], ids=["hashes alone", "beside an admin key"])
+def test_where_only_hashes_of_keys_are_configured_a_tool_is_asked_for_the_key(
+    ask: Ask, tmp_path: Path, keys: list[object]
+) -> None:
+    file_with(tmp_path, keys)
+    for command in (["key"], ["claude"], ["claude", "--write"]):
+        said = ask("connect", *command)
+
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert "config.json has only the hashes of its callers' keys, which open nothing: " in said.stderr
+        assert "give the key itself with --key KEY or in PROXY_KEY" in said.stderr
+    assert ask("connect", "key", "--key", "sk-given").stdout == "sk-given\n"
+
+
+@pytest.mark.parametrize("command", ["status", "models"])
+def test_where_the_admin_key_is_configured_as_a_hash_operators_are_asked_for_it(
+    ask: Ask, tmp_path: Path, command: str
+) -> None:
+    file_with(tmp_path, [PLAIN, {**HASHED, "admin": True}])
+    said = ask(command)
+
+    assert said.exit_code == 1
+    assert "config.json has only the hashes of its admin keys, which open nothing" in said.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["models"]])
+def test_a_key_without_the_rights_is_told_to_be_an_admin_key(ask: Ask, command: list[str]) -> None:
+    with saying(answer("403 Forbidden")) as url:
+        said = ask(*command, "--url", url, "--key", "sk-plain").stderr
+
+    assert f"the proxy at {url} refuses the key: give an admin key of it with --key KEY" in said
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_modules_for_a_model_that_is_not_deployed_are_told() -> None:
     ],
 )
 def test_models_that_are_asked_without_the_masks_and_filters_that_are_set_are_told(section, alone, said) -> None:
-    told = list(unguarded(OrchestrationSection.model_validate(section), alone))
+    told = list(unguarded(OrchestrationSection.model_validate(section).resolved(), alone))
 
     assert told == [f"orchestration: masks and filters only where it answers; {what}" for what in said]
 

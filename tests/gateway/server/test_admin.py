@@ -4,12 +4,13 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from gateway.config.caller_keys import CallerKey, digest_of, unnamed_key
 from gateway.http.auth import Auth
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
@@ -19,7 +20,7 @@ from tests.support.processes import until
 
 
 class Admin:
-    def __init__(self, board: StatusBoard, keys: tuple[str, ...] = (), *, any_name: bool = False) -> None:
+    def __init__(self, board: StatusBoard, keys: Iterable[CallerKey] = (), *, any_name: bool = False) -> None:
         self.selector = selectors.DefaultSelector()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -127,7 +128,7 @@ def test_what_is_no_request_is_refused(admin: Admin, asked: bytes) -> None:
 
 
 def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard) -> None:
-    admin = Admin(board, ("sk-1",))
+    admin = Admin(board, [unnamed_key("sk-1")])
     key = "Authorization: Bearer sk-1\r\n"
     told = {path: (admin.ask(path).status, admin.ask(path, key).status) for path in ("/health", "/ready", "/metrics")}
     state = [admin.ask("/router/state").status, admin.ask("/router/state?key=sk-1").status]
@@ -135,6 +136,16 @@ def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard
 
     assert told == {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)}
     assert state == [401, 200]
+
+
+def test_beyond_this_machine_the_state_is_for_admin_keys_once_there_is_one(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1"), CallerKey("root", digest_of("sk-root"), is_admin=True)])
+    refusal = admin.ask("/router/state?key=sk-1")
+    statuses = {key: admin.ask("/metrics", f"x-api-key: {key}\r\n").status for key in ("sk-1", "sk-root", "sk-2")}
+    admin.close()
+
+    assert statuses == {"sk-1": 403, "sk-root": 200, "sk-2": 401}
+    assert (refusal.status, refusal.json["error"]["message"].partition(":")[0]) == (403, "This needs an admin key")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gateway.config.settings import load
+from gateway.config.loader import load
 from tests.gateway.cli.init.conftest import SONNET, Run
 from tests.support.running import Cloud
 
