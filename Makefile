@@ -16,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -64,10 +64,13 @@ docs: $(DOCS) ## Build the documentation as a site, into build/site; a warning f
 docs-serve: $(DOCS) ## Show the documentation on 127.0.0.1:8000 while you write
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
 
+docs-reference: $(TESTS) ## Rewrite the references of settings and commands in docs/
+	$(BIN)/python -m tests.docs
+
 golden: $(TESTS) ## Rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dialects $(ARGS)
 
-schema: $(RUNS) ## Rewrite the JSON Schema of the config file
+schema: $(RUNS) ## Rewrite the JSON Schema of the config file; then `make docs-reference`
 	$(BIN)/python -m gateway.config.schema_writer
 
 drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw

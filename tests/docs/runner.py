@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 import emulator
-from emulator.world import World, tenant
+from emulator.world import default_world
 from gateway.config.loader import load
 from gateway.config.schema_file import json_schema
 from gateway.config.settings import SettingsError
@@ -27,7 +27,6 @@ from tests.support.running import KEY, Cloud
 
 DOCUMENTED = 3001
 """The port of the proxy in the documents."""
-SUBACCOUNTS = ("eu", "us")
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _TOOLS = {
     # Nothing is made here, only looked up: the target must exist.
@@ -63,9 +62,13 @@ def served(folder: Path) -> Iterator[Served]:
         (tools / name).write_text(f"#!/bin/bash\nset -eu\n{script}\n")
         (tools / name).chmod(0o700)
     place, port = new_place(folder), free_port()
-    with emulator.serve(World(tuple(tenant(name, "default") for name in SUBACCOUNTS))) as running:
-        keys = {name: known["service_key"] for name, known in Cloud(running.url).tenants.items()}
-        accounts = {name: {"resource_group": "default", "service_key_json": f"{name}_key.json"} for name in keys}
+    with emulator.serve(default_world()) as running:
+        tenants = Cloud(running.url).tenants
+        keys = {name: known["service_key"] for name, known in tenants.items()}
+        accounts = {
+            name: {"resource_group": known["resource_group"], "service_key_json": f"{name}_key.json"}
+            for name, known in tenants.items()
+        }
         config = {"port": port, "secret_authentication_tokens": [KEY], "subAccounts": accounts}
         found = Served(port, tools, config, keys)
         with place.running(*_files(place, found)) as run:
@@ -172,6 +175,8 @@ class Page:
         for account in whole["subAccounts"].values():
             if "service_key_json" in account:
                 account["service_key_json"] = f"../{_written(self.place, account['service_key_json'], self.served)}"
+        for extension in (ROOT / "examples/extensions").glob("*.py"):
+            (place / extension.name).write_bytes(extension.read_bytes())
         file = place / "config.json"
         file.write_text(json.dumps(whole))
         variables = dict.fromkeys(_VARIABLE.findall(json.dumps(value)), "sk-a-long-random-text")

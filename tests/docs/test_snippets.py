@@ -12,7 +12,7 @@ from tests.docs.runner import Page, Served
 from tests.support.processes import new_place
 from tests.support.sources import ROOT, held, name_of
 
-RUN = [path for path in documents() if path != ROOT / "README.md" and any(block.is_run for block in blocks_of(path))]
+RUN = [path for path in documents() if any(block.is_run for block in blocks_of(path))]
 
 
 @pytest.fixture(scope="module")
