@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from flask import Flask, Response
-from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException, NotFound
 
 import routing
@@ -27,6 +26,9 @@ from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.permissions import require_reader
+from gateway.http.router_operations import add_router_operations
+from gateway.observability.gauges import Gauges
+from gateway.observability.shared_metrics import exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -85,6 +87,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    if runtime is not None:
+        runtime.add_last_duty(gateway.close_telemetry)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)
@@ -272,7 +276,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
@@ -297,10 +301,11 @@ def _prefers_html() -> bool:
     return accepted["text/html"] > accepted["application/json"]
 
 
-def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
+def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway))
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+    add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -322,16 +327,12 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
     def event_logging() -> Response:
         return _json({"status": "success", "message": "Events are taken and forgotten."})
 
-    @app.get("/router/state")
-    def router_state() -> Response:
-        require_reader(gateway.auth, current_request().caller)
-        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
-
     @app.get("/metrics")
     def metrics() -> Response:
         require_reader(gateway.auth, current_request().caller)
-        shared = None if runtime is None else runtime.metrics()
-        return Response(generate_latest(gateway.registry) if shared is None else shared, mimetype="text/plain")
+        if runtime is not None:
+            return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:

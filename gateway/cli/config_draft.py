@@ -18,6 +18,8 @@ from gateway.config.service_keys import SECRET_KEYS, home_folder, is_service_key
 from gateway.config.settings import Settings, SettingsError
 
 SUBACCOUNTS: Final = "subAccounts"
+KEY_FIELDS: Final = ("service_key", "service_key_json")
+"""The keys of a subaccount in the file that hold its service key, or say where it is."""
 TOKENS: Final = "secret_authentication_tokens"
 MASKED: Final = "…"
 

@@ -24,6 +24,7 @@ from gateway.config.service_keys import Secret, is_service_key, load_json
 from gateway.config.settings import LOOPBACK, PORT, Settings, SettingsError
 from gateway.config.subaccount_reader import SubaccountReader
 from gateway.config.subaccounts import SubAccount
+from gateway.config.telemetry_reader import read_telemetry
 from gateway.config.validation import UNKNOWN, validated
 from gateway.server.options import ServerOptions
 from routing.model_names import with_resolved_names
@@ -84,6 +85,7 @@ class _Loader:
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
             observability=config.upstream.observability.resolved(),
+            telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
             source=self._path,
         )

@@ -362,6 +362,13 @@ class UpstreamSection(_Section):
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
+class TelemetrySection(_Section):
+    """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
+
+    otlp: bool | None = None
+    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+
+
 class ConfigFile(_Section):
     """The config file of the SAP AI Core LLM proxy."""
 
@@ -389,6 +396,7 @@ class ConfigFile(_Section):
     routing: Policy = Policy()
     server: ServerSection = ServerSection()
     upstream: UpstreamSection = UpstreamSection.model_construct()
+    telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """How much is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"

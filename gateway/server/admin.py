@@ -1,5 +1,6 @@
 """The admin listener: operators are answered for all workers by the process that supervises them."""
 
+import logging
 import selectors
 import socket
 import time
@@ -14,10 +15,10 @@ from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.cors import is_own_host
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
-from gateway.observability import shared_metrics
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
+_log = logging.getLogger("sap_ai_proxy.server")
 _HEAD: Final = 16 * 1024
 _SECONDS: Final = 5.0
 """How long a client may take to ask and to read the answer."""
@@ -101,10 +102,11 @@ class Operations:
             return Answer.refusal(
                 503, "No folder for temporary files can be written: ask the workers, on the main port."
             )
-        return Answer(200, shared_metrics.exposition(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
 
     def _state(self) -> Answer:
-        return Answer(200, dumps(self._board.router_state()).encode())
+        # Nothing can be changed here: the workers do that, on the main port.
+        return Answer(200, dumps({**self._board.router_state(), "may_change": False}).encode())
 
 
 class _Client:
@@ -206,6 +208,9 @@ class AdminListener:
             return self.operations.answer(words[0], words[1], headers)
         except (ValueError, OSError) as error:
             return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This cannot be answered now.")
+        except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
+            _log.exception("an operator's request for %s failed", urlsplit(words[1]).path)
+            return Answer.refusal(503, "This cannot be answered because of a defect in the proxy; the log has it.")
 
     def _write(self, client: _Client) -> None:
         if client.answer is not None:

@@ -11,9 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
+from prometheus_client import CollectorRegistry
+
 from dialects.core.conversation import JSON
 from dialects.framing.json_text import dumps, loads
+from gateway.observability import shared_metrics
 from gateway.observability.activity import MOST_DECISIONS
+from gateway.observability.gauges import Gauges
 from gateway.observability.history import BUCKETS, STEP, merged_history
 from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
@@ -43,6 +47,8 @@ class StatusBoard:
         self.folder = folder
         self._now = now
         self._started = now()
+        self._creator = os.getpid()
+        """The process that made the board, and supervises the others."""
         self._own: dict[tuple[str, int], Mapping[str, Any]] = {}
         """What a process has said of itself here, by kind and process: a child does not take it for its own."""
         self._written: dict[str, bytes] = {}
@@ -117,13 +123,14 @@ class StatusBoard:
         """
         self.table.states_asked += 1
         version, strategies = "", dict[str, str]()
-        endpoints, endings, decisions, workers = [], [], [], []
+        endpoints, endings, decisions, workers, available = [], [], [], [], list[str]()
         outcomes: Counter[str] = Counter()
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = self._read(_STATE, row.pid)
             version = router.get("version", version)
             strategies |= router.get("strategies", {})
+            available = router.get("strategies_available", available)
             endings += [each for each in router.get("endings", []) if each not in endings]
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
             decisions += [{**each, "worker": row.pid} for each in router.get("decisions", [])]
@@ -138,11 +145,13 @@ class StatusBoard:
             "status": readiness["status"],
             "subaccounts": readiness.get("subaccounts", {}),
             "strategies": strategies,
+            "strategies_available": available,
             "endpoints": endpoints,
             "endings": endings,
             "outcomes": outcomes,
             "decisions": decisions[:MOST_DECISIONS],
             "workers": workers,
+            "worker_restarts": self.table.worker_restarts,
         }
 
     def history(self) -> JSON:
@@ -150,6 +159,10 @@ class StatusBoard:
         known = [self._read(_HISTORY, row.pid) for row in self.table.rows()]
         ended = sorted(self.folder.glob(f"{_ENDED}-*")) if self.folder is not None else []
         return merged_history([each.get("rows", []) for each in [*known, *map(_content, ended)]], self._now())
+
+    def metrics(self, counted: Path | CollectorRegistry) -> bytes:
+        """Write what was *counted*, in the folder or in this process, and the gauges of all workers."""
+        return shared_metrics.exposition(counted, Gauges(self.router_state(), self._creator))
 
     def _write(self, kind: str, said: Mapping[str, Any]) -> None:
         content, pid = dumps(said).encode(), os.getpid()
@@ -182,6 +195,7 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
     """Write down what a worker does."""
     return {
         "worker": row.pid,
+        "slot": row.slot,
         "accepting": row.accepting,
         "ready": row.ready,
         "retiring": row.retiring,
@@ -189,6 +203,8 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
         "log_lines_dropped": row.lines_dropped,
         "started": router.get("started"),
         "outcomes": router.get("outcomes", {}),
+        "saturation": router.get("saturation", {}),
+        "credentials": router.get("credentials", {}),
     }
 
 

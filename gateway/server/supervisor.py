@@ -272,6 +272,7 @@ class Supervisor:
 
     def _record_death(self, child: Child, how: str) -> None:
         """Have a worker that died replaced: at once, or later if workers die early again and again."""
+        self._table.worker_restarts += 1
         if time.monotonic() - child.started >= _LIVED_WELL:
             self._early_deaths = 0
             self._replace_at = 0.0

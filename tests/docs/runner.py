@@ -179,7 +179,7 @@ class Page:
             (place / extension.name).write_bytes(extension.read_bytes())
         file = place / "config.json"
         file.write_text(json.dumps(whole))
-        variables = dict.fromkeys(_VARIABLE.findall(json.dumps(value)), "sk-a-long-random-text")
+        variables = {name: f"sk-a-long-random-text-{name}" for name in _VARIABLE.findall(json.dumps(value))}
         try:
             warnings = load(file, variables, None).warnings
         except SettingsError as error:

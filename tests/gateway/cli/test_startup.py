@@ -2,42 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-import emulator
 from gateway.cli import main as command_line
-from gateway.cli import startup
 from gateway.config.settings import Settings
 from tests.gateway.observability.test_log_writer import log_kept
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of
-from tests.support.worlds import mixed_world
 
 Ask = Callable[..., Result]
 NOTHING_SERVED: list[Settings] = []
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    with emulator.serve(mixed_world()) as running:
-        yield Cloud(running.url)
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    found: list[Settings] = []
-
-    def serve(settings: Settings, *_: Any) -> int:
-        found.append(settings)
-        return 0
-
-    monkeypatch.setattr(startup, "serve", serve)
-    return found
 
 
 @pytest.fixture
