@@ -149,4 +149,4 @@ $(DOCS): $(NEEDS)
 
 $(CHECKS): $(NEEDS)
 	$(call installing,.[dev],the proxy and all that checks it)
-	@touch $@ $(TESTS) $(LINT) $(RUNS)
+	@touch $@ $(TESTS) $(LINT) $(DOCS) $(RUNS)
