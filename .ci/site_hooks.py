@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -27,6 +28,10 @@ OUTSIDE = {
 HOME = {"README.md": "index.md"}
 """What the repository has in the place of a page, with other sections."""
 
+_LOADED = re.compile(
+    r"<(?:script|img|source|iframe)\b[^>]*\bsrc(?:set)?=\"(?:https?:)?//[^\"]*|"
+    r"<link\b[^>]*\brel=\"(?:stylesheet|preconnect|icon)\"[^>]*\bhref=\"(?:https?:)?//[^\"]*"
+)
 _FENCE = re.compile(r"^( *)```.*?^\1```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\\)\]\((?![a-z][a-z+.-]*:|#)([^)\s#]+)(#[^)\s]*)?\)")
 
@@ -61,6 +66,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         return f"]({posixpath.relpath(found, posixpath.dirname(here) or '.')}{anchor})"
 
     return _outside_code(markdown, rewritten)
+
+
+def on_post_page(output: str, page: Page, config: MkDocsConfig) -> str:
+    """Refuse a page that has a browser load something from elsewhere."""
+    del config
+    if found := _LOADED.search(output):
+        raise PluginError(f"{page.file.src_uri} loads something from elsewhere: {found[0]}")
+    return output
 
 
 def _outside_code(markdown: str, rewritten: Callable[[re.Match[str]], str]) -> str:
