@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from dialects.orchestration.modules import Fallback, Modules
+from gateway.config.caller_keys import fits_header
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
@@ -24,6 +26,7 @@ _ANY = "*"
 _KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 """The names of callers' keys: a log line, a metric and a header can carry them as they are."""
 _KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_SCHEME: Final = "bearer "
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
@@ -78,6 +81,14 @@ def _hosts(value: Any) -> Any:
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
+    return text
+
+
 def _under(name: str) -> Callable[[Any], Any]:
     """Let a text alone stand for an object with nothing but that text under *name*."""
     return lambda value: {name: value} if isinstance(value, str) else value
@@ -97,6 +108,17 @@ def _expanded(text: str, info: ValidationInfo) -> str:
 def _not_blank(text: str) -> str:
     if not text:
         raise ValueError("is blank; write a long random text, or leave it out")
+    return text
+
+
+def _sendable(text: str) -> str:
+    if not fits_header(text):
+        raise ValueError(
+            "has a character that no header can carry, such as a line break or one beyond Latin-1; "
+            "write letters and digits alone"
+        )
+    if text[: len(_SCHEME)].lower() == _SCHEME:
+        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
     return text
 
 
@@ -171,7 +193,9 @@ _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_ty
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Secret = Annotated[str, Field(json_schema_extra={UNSEEN: True})]
-_Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_Token = Annotated[
+    _Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank), AfterValidator(_sendable)
+]
 _KeyName = Annotated[
     str, Field(min_length=1, json_schema_extra={"pattern": f"^{_KEY_NAME}$"}), AfterValidator(_key_name)
 ]
@@ -186,6 +210,10 @@ NO_PROXY_AT_ALL: Final = "none"
 """Stands for no HTTP proxy, whatever the environment names."""
 _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
 _Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
+_Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...],
+    BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
+]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
@@ -328,6 +356,7 @@ class ServerSection(ServerOptions):
     """Another place for host."""
     port: Port | None = None
     """Another place for port."""
+    trusted_proxies: _Networks = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """This setting has no effect any more. See requests and connections."""
 
@@ -366,7 +395,7 @@ class TelemetrySection(_Section):
     """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
