@@ -89,7 +89,7 @@ class Banner:
         if self.settings.is_demo:
             return KEY
         if not tokens:
-            return "any: none is configured"
+            return "any: no key is configured"
         prints = f"`{self._command('connect key')}` prints"
         if tokens > 1:
             return f"one of your {tokens} secret_authentication_tokens; {prints} the first"
@@ -106,7 +106,9 @@ class Banner:
         rows += [("", line) for line in by_family(models, _MOST_NAMED)]
         if looked_up:
             also = "also what" if models else "what"
-            rows.append(("" if models else "models", f"{also} runs in {enumerated(looked_up)}, which is looked up now"))
+            rows.append(
+                ("" if models else "models", f"{also} runs in {enumerated(looked_up)}, where discovery is under way")
+            )
         return rows
 
     def _looked_up(self) -> list[str]:

@@ -19,7 +19,7 @@ _BOOLEAN: Final = "must be true or false, not {kind}; write one of them without 
 _OBJECT_AS_JSON: Final = 'must be an object; write it as JSON, as in {{"…": "…"}}'
 _MESSAGES: Final = {
     # pydantic's name of a mistake   what is wrong, and what to write instead
-    "missing": "is missing; write it",
+    "missing": "is missing; add it",
     "string_type": "must be a string, not {kind}; write it in quotes",
     "list_type": 'must be a list, not {kind}; write it in brackets, as in ["…"]',
     "dict_type": _OBJECT,
@@ -156,7 +156,7 @@ class Findings:
             if beside.is_file():
                 return beside
             if here.is_file():
-                self.odd(where, "was found in the current folder and not beside the config file")
+                self.odd(where, "was found in the current folder, not beside the config file; move it there")
                 return here
         except OSError as error:
             self.wrong(where, f"cannot look for {beside}: {error.strerror}")

@@ -9,7 +9,7 @@ from typing import Final
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime, Signal
 
-FULL: Final = "The proxy is serving as many requests as it may. Try again soon."
+FULL: Final = "The proxy is serving as many requests as it is allowed to. Try again in a moment."
 
 
 class Place:

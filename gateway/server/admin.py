@@ -31,7 +31,9 @@ _REASONS: Final = {
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
-_FOREIGN_NAME: Final = "This name is not known here: ask by an IP address, as localhost, or by server.admin_host."
+_FOREIGN_NAME: Final = (
+    "This host name is not accepted here: use an IP address, localhost or the name in server.admin_host."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +73,9 @@ class Operations:
             "/router/state": self._state,
         }
         if url.path not in found:
-            return Answer.refusal(404, f"There are {', '.join(found)}.")
+            return Answer.refusal(404, f"This path does not exist; there are {', '.join(found)}.")
         if method not in {"GET", "HEAD"}:
-            return Answer.refusal(405, "Only GET is offered here.")
+            return Answer.refusal(405, "Only GET and HEAD are supported here.")
         is_open = url.path in _OPEN_PATHS
         known = self._any_name or is_own_host(headers.get("host", ""), self._host_name)
         if self.auth.is_open and not (is_open or known):
@@ -93,7 +95,7 @@ class Operations:
     def _metrics(self) -> Answer:
         if self._board.folder is None:
             return Answer.refusal(
-                503, "No folder for temporary files can be written: ask the workers, on the main port."
+                503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
         return Answer(200, shared_metrics.exposition(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
 
@@ -199,7 +201,7 @@ class AdminListener:
         try:
             return self.operations.answer(words[0], words[1], headers)
         except (ValueError, OSError) as error:
-            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This cannot be answered now.")
+            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
 
     def _write(self, client: _Client) -> None:
         if client.answer is not None:

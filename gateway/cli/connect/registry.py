@@ -22,15 +22,15 @@ def find_tool(name: str, *, must_be_written: bool = False) -> Tool:
     for tool in TOOLS:
         if wanted in (tool.name, *tool.aliases):
             if must_be_written and not tool.places:
-                raise ConnectError(f"{tool.title} is set up by hand: `sap-ai-proxy connect {tool.name}` says how")
+                raise ConnectError(f"{tool.title} is set up by hand: `sap-ai-proxy connect {tool.name}` prints how")
             return tool
-    raise ConnectError(f"no tool is called {name!r}; there are: {', '.join(tool.name for tool in TOOLS)}")
+    raise ConnectError(f"there is no tool {name!r}; the tools are {', '.join(tool.name for tool in TOOLS)}")
 
 
 def list_tools() -> list[tuple[str, str]]:
     """List the tools: the name of each, and what there is to say of it."""
     return [
-        (tool.name, f"{tool.title}{' (also --write, --undo, and -- to start it)' if tool.places else ''}")
+        (tool.name, f"{tool.title}{' (also with --write and --undo, and with -- to start it)' if tool.places else ''}")
         for tool in TOOLS
     ]
 

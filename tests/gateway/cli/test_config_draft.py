@@ -83,5 +83,5 @@ def test_where_a_file_cannot_stay_that_of_another_user_is_warned(
 
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("{} ", 0o600)
     assert capsys.readouterr().err == (
-        f"warning: {path} belonged to another user or group, who may not be able to read it any more: it is yours now\n"
+        f"warning: {path} belonged to another user or group, who may no longer be able to read it: it is yours now\n"
     )

@@ -244,7 +244,7 @@ def test_a_key_of_the_environment_alone_is_shown_and_there_is_no_file_to_write(
     told, refused = discover("--json"), discover("--write", "--json")
 
     assert rows(told)["default gpt-5 RUNNING"]["subaccount"] == "default"
-    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: create one with `sap-ai-proxy init`.\n"
     assert (refused.stdout, refused.exit_code) == ("", 2)
     Path("config.json").write_text('{"port": 3002}')
     told = discover("--write")

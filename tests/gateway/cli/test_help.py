@@ -25,9 +25,15 @@ def test_every_command_is_told_whole_in_the_help_of_all() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("serve", "Error: No such command 'serve': `sap-ai-proxy` alone serves, with options such as --port."),
-        ("start", "Error: No such command 'start': `sap-ai-proxy` alone serves, with options such as --port."),
-        ("eu_key.json", "if it is a service key, `sap-ai-proxy init eu_key.json`"),
+        (
+            "serve",
+            "Error: No such command 'serve': `sap-ai-proxy` alone starts the proxy, with options such as --port.",
+        ),
+        (
+            "start",
+            "Error: No such command 'start': `sap-ai-proxy` alone starts the proxy, with options such as --port.",
+        ),
+        ("eu_key.json", "for a service key run `sap-ai-proxy init eu_key.json`"),
         ("mine/config.json", "if a config file, `sap-ai-proxy --config mine/config.json`."),
         ("chekc", "Did you mean 'check'?"),
     ],

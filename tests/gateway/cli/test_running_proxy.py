@@ -51,10 +51,10 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
 @pytest.mark.parametrize(
     ("content", "brief", "message"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"<html>"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("200 OK", b"<html>"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("200 OK", b"[1]"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (answer("404 Not Found"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
         (b"", "not reachable", "or with the --config FILE that it serves"),
         (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
@@ -107,7 +107,7 @@ def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path
     url = f"http://127.0.0.1:{free_port()}"
 
     assert "no proxy answers" in ask("status", "--url", url, "--key", "sk-1").stderr
-    assert "is no JSON" in ask("status", "--url", url).stderr
+    assert "is not valid JSON" in ask("status", "--url", url).stderr
 
 
 @pytest.mark.parametrize("command", [["status"], ["models"], ["connect", "claude"]])

@@ -241,7 +241,7 @@ def test_writing_again_keeps_the_first_copy(path, write_url):
     assert json.loads(path.read_text())["env"] == {"URL": "two"}
     assert path.with_name(path.name + COPY).read_text() == '{"a": 1}'
     assert said == [f"wrote {path} (as it was: {path.name}{COPY})"]
-    assert again == [f"{path} says so already"]
+    assert again == [f"{path} needs no change"]
     undo([path])
     assert path.read_text() == '{"a": 1}'
 
@@ -263,7 +263,7 @@ def test_what_was_changed_since_is_kept_beside(path, write_url, again):
 
     assert not path.exists()
     assert json.loads(path.with_name(path.name + UNDONE).read_text())["changed"] is True
-    assert said[0] == f"{path} has changed since: moved to {path.name}{UNDONE}"
+    assert said[0] == f"{path} has changed since then: moved to {path.name}{UNDONE}"
 
 
 def test_undo_without_a_copy_says_that_there_is_nothing_to_undo(path, write_url):
@@ -289,7 +289,7 @@ def test_where_a_file_cannot_be_edited_is_said_what_to_do_by_hand(path, write_ur
     path.parent.mkdir()
     path.write_text("{")
 
-    with pytest.raises(ConnectError, match=r"; mend it, or set by hand what --print says$"):
+    with pytest.raises(ConnectError, match=r"; correct it, or make the settings of --print by hand$"):
         write_url("one")
 
 

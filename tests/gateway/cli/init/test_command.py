@@ -343,7 +343,7 @@ def test_a_key_that_may_not_list_resource_groups_serves_the_one_that_is_named(
     ]
 
     assert [each.exit_code for each in (asked, named, unasked)] == [0, 0, 0], asked.output
-    assert "the service key may not list resource groups" in asked.output
+    assert "the service key is not allowed to list resource groups" in asked.output
     assert groups == ["team-b", "team-b", "default"]
 
 
@@ -353,7 +353,7 @@ def test_what_stops_the_questions_is_one_line(run: Run, key_of: KeyOf) -> None:
     assert (told.exit_code, told.stderr) == (130, "sap-ai-proxy: Stopped: nothing was written.\n")
 
 
-PROXIED = "or set upstream.proxy (--proxy) if this network is left through an HTTP proxy"
+PROXIED = "or set upstream.proxy (--proxy) if this network needs an HTTP proxy"
 LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     # what is wrong: what the service key says instead, arguments beside it, the line
     "secret": (
@@ -426,15 +426,13 @@ def test_what_is_no_service_key_at_all_is_said_with_where_to_get_one(run: Run) -
     (run.folder / "poem.json").write_text("{roses: red}")
     (run.folder / "list.json").write_text("[]")
     said = [run("init", "-k", name, stdin="{1").stderr for name in ("poem.json", "list.json", "none.json", "-")]
+    wrong = "is not valid JSON: Expecting property name enclosed in double quotes"
 
     assert said == [
-        "sap-ai-proxy: poem.json is no JSON: Expecting property name enclosed in double quotes at line 1, column 2.\n",
+        f"sap-ai-proxy: poem.json {wrong} at line 1, column 2.\n",
         "sap-ai-proxy: list.json cannot be used: must be an object, not a list; write the service key in braces.\n",
         "sap-ai-proxy: there is no file none.json; correct the path.\n",
-        (
-            "sap-ai-proxy: the service key is no JSON: Expecting property name enclosed in double quotes at line 1; "
-            "copy all of it from the BTP cockpit.\n"
-        ),
+        f"sap-ai-proxy: the service key {wrong} at line 1; copy all of it from the BTP cockpit.\n",
     ]
 
 
@@ -475,7 +473,7 @@ def test_a_config_file_that_has_mistakes_is_to_be_put_right_first(run: Run, key_
         said.append(run("init", "-k", key_of("eu")).stderr)
         assert config.read_text() == text
 
-    assert said[0].startswith("sap-ai-proxy: config.json is no JSON")
+    assert said[0].startswith("sap-ai-proxy: config.json is not valid JSON")
     assert said[1].startswith("sap-ai-proxy: config.json is no object of JSON")
     assert "put that right first" in said[2]
     assert all(each.count("\n") == 1 for each in said)
