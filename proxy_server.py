@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from flask import Flask, Response
-from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException, NotFound
 
 import routing
@@ -18,7 +17,6 @@ from dialects.core.faults import Fault, FaultError, FaultKind, http_status, inva
 from dialects.framing.json_text import dumps_bytes, loads
 from dialects.registry import CLIENTS, dialect_of_caller, request_id_headers
 from gateway.cli import main as command_line
-from gateway.cli.connect.deployed import read_models
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
@@ -27,6 +25,10 @@ from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.permissions import require_reader
+from gateway.http.router_operations import add_router_operations
+from gateway.observability.gauges import Gauges
+from gateway.observability.shared_metrics import exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -34,7 +36,6 @@ from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
 from gateway.web.files import HEADERS, PAGE, WebFile, load_files
-from gateway.web.tool_guide import guide
 from routing import load_balance_url
 
 __all__ = [
@@ -86,6 +87,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    if runtime is not None:
+        runtime.add_last_duty(gateway.close_telemetry)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)
@@ -180,7 +183,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/deployments/<model:model>/embeddings")
     def embeddings(model: str = "") -> Response:
         body, request = _body(gateway, model), current_request()
-        return _whole(gateway.embeddings(body, request.fields, request.caller, request.lifetime))
+        return _whole(gateway.embeddings(body, request.fields, request.caller.name, request.lifetime))
 
     @app.post("/v1/messages")
     def messages() -> Response:
@@ -218,7 +221,7 @@ def _add_compaction(app: Flask, gateway: Gateway) -> None:
     @app.post("/openai/v1/responses/compact")
     def compact() -> Response:
         body, request = _body(gateway), current_request()
-        return _whole(gateway.compaction(body, request.fields, request.caller, request.lifetime))
+        return _whole(gateway.compaction(body, request.fields, request.caller.name, request.lifetime))
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
@@ -227,19 +230,19 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept(request.method, answer, request.caller, request.lifetime)
+        status, body = gateway.kept(request.method, answer, request.caller.name, request.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept("GET", answer, request.caller, request.lifetime, "/input_items")
+        status, body = gateway.kept("GET", answer, request.caller.name, request.lifetime, "/input_items")
         return Response(body, status, mimetype="application/json")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept("POST", answer, request.caller, request.lifetime, "/cancel")
+        status, body = gateway.kept("POST", answer, request.caller.name, request.lifetime, "/cancel")
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses")
@@ -281,7 +284,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
@@ -293,6 +296,9 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
+        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page asks for it
+        from gateway.web.tool_guide import guide  # noqa: PLC0415
+
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
         return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
 
@@ -303,10 +309,11 @@ def _prefers_html() -> bool:
     return accepted["text/html"] > accepted["application/json"]
 
 
-def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
+def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway))
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+    add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -328,14 +335,12 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
     def event_logging() -> Response:
         return _json({"status": "success", "message": "The proxy accepts these events and discards them."})
 
-    @app.get("/router/state")
-    def router_state() -> Response:
-        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
-
     @app.get("/metrics")
     def metrics() -> Response:
-        shared = None if runtime is None else runtime.metrics()
-        return Response(generate_latest(gateway.registry) if shared is None else shared, mimetype="text/plain")
+        require_reader(gateway.auth, current_request().caller)
+        if runtime is not None:
+            return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
@@ -355,7 +360,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
     """Answer a conversation, in one piece or as a stream."""
     request = current_request()
-    exchange = gateway.exchange(client, body, request.fields, request.caller, request.lifetime, asked_in=asked_in)
+    exchange = gateway.exchange(client, body, request.fields, request.caller.name, request.lifetime, asked_in=asked_in)
     if not exchange.incoming.request.envelope.conversation.stream:
         return _whole(exchange)
     stream = gateway.stream(exchange)
@@ -386,7 +391,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
     request = current_request()
     encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
     raw = decoded(read_body(request.environ, limit), encodings, limit)
-    request.place = gateway.admission.enter(request.caller, request.lifetime)
+    request.place = gateway.admission.enter(request.caller.name, request.lifetime)
     try:
         body = loads(raw)
     except ValueError as error:
@@ -431,7 +436,7 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
     model = (request.view_args or {}).get("model") or request.asked
     asked = model if isinstance(model, str) else _called()
     client = _caller_dialect()
-    name = gateway.refused(fault, request.fields, client=client, caller=request.caller, asked=asked)
+    name = gateway.refused(fault, request.fields, client=client, caller=request.caller.name, asked=asked)
     return _say(fault, {**(headers or {}), **request_id_headers(client, name)})
 
 

@@ -18,13 +18,15 @@ from benchmarks.chart import drawn
 from benchmarks.contestants import Contestant, Proxy, everyone
 from benchmarks.installing import NotInstalledError, cache_folder, compiled
 from benchmarks.measures import Bench, CannotServeError, Measure, Taken
-from benchmarks.plan import measures, schedules_of, short_measures
+from benchmarks.plan import hot_paths, measures, schedules_of
 from benchmarks.processes import cores
 from benchmarks.report import Report
 from benchmarks.targets import not_judged, targets_table
 
 _QUIET = 0.7
 _SHORT = 35.0
+_SHORT_LOAD = 1.5
+"""Seconds that a load takes in the short form."""
 _LONG = 4 * 3600.0
 
 
@@ -86,7 +88,7 @@ def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
             raise SystemExit(f"nobody is called {', '.join(sorted(unknown))}")
         contestants = [each for each in contestants if each.name.lower() in wanted]
     contestants += [Proxy(name, command) for name, command in options.also]
-    todo = short_measures() if options.short else measures(seconds=options.seconds)
+    todo = hot_paths(_SHORT_LOAD) if options.short else measures(seconds=options.seconds)
     if options.measures:
         words = [word.strip() for word in options.measures.split(",")]
         todo = [measure for measure in todo if any(word in measure.name for word in words)]

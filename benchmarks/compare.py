@@ -11,27 +11,16 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.checkouts import commit_of, program_of
 from benchmarks.comparison import FEWEST, compared, comparison_table
-from benchmarks.contestants import Proxy, Schedule
+from benchmarks.contestants import Proxy
 from benchmarks.installing import NotInstalledError, cache_folder, compiled
 from benchmarks.measures import Bench, CannotServeError, Measure
-from benchmarks.plan import PASSED, RATE, SIXTEEN, START, TEN, THOUSAND, TRANSLATED, schedules_of, streams
+from benchmarks.plan import START, hot_paths, schedules_of
 from benchmarks.processes import cores
 from benchmarks.report import Report
 
 HERE_AND_NOW = "checkout"
 """How the files as they are now are called."""
 _STARTS = 2
-
-
-def loads(seconds: float) -> list[Measure]:
-    """List what both are put under: the hot paths."""
-    paced = Schedule(round(seconds * RATE), RATE)
-    return [
-        Measure(SIXTEEN, 16, seconds, TEN),
-        Measure(PASSED, 8, seconds, THOUSAND, stream=True),
-        Measure(TRANSLATED, 8, seconds, THOUSAND, stream=True, translated=True),
-        Measure(streams(50), 50, paced.seconds, paced, stream=True),
-    ]
 
 
 def in_turns(bench: Bench, pair: Sequence[Proxy], todo: Sequence[Measure], report: Report, number: int) -> None:
@@ -49,7 +38,7 @@ def in_turns(bench: Bench, pair: Sequence[Proxy], todo: Sequence[Measure], repor
 def compare(cache: Path, options: argparse.Namespace, names: Sequence[str], commits: Sequence[str | None]) -> int:
     """Install both, measure them in rounds, print the table, and leave nothing behind."""
     words = [word.strip() for word in options.measures.split(",")]
-    todo = [each for each in loads(options.seconds) if any(word in each.name for word in words)]
+    todo = [each for each in hot_paths(options.seconds) if any(word in each.name for word in words)]
     with TemporaryDirectory(prefix="compare-", dir=cache) as folder:
         pair = []
         for name, commit in zip(names, commits, strict=True):
@@ -79,7 +68,7 @@ def main(given: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="compare", description="Compare two commits of the proxy.")
     parser.add_argument("base", help="the earlier commit, by any name that git knows")
     parser.add_argument("new", nargs="?", help="the later one; without it, the files as they are now")
-    hot = ", ".join(each.name for each in loads(1))
+    hot = ", ".join(each.name for each in hot_paths(1))
     parser.add_argument(
         "--measures", default="", help=f"words, of which a load's name must hold one: {hot}; or {START}"
     )

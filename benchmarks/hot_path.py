@@ -14,11 +14,11 @@ from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.contestants import Proxy, Schedule
+from benchmarks.contestants import Proxy
 from benchmarks.figures import text
 from benchmarks.installing import HERE, NotInstalledError, cache_folder, compiled, virtualenv
 from benchmarks.measures import Bench, CannotServeError, Measure, Taken
-from benchmarks.plan import PASSED, RATE, SIXTEEN, TEN, THOUSAND, TRANSLATED, schedules_of, streams
+from benchmarks.plan import hot_paths, schedules_of
 from benchmarks.processes import ProcessTree, cores
 from benchmarks.stacks import Stack, folded, profile_tables
 from benchmarks.targets import CHUNK_CPU, REQUEST_CPU
@@ -80,18 +80,6 @@ def explained(said: str) -> str:
     return f"py-spy failed: {last[-1].strip() if last else 'it said nothing'}"
 
 
-def loads(seconds: float) -> list[Measure]:
-    """List what the proxy is put under: each lasts longer than the sampler looks."""
-    long = seconds + _LOOK + _SLACK
-    paced = Schedule(round(long * RATE), RATE)
-    return [
-        Measure(SIXTEEN, 16, long, TEN),
-        Measure(PASSED, 8, long, THOUSAND, stream=True),
-        Measure(TRANSLATED, 8, long, THOUSAND, stream=True, translated=True),
-        Measure(streams(50), 50, paced.seconds, paced, stream=True),
-    ]
-
-
 def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -> str:
     """Write what was found under one load."""
     samples = sum(stack.samples for stack in stacks)
@@ -106,7 +94,7 @@ def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -
 def main(given: Sequence[str]) -> int:
     """Profile the proxy under each load, and print the tables."""
     parser = argparse.ArgumentParser(prog="hot_path", description="Show where the proxy's time goes.")
-    names = ", ".join(measure.name for measure in loads(1))
+    names = ", ".join(measure.name for measure in hot_paths(1))
     parser.add_argument("--measures", default="", help=f"words, of which a load's name must hold one: {names}")
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each load is watched (6)")
     parser.add_argument("--rate", type=int, default=250, help="samples a second (250)")
@@ -117,7 +105,7 @@ def main(given: Sequence[str]) -> int:
     options = parser.parse_args(given)
     seconds = min(max(1.0, options.seconds), 60.0)
     words = [word.strip() for word in options.measures.split(",")]
-    todo = [measure for measure in loads(seconds) if any(word in measure.name for word in words)]
+    todo = [measure for measure in hot_paths(seconds + _LOOK + _SLACK) if any(word in measure.name for word in words)]
     cache, proxy = cache_folder(os.environ), Proxy()
     with TemporaryDirectory(prefix="sap-ai-proxy-stacks-") as temporary:
         folder: Path = options.raw or Path(temporary)

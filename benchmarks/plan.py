@@ -45,14 +45,14 @@ def measures(*, seconds: float) -> list[Measure]:
     ]
 
 
-def short_measures() -> list[Measure]:
-    """List the costs that are counted after each change: of a request, and of a chunk."""
-    paced = Schedule(100, RATE)
+def hot_paths(seconds: float) -> list[Measure]:
+    """List the loads of the hot paths: a request, and a chunk of a stream; *seconds* is how long each takes."""
+    paced = Schedule(round(seconds * RATE), RATE)
     return [
-        Measure(SIXTEEN, 16, 1.5, TEN),
+        Measure(SIXTEEN, 16, seconds, TEN),
+        Measure(PASSED, 8, seconds, THOUSAND, stream=True),
+        Measure(TRANSLATED, 8, seconds, THOUSAND, stream=True, translated=True),
         Measure(streams(50), 50, paced.seconds, paced, stream=True),
-        Measure(PASSED, 8, 1.5, THOUSAND, stream=True),
-        Measure(TRANSLATED, 8, 1.5, THOUSAND, stream=True, translated=True),
     ]
 
 

@@ -17,6 +17,7 @@ from emulator.faults import LONGEST, OF_MODELS, Fault, FaultKind, error_response
 from emulator.framing import dump
 from emulator.models import ORCHESTRATION, Family
 from emulator.oauth import authenticate
+from emulator.observability import mistake_in
 from emulator.protocol import InferenceRequest, ModelCalls, Reply, Streamed, Whole
 from emulator.recorder import Exchange
 from emulator.response_writer import (
@@ -203,6 +204,7 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
         tenant = _tenant(emulator)
         exchange.tenant = tenant.name
         deployment = _running(emulator, tenant, _group(emulator), id)
+        _check_observability(request_id)
         fault = emulator.faults.take(id)
         exchange.fault = fault.kind.value if fault else None
         connection.wait(emulator.settings.latency)
@@ -352,6 +354,12 @@ def _group(emulator: Emulator) -> str:
     if not group:
         raise refuse(400, "Header AI-Resource-Group is missing", request.path, emulator.new_id())
     return group
+
+
+def _check_observability(request_id: str) -> None:
+    """Refuse observability headers that SAP AI Core could not understand."""
+    if mistake := mistake_in(request.headers):
+        raise refuse(400, mistake, request.path, request_id)
 
 
 def _running(emulator: Emulator, tenant: Tenant, group: str, id: str) -> Deployment:

@@ -5,6 +5,7 @@ import math
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 
 from dialects.core.faults import FaultError
@@ -54,7 +55,7 @@ class EndpointPool:
     Which models orchestration deployments serve is asked beside what is listed, and nothing waits for it: until it
     is answered, what *orchestration* knows is served.
 
-    Looking up is one thread's; what it leaves for others are references, each
+    Looking up is one thread's, and so is draining; what they leave for each other and for others are references, each
     replaced in one step, and who is listed is served before that is told.
     """
 
@@ -80,6 +81,8 @@ class EndpointPool:
         """What each subaccount listed last."""
         self._served: Mapping[str, Models] = {}
         """What of that is served, with the models of orchestration by name."""
+        self.drained: frozenset[Endpoint] = frozenset()
+        """The endpoints that `drain` has taken out of selection."""
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._unlisted = tuple(account.name for account in self._looked_up)
         self._versions: dict[str, Mapping[str, frozenset[str]]] = {account.name: {} for account in self._looked_up}
@@ -94,7 +97,7 @@ class EndpointPool:
     def start(self) -> None:
         """Fill the pools, and begin to watch; what is looked up late joins late."""
         self._stop.clear()
-        self._fill_pools(self._served)
+        self._fill_pools()
         self._checker.start()
         if not self._looked_up:
             self._say_what_may_not_be_meant()
@@ -138,6 +141,19 @@ class EndpointPool:
     def listen(self, event: RoutingEvent) -> None:
         """Have the subaccount of a deployment that is gone listed at once; subscribe this to routing events."""
         self._checker.listen(event)
+
+    def drain(self, endpoint: Endpoint) -> None:
+        """Give *endpoint* only the requests that continue its own answers, now or once it is served: its weight is 0.
+
+        What is drained is not kept beyond this process. One thread at a time drains and restores.
+        """
+        self.drained |= {endpoint}
+        self._fill_pools()
+
+    def restore(self, endpoint: Endpoint) -> None:
+        """Give *endpoint* its configured weight again."""
+        self.drained -= {endpoint}
+        self._fill_pools()
 
     def unlisted(self) -> Unlisted:
         """Tell whose deployments were never listed, and in how many seconds that is tried again."""
@@ -185,17 +201,23 @@ class EndpointPool:
             return
         models = named(found, partial(self._orchestration.names, account))
         if models != self._served.get(account.name):
-            served = {**self._served, account.name: models}
-            self._fill_pools(served)
-            self._served = served
+            self._served = {**self._served, account.name: models}
+            self._fill_pools()
         if is_asked or is_named(found):
             self._listed(account.name)
 
-    def _fill_pools(self, found: Mapping[str, Models]) -> None:
-        wanted = pools(with_discovered(self._settings, found))
-        served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
-        if wanted != served or _running(wanted) != _running(served):
-            self._balancer.replace_pools(wanted)
+    def _fill_pools(self) -> None:
+        """Serve what was found; begin anew if another thread has found or drained something meanwhile."""
+        found, drained = None, None
+        while found is not self._served or drained is not self.drained:
+            found, drained = self._served, self.drained
+            wanted = {
+                model: tuple(replace(each, weight=0.0) if each in drained else each for each in pool)
+                for model, pool in pools(with_discovered(self._settings, found)).items()
+            }
+            served = {model: self._balancer.endpoints(model) for model in self._balancer.models()}
+            if wanted != served or _settings_of(wanted) != _settings_of(served):
+                self._balancer.replace_pools(wanted)
 
     def _run(self, first: threading.Event) -> None:
         interval = self._settings.policy.discovery_interval
@@ -238,6 +260,6 @@ class OneProbe:
         return self._period[1]((endpoint.subaccount, endpoint.url), partial(self._probe, endpoint))
 
 
-def _running(pools: Mapping[str, Iterable[Endpoint]]) -> list[str]:
-    """List what the deployments say they run, which makes no other endpoints of them."""
-    return [endpoint.runs for pool in pools.values() for endpoint in pool]
+def _settings_of(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, float]]:
+    """List what may change of endpoints without making others of them: what they say they run, and their weights."""
+    return [(endpoint.runs, endpoint.weight) for pool in pools.values() for endpoint in pool]

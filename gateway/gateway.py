@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
@@ -30,7 +31,9 @@ from gateway.http.auth import Auth
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
+from gateway.observability.history import History, merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.operator_actions import OperatorActions
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.compaction import CompactionExchange
@@ -45,6 +48,7 @@ from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
 from gateway.upstream.catalogue import CatalogueRefresher
+from gateway.upstream.certificates import of_proof
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.discovery import Orchestration
@@ -60,13 +64,20 @@ from routing.model_names import Resolution
 from routing.request_router import RequestRouter
 from routing.strategy import SelectionContext
 
+if TYPE_CHECKING:
+    from gateway.observability.telemetry.sender import Telemetry
+
 _log = logging.getLogger("sap_ai_proxy")
+_TELEMETRY_PATIENCE = 5.0
+"""Seconds in which the telemetry that is left may be sent, where nothing else is said."""
 _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
 """The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
 _MOST_MODELS = 1024
 """For how many models it is remembered what the settings say of them."""
+_MOST_CALLERS = 1024
+"""For how many callers it is remembered which labels their requests have."""
 _LARGER_CONTEXT = "context-1m"
 """How the beta begins by which some Claudes take five times as much."""
 
@@ -87,7 +98,7 @@ class Gateway:
         new_token: Callable[[], str] | None = None,
     ) -> None:
         self.settings = settings
-        self.auth = Auth(token.reveal() for token in settings.tokens)
+        self.auth = Auth(settings.keys)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now
@@ -105,9 +116,14 @@ class Gateway:
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
         self._activity = Activity(now)
-        events = EventPublisher([routing_observer.heard, self._activity.heard])
+        self.history = History(now)
+        events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
-        self._core = AICoreClient(self._transport, self._management, self._tokens, tenants, now)
+        observability = settings.observability
+        self._core = AICoreClient(
+            self._transport, self._management, self._tokens, tenants, now, observability.headers()
+        )
+        self._headers_for = lru_cache(_MOST_CALLERS)(observability.headers_for)
         probe = partial(self._core.probe, timeout=settings.policy.health_check_timeout)
         self._today = partial(day, now)
         sources = ModelSources(settings, self._management, self._tokens, self._today, clock)
@@ -116,7 +132,9 @@ class Gateway:
         endings = EndingsLog(self._served, self._versions, self._today)
         self._refresher = CatalogueRefresher(settings.subaccounts.values(), sources.catalogue, endings.write)
         self._pool = EndpointPool(settings, self.balancer, sources.get, probe, clock, orchestration=orchestration)
-        events.subscribe(self._pool.listen)
+        self.actions = OperatorActions(self.balancer, self._pool)
+        for listener in (self._pool.listen, self.actions.listen):
+            events.subscribe(listener)
         sleep = threading.Event().wait
         self.router = RequestRouter(
             self.balancer,
@@ -133,10 +151,11 @@ class Gateway:
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity, self.history])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
+        self._telemetry = _telemetry(self.balancer, clock, now) if settings.telemetry else None
 
     def start(self) -> None:
         """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
@@ -145,11 +164,17 @@ class Gateway:
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
-        """Stop watching, and drop all connections."""
+        """Stop watching, send the telemetry that is left, and drop all connections."""
+        self.close_telemetry(_TELEMETRY_PATIENCE)
         self._refresher.stop()
         self._pool.stop()
         self._transport.close()
         self._management.close()
+
+    def close_telemetry(self, seconds: float) -> None:
+        """Send the traces and metrics that are left, for at most so many *seconds*, and send no more."""
+        if self._telemetry is not None:
+            self._telemetry.close(seconds)
 
     def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
         """Begin the lifetime of a request: its time counts from now."""
@@ -231,7 +256,10 @@ class Gateway:
         """Take note of a request that never became an exchange, and give its id; *asked* is what it asked for."""
         name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
-        self._observer.over(ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace))
+        record = ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace)
+        self._observer.over(record)
+        if self._telemetry is not None:
+            self._telemetry.refused(headers, record)
         return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
@@ -269,11 +297,33 @@ class Gateway:
     def state(self) -> JSON:
         """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
-        return router_state(self.balancer.snapshot(), endings, self._activity, self.started)
+        now = self._now()
+        return {
+            **router_state(
+                self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started, now
+            ),
+            "saturation": self.admission.saturation(),
+            "credentials": {name: self._credentials(name, now) for name in self._tokens},
+        }
 
     def whole_state(self) -> JSON:
         """Write down the same, and whether the proxy is ready, where this process is the only one."""
         return {**self.state(), "at": self._now(), **self.readiness().body}
+
+    def whole_history(self) -> JSON:
+        """Write down the last hour, where this process is the only one."""
+        return merged_history([self.history.rows()], self._now())
+
+    def _credentials(self, subaccount: str, now: float) -> JSON:
+        """Say until when the token and the certificate of a subaccount are valid, and what its latest token lacked."""
+        source = self._tokens[subaccount]
+        state, seconds = source.state, source.seconds_left
+        certificate = of_proof(self.settings.subaccounts[subaccount].key.proof)
+        return {
+            "token_until": round(now + seconds, 3) if seconds else None,
+            "fault": state.fault.kind.value if state.fault else None,
+            "certificate_until": certificate.not_after.timestamp() if certificate else None,
+        }
 
     def _versions(self) -> dict[str, frozenset[str]]:
         """Name the models that run, with the versions in which they do, as far as they are known."""
@@ -323,7 +373,13 @@ class Gateway:
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
-        further = passed_on(headers, name, trace), trace
+        passed = {**passed_on(headers, name, trace), **self._headers_for(caller)}
+        spans = None
+        if self._telemetry is not None:
+            asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
+            spans = self._telemetry.begin(headers, asked, began)
+            trace = spans.trace
+        further = passed, trace, spans
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
@@ -362,6 +418,13 @@ class Gateway:
     def _endpoints(self) -> list[tuple[Endpoint, ...]]:
         """Give the endpoints that are served, by model."""
         return [self.balancer.endpoints(model) for model in self.balancer.models()]
+
+
+def _telemetry(balancer: LoadBalancer, clock: Callable[[], float], now: Callable[[], float]) -> "Telemetry":
+    """Begin to send traces and metrics."""
+    from gateway.observability.telemetry.sender import Telemetry  # noqa: PLC0415 - it needs an extra, and takes memory
+
+    return Telemetry(balancer.snapshot, clock, now)
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:

@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gateway.config.settings import Settings, load
+from gateway.config.caller_keys import unnamed_key
+from gateway.config.loader import load
+from gateway.config.settings import Settings
 from gateway.http.auth import Auth
 from gateway.server.admin import Operations
 from gateway.server.options import ServerOptions
@@ -108,7 +110,7 @@ def test_every_variable_that_is_set_has_its_effect(where: str) -> None:
     settings = settings_of(where)
 
     assert settings.warnings == ()
-    assert [token.reveal() for token in settings.tokens] == [CALLER_KEY]
+    assert [key.secret.reveal() for key in settings.keys] == [CALLER_KEY]
     assert settings.host == "0.0.0.0"
     assert [account.resource_group for account in settings.subaccounts.values()] == ["default"]
     assert [account.key.proof.reveal() for account in settings.subaccounts.values()] == ["se$cr=et"]
@@ -138,7 +140,7 @@ def test_ports_are_those_on_which_the_proxy_listens() -> None:
 
 def test_whoever_watches_the_proxy_is_answered_on_its_admin_port(tmp_path: Path) -> None:
     """The kubelet has no key, and Prometheus has that of the Secret; neither asks by a name of the proxy's own."""
-    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([CALLER_KEY]), "0.0.0.0")
+    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([unnamed_key(CALLER_KEY)]), "0.0.0.0")
     probes = {kind: container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     [monitored] = read("kubernetes/optional/service-monitor.yaml")["spec"]["endpoints"]
     credentials = monitored["authorization"]["credentials"]

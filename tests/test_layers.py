@@ -35,26 +35,39 @@ IMPORTERS = {
     "zstandard": {"gateway/http/bodies.py"},
     "prometheus_client": {
         "gateway/gateway.py",
+        "gateway/observability/gauges.py",
         "gateway/observability/metrics.py",
         "gateway/observability/shared_metrics.py",
-        "proxy_server.py",
+        "gateway/server/runtime.py",
+        "gateway/server/status_board.py",
     },
     "pydantic": {
-        "gateway/config/mistakes.py",
+        "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",
-        "gateway/config/settings.py",
-        "gateway/server/options.py",
+        "gateway/config/validation.py",
     },
+    "annotated_types": {"gateway/server/options.py"},
     "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
+    "opentelemetry": {f"gateway/observability/telemetry/{name}.py" for name in ("instruments", "sender", "spans")},
 }
 ANYWHERE = {"orjson"}
 SERVING = {
-    *("certifi", "click", "flask", "httptools", "orjson", "prometheus_client", "pydantic", "requests", "urllib3"),
-    *("werkzeug", "zstandard"),
+    *(
+        "annotated_types",
+        "certifi",
+        "click",
+        "flask",
+        "httptools",
+        "orjson",
+        "prometheus_client",
+        "requests",
+        "urllib3",
+    ),
+    "werkzeug",
+    *("annotated_types", "typing_extensions"),  # the ranges of settings
     *("blinker", "itsdangerous", "jinja2", "markupsafe"),  # of Flask
-    *("annotated_types", "pydantic_core", "typing_extensions", "typing_inspection"),  # of pydantic
     *("brotli", "chardet", "charset_normalizer", "idna", "simplejson", "socks"),  # of requests and urllib3, if there
 }
 """The libraries that are loaded where the proxy serves."""

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.repeats
 
 CONFIGURED = {
     "gateway/config/mistakes.py": {r"[\w$-]+"},
-    "gateway/config/subaccounts.py": {"_DEPLOYMENT", r"[^/?#\s]+"},
+    "gateway/config/subaccount_reader.py": {"_DEPLOYMENT", r"[^/?#\s]+"},
     "gateway/config/service_keys.py": {"_REFERENCE"},
 }
 """Patterns that only see what the operator has written: the config file and the keys."""
@@ -76,7 +76,7 @@ def said_by(argument: ast.expr, module: Any, where: str) -> Iterator[str]:
     try:
         yield eval(compile(ast.Expression(argument), where, "eval"), vars(module))
     except NameError:
-        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "PROFILES")]
+        tables = [value for name, value in vars(module).items() if name in ("_FAMILIES", "CONTEXT_LENGTHS", "PROFILES")]
         assert tables, f"{where}: write the pattern where this test finds it"
         yield from (row[0] for table in tables for row in table)
 

@@ -18,7 +18,7 @@ from emulator.openai_responses.store import ResponseStore
 from emulator.prompt_cache import PromptCache
 from emulator.protocol import InferenceRequest
 from gateway.cli.main import cli
-from gateway.config.schema import SCHEMA_FILE
+from gateway.config.schema_file import SCHEMA_FILE
 from routing.classification import CLASSIFICATIONS
 from routing.protocols import ORCHESTRATION, PROTOCOLS, EmbeddingsProtocol
 from routing.strategy import STRATEGIES

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from dialects.adapt.schemas import Adapted, keys_of_properties
-from dialects.framing.json_text import loads, quote
+from dialects.framing.json_text import dumps_or_nothing, loads
 
 _MOST = 512
 """How many schemas are cached, of each kind."""
@@ -39,7 +39,7 @@ def cached_keys(schema: Mapping[str, Any]) -> frozenset[str]:
 
 def _text_of(schema: Mapping[str, Any]) -> bytes:
     """Write a schema that may be cached as text; empty for any other."""
-    text = quote(schema)
+    text = dumps_or_nothing(schema)
     return text if len(text) <= _LARGEST else b""
 
 
@@ -47,7 +47,7 @@ def _text_of(schema: Mapping[str, Any]) -> bytes:
 def _adapted(adapt: Callable[..., Adapted], schema: bytes) -> tuple[bytes, tuple[str, ...]]:
     """Adapt a schema that is given as text; gives a text as well."""
     adapted = adapt(loads(schema))
-    return quote(adapted.schema), adapted.dropped
+    return dumps_or_nothing(adapted.schema), adapted.dropped
 
 
 @lru_cache(_MOST)

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
-from dialects.capabilities.model_identity import identity
+from dialects.capabilities.model_identity import Identity, identity
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor, canonical, profile_for
 
 
@@ -85,7 +85,6 @@ CONTEXT_LENGTHS: Final[tuple[tuple[str, int], ...]] = (
     (r"sonar", 128_000),
 )
 """How many tokens each model takes, by its normalised name; the first row that matches counts."""
-_CONTEXT_PATTERNS = tuple((re.compile(pattern), length) for pattern, length in CONTEXT_LENGTHS)
 
 _MINI = ("gpt-5.4-mini", "gpt-5-mini")
 _NANO = ("gpt-5.4-nano", "gpt-5-nano")
@@ -110,14 +109,13 @@ RETIREMENTS: Final[Mapping[str, Retirement]] = {
     "o4-mini": Retirement(date(2026, 10, 16), _MINI),
 }
 """What has ended, for saying so where SAP AI Core's own catalogue cannot be read; none of it is ever asked for."""
-_RETIRED: Final = {identity(name): retirement for name, retirement in RETIREMENTS.items()}
 
 
 @lru_cache(maxsize=1024)
 def context_length(model: str) -> int | None:
     """Look up how many tokens *model* takes; None for one that is not known."""
     name = canonical(model)
-    return next((length for pattern, length in _CONTEXT_PATTERNS if pattern.match(name)), None)
+    return next((length for pattern, length in CONTEXT_LENGTHS if re.match(pattern, name)), None)
 
 
 @lru_cache(maxsize=1024)
@@ -133,7 +131,13 @@ def built_in(name: str, model: str = "") -> ModelInfo:
     model = model or name
     profile = profile_for(model)
     known = context_length(model), profile.max_output, input_types(model)
-    retired = _RETIRED.get(identity(model))
+    retired = _retirements().get(identity(model))
     if retired is None:
         return ModelInfo(name, profile, *known)
     return ModelInfo(name, profile, *known, deprecated=True, ends=retired.on, successors=retired.successors)
+
+
+@cache
+def _retirements() -> Mapping[Identity, Retirement]:
+    """Give what has ended, by its identity."""
+    return {identity(name): retirement for name, retirement in RETIREMENTS.items()}

@@ -36,7 +36,7 @@ class FaultKind(Enum):
     DEPLOYMENT_FORBIDDEN = "deployment_forbidden"
     """SAP AI Core takes the proxy's token, but does not let it use this deployment."""
     REQUEST_FORBIDDEN = "request_forbidden"
-    """The provider, or a firewall on the way to it, forbids this request."""
+    """The provider, a firewall on the way to it, or the rights of the caller's key forbid this request."""
     RESOURCE_NOT_FOUND = "resource_not_found"
     """The provider does not find something that this request names."""
     GONE = "gone"

@@ -10,7 +10,7 @@ from dialects.core.faults import Fault, FaultKind
 from dialects.core.frame_reader import FrameReader
 from dialects.core.streams import EventReader, StreamWriter
 from dialects.framing.frame_template import FramePattern
-from dialects.framing.json_text import quote
+from dialects.framing.json_text import dumps_or_nothing
 from dialects.framing.sse import Frame, FrameDecoder
 
 
@@ -165,7 +165,7 @@ class PassthroughRelay:
         """Learn what the last frame becomes, if the next may differ from it in its text alone."""
         text = self._reader.continued_with
         if self._pattern.learn(frames, text, self._decoder):
-            around = passed[-1].split(quote(text))
+            around = passed[-1].split(dumps_or_nothing(text))
             if len(around) == 2:
                 self._before, self._behind = around[0] + b'"', b'"' + around[1]
             else:

@@ -4,16 +4,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dialects.framing.json_text import quote
+from dialects.framing.json_text import dumps_or_nothing
 from dialects.framing.sse import Frame, FrameDecoder
 
 _MARK = "no text but this one \u2026"
-"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `quote`."""
+"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `dumps`."""
 _TEXT: Final = {
     '"': re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\bfnrt])+'),
     "'": re.compile(rb"""[^'"\\\x00-\x1f]+"""),
 }
-"""What may stand between quotes: in JSON as `quote` writes it, and in Python's `repr` what means the same in JSON."""
+"""What may stand between quotes: in JSON as `dumps` writes it, and in Python's `repr` what means the same in JSON."""
 
 _TRIES: Final = 8
 """How many frames are learnt one after the other without recognising any."""
@@ -33,11 +33,11 @@ class FrameTemplate:
 
     def write(self, text: str) -> bytes:
         """Render the frame of a text."""
-        if self._around and (quoted := quote(text)):
+        if self._around and (quoted := dumps_or_nothing(text)):
             return quoted.join(self._around)
         self._written += 1
         if self._written == 2:
-            around = self._render(_MARK).split(quote(_MARK))
+            around = self._render(_MARK).split(dumps_or_nothing(_MARK))
             self._around = around if len(around) == 2 else None
         return self._render(text)
 

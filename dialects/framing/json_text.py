@@ -103,8 +103,8 @@ def _may_hold_long_integers(text: bytes) -> bool:
     return False
 
 
-def quote(value: Any) -> bytes:
-    """Write a string or other JSON as `dumps` does; empty for what orjson refuses, such as lone surrogates."""
+def dumps_or_nothing(value: Any) -> bytes:
+    """Write JSON as `dumps_bytes` does; empty for what orjson refuses, such as lone surrogates."""
     try:
         return orjson.dumps(value)
     except TypeError:

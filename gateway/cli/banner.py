@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from gateway.cli.configuration import command
 from gateway.cli.demo import KEY
+from gateway.config.caller_keys import key_for_models
 from gateway.config.settings import Settings, pools
 from gateway.model_families import by_family, enumerated
 from gateway.version import VERSION
@@ -67,7 +68,7 @@ class Banner:
             "subaccounts": list(self.settings.subaccounts),
             "looked_up": self._looked_up(),
             "models": sorted(pools(self.settings)),
-            "keys": len(self.settings.tokens),
+            "keys": len(self.settings.keys),
             "strategy": self.settings.policy.strategy,
         }
 
@@ -85,15 +86,15 @@ class Banner:
         ]
 
     def _key(self) -> str:
-        tokens = len(self.settings.tokens)
+        keys = self.settings.keys
         if self.settings.is_demo:
             return KEY
-        if not tokens:
+        if not keys:
             return "any: no key is configured"
-        prints = f"`{self._command('connect key')}` prints"
-        if tokens > 1:
-            return f"one of your {tokens} secret_authentication_tokens; {prints} the first"
-        return f"your secret_authentication_token; {prints} it"
+        which = f"one of your {len(keys)} configured keys" if len(keys) > 1 else "your configured key"
+        if key_for_models(keys) is None:
+            return which
+        return f"{which}; `{self._command('connect key')}` prints {'the first' if len(keys) > 1 else 'it'}"
 
     def _command(self, rest: str) -> str:
         return command(rest, None if self.settings.is_demo else self.settings.source)

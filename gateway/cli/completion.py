@@ -10,8 +10,9 @@ from typing import Final
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import found_file
 from gateway.cli.running_proxy import running_proxy
+from gateway.config.loader import load
 from gateway.config.service_keys import home_folder
-from gateway.config.settings import load, pools
+from gateway.config.settings import pools
 
 _PATIENCE: Final = 0.5
 """The seconds that a running proxy has to answer."""

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from gateway.cli.messages import TEXT, Messages, fail
+from gateway.config.caller_keys import CallerKey
+from gateway.config.child_loader import load_in_child
 from gateway.config.environment import names_subaccounts
 from gateway.config.mistakes import ServiceKeyError
 from gateway.config.service_keys import find, home_folder
-from gateway.config.settings import Settings, SettingsError, demo_address, load
+from gateway.config.settings import Settings, SettingsError
 
 DEFAULT_CONFIG: Final = Path("config.json")
 _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what users write, and where they then find it
@@ -51,7 +53,7 @@ def load_settings(
 ) -> Settings:
     """Load the settings and say what is odd about them, or what is wrong, and leave."""
     try:
-        settings = load(path, env, home_folder())
+        settings = load_in_child(path, env, home_folder())
     except SettingsError as error:
         messages.warn(error.warnings)
         messages.fail(*str(error).splitlines())
@@ -78,27 +80,28 @@ def reachable_url(host: str, port: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServingAt:
-    """Where a proxy of this configuration is found, and how to get in."""
+    """Where a proxy of this configuration is found, and which keys open it."""
 
     url: str
-    key: str | None
-    """The first of its keys, if anything is configured and it has any."""
+    keys: tuple[CallerKey, ...]
+    """None where nothing is configured, or no key is asked for."""
     path: Path | None
     """The config file, if there is one."""
 
 
 def serving_at(config: Path | None) -> ServingAt:
-    """Tell where the proxy of a config file is found; the demo's URL, and no key, where nothing is configured."""
+    """Tell where the proxy of a config file is found; the demo's URL, and no keys, where nothing is configured."""
     path = found_file(config)
     if not is_configured(path):
-        return ServingAt(reachable_url(*_demo_address()), None, None)
+        return ServingAt(reachable_url(*_demo_address()), (), None)
     settings = load_settings(path, warns=False)
-    key = settings.tokens[0].reveal() if settings.tokens else None
-    return ServingAt(reachable_url(settings.host, settings.port), key, path)
+    return ServingAt(reachable_url(settings.host, settings.port), settings.keys, path)
 
 
 def _demo_address() -> tuple[str, int]:
     """Give where a demo listens; leave if the environment says it wrong."""
+    from gateway.config.loader import demo_address  # noqa: PLC0415 - it brings what validates, which serving does not need
+
     try:
         return demo_address(os.environ)
     except SettingsError as error:

@@ -15,9 +15,10 @@ from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
-from gateway.cli.configuration import serving_at
+from gateway.cli.configuration import ServingAt, serving_at
 from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
+from gateway.config.caller_keys import key_for_models, key_for_operations
 
 _PATIENCE: Final = 10.0
 """Seconds."""
@@ -37,7 +38,7 @@ class KeySource(Enum):
 
     OPTION = "the key"
     ENVIRONMENT = f"the key in {KEY_VARIABLE}"
-    CONFIG = "the first key of the configuration"
+    CONFIG = "the key in the configuration"
     DEMO = "the demo's key"
 
 
@@ -95,31 +96,56 @@ class Access:
         return RunningProxy(self.url, self.key, self.source)
 
 
-def access(config: Path | None, url: str | None, key: str | None, env: Mapping[str, str] = os.environ) -> Access:
+def access(
+    config: Path | None,
+    url: str | None,
+    key: str | None,
+    env: Mapping[str, str] = os.environ,
+    *,
+    for_operations: bool = False,
+) -> Access:
     """Find out whom to ask, and with which key: what *url* and *key* say goes first, the demo's are last.
 
-    A config file is read only for what they do not say. A *key* that *env* has in its variable comes from there.
+    A config file is read only for what they do not say. A *key* that *env* has in its variable comes from there. Of
+    several keys in the file, an admin key is used *for_operations*, and otherwise only where every key is one. Raises
+    `RunningProxyError` where the file has keys, but holds none that may be used.
     """
     own = None if url is not None and key is not None else serving_at(config)
     at = url or (own.url if own else "")
     if key is not None:
         return Access(at, key, KeySource.ENVIRONMENT if key == env.get(KEY_VARIABLE) else KeySource.OPTION)
-    if own is None or own.key is None:
+    if own is None or not own.keys:
         return Access(at, KEY, KeySource.DEMO)
-    return Access(at, own.key, KeySource.CONFIG, own.path)
+    found = (key_for_operations if for_operations else key_for_models)(own.keys)
+    if found is None:
+        raise _no_key(own, for_operations=for_operations)
+    return Access(at, found.reveal(), KeySource.CONFIG, own.path)
 
 
 def running_proxy(config: Path | None, url: str | None, key: str | None) -> RunningProxy:
-    """Give the proxy of a config file, unless *url* and *key* say otherwise; the demo's where nothing is configured."""
-    return access(config, url, key).proxy()
+    """Give the proxy of a config file, unless *url* and *key* say otherwise; the demo's where nothing is configured.
+
+    Of the keys in the file, an admin key is used if there is one. Raises `RunningProxyError` as `access` does.
+    """
+    return access(config, url, key, for_operations=True).proxy()
+
+
+def _no_key(own: ServingAt, *, for_operations: bool) -> RunningProxyError:
+    """Say that the configuration has keys, but only the hashes of those that are wanted."""
+    which = "admin keys" if for_operations and any(key.is_admin for key in own.keys) else "callers' keys"
+    what = f"{own.path or 'the environment'} has only the hashes of its {which}, which open nothing"
+    return RunningProxyError(
+        f"{what}: give the key itself with --key KEY or in {KEY_VARIABLE}", "has only hashes of keys"
+    )
 
 
 def _refusal(url: str, status: int, about: str, source: KeySource) -> RunningProxyError:
     match status:
         case HTTPStatus.UNAUTHORIZED | HTTPStatus.FORBIDDEN:
+            wanted = "an admin key of it" if status == HTTPStatus.FORBIDDEN else "one of its keys"
             own = "or name its config file with --config FILE"
             unset = f" and unset {KEY_VARIABLE}" if source is KeySource.ENVIRONMENT else ""
-            advice = f"give one of its secret_authentication_tokens with --key KEY, {own}{unset}"
+            advice = f"give {wanted} with --key KEY, {own}{unset}"
             return RunningProxyError(f"the proxy at {url} refuses {source.value}: {advice}", "refuses the key")
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)

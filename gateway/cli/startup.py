@@ -12,9 +12,10 @@ from gateway.cli.banner import Banner
 from gateway.cli.configuration import found_file, is_configured, load_settings, reachable_url, url_of
 from gateway.cli.demo import Demo
 from gateway.cli.messages import Messages
+from gateway.config.child_loader import load_in_child
 from gateway.config.environment import PREFIX, for_demo, names_of_account
 from gateway.config.service_keys import home_folder
-from gateway.config.settings import Settings, load
+from gateway.config.settings import Settings
 from gateway.observability.log_writer import set_up, shows_colours
 from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, is_loopback, serve
 
@@ -84,13 +85,13 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
         address = address_of(settings.host)
     except UnknownHostError as error:
         messages.fail(f"{error}. Give an address of this machine with --host.")
-    if not (settings.tokens or settings.allow_unauthenticated or is_loopback(address)):
+    if not (settings.keys or settings.allow_unauthenticated or is_loopback(address)):
         messages.warn(
             [f"No secret_authentication_tokens are configured: listening on 127.0.0.1 only, not on {settings.host}."]
         )
         address = "127.0.0.1"
         settings = replace(settings, host=address)
-    elif not settings.tokens:
+    elif not settings.keys:
         messages.warn(
             ["No secret_authentication_tokens are configured: everyone who can reach this port may send requests."]
         )
@@ -106,7 +107,7 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())
 
     def load_again() -> Settings:
-        again = load(path, env, home_folder()).overridden(**overrides)
+        again = load_in_child(path, env, home_folder()).overridden(**overrides)
         return replace(again, host=address) if again.host == wanted else again
 
     try:

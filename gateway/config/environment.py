@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any, Final
 
 from gateway.config.mistakes import Findings
-from gateway.config.schema import json_schema
+from gateway.config.schema_file import json_schema
 
 _Path = tuple[str, ...]
 

@@ -2,54 +2,13 @@
 
 import json
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pydantic import ValidationError
-
 Place = tuple[str | int, ...]
-
-_OBJECT: Final = "must be an object, not {kind}; write it in braces, as in {{…}}"
-_WHOLE: Final = "must be a whole number, not {kind}; write one without quotes"
-_NUMBER: Final = "must be a number, not {kind}; write one without quotes"
-_BOOLEAN: Final = "must be true or false, not {kind}; write one of them without quotes"
-_OBJECT_AS_JSON: Final = 'must be an object; write it as JSON, as in {{"…": "…"}}'
-_MESSAGES: Final = {
-    # pydantic's name of a mistake   what is wrong, and what to write instead
-    "missing": "is missing; add it",
-    "string_type": "must be a string, not {kind}; write it in quotes",
-    "list_type": 'must be a list, not {kind}; write it in brackets, as in ["…"]',
-    "dict_type": _OBJECT,
-    "model_type": _OBJECT,
-    "dataclass_type": _OBJECT,
-    "int_type": _WHOLE,
-    "int_parsing": _WHOLE,
-    "int_from_float": "must be a whole number; write one without a fraction",
-    "float_type": _NUMBER,
-    "float_parsing": _NUMBER,
-    "bool_type": _BOOLEAN,
-    "bool_parsing": _BOOLEAN,
-    "string_too_short": "is empty; write something, or leave it out",
-    "greater_than": "is too small; write a number above {gt}",
-    "greater_than_equal": "is too small; write a number of at least {ge}",
-    "less_than_equal": "is too large; write a number of at most {le}",
-    "literal_error": "is unknown; write {expected}",
-    "value_error": "{error}",
-}
-
-_OF_VARIABLES: Final = {
-    # the same where an environment variable holds a plain text
-    "list_type": 'must be a list; write it as JSON, as in ["…"]',
-    "dict_type": _OBJECT_AS_JSON,
-    "model_type": _OBJECT_AS_JSON,
-    "dataclass_type": _OBJECT_AS_JSON,
-    "int_parsing": "must be a whole number; write digits alone",
-    "float_parsing": "must be a number; write one as in 2.5",
-    "bool_parsing": "must be true or false; write one of them",
-}
 
 _WORD: Final = re.compile(r"\w+")
 
@@ -164,18 +123,6 @@ class Findings:
         start = "the current folder" if set_apart else "the folder of the config file"
         self.wrong(where, f"there is no file {beside}; paths start from {start}")
         return None
-
-
-def described(error: ValidationError, texts: Container[Place] = ()) -> Iterator[tuple[Place, str, str]]:
-    """Give the place, pydantic's name and our description of each mistake; the value itself may be a secret.
-
-    *texts* are the places where an environment variable holds a plain text.
-    """
-    for each in error.errors(include_url=False):
-        of_variables = _OF_VARIABLES.get(each["type"]) if each["loc"] in texts else None
-        message = of_variables or _MESSAGES.get(each["type"])
-        words = {"kind": kind(each["input"]), **each.get("ctx", {})}
-        yield each["loc"], each["type"], message.format(**words) if message else each["msg"]
 
 
 def kind(value: object) -> str:

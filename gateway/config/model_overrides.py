@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Collection, Iterator
 
 from gateway.config.mistakes import spelled
-from gateway.config.schema import OrchestrationSection
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.subaccounts import SubAccount
 from routing.model_names import FALLBACKS, ModelNames
 from routing.policy import Policy
@@ -12,6 +12,8 @@ from routing.strategy import STRATEGIES
 
 _NAMED = 3
 """How many models a warning names."""
+_READ_BY_ALL = frozenset({0.0, 1.0})
+"""The weights that count under every strategy: 0 drains, and 1 is the default."""
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
@@ -30,9 +32,9 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
             yield f"{spelled(('routing', 'aliases', name))}: has no effect: {_missing(target, deployed)}"
 
 
-def unguarded(section: OrchestrationSection, alone: Collection[str]) -> Iterator[str]:
+def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> Iterator[str]:
     """Say that of the models with deployments *alone*, some are asked there without the masking or filtering set."""
-    modules = ((model, section.modules_for(model)) for model in alone)
+    modules = ((model, orchestration.modules_for(model)) for model in alone)
     named = [model for model, around in modules if around.masking is not None or around.filtering is not None]
     if named:
         which = f"{', '.join(named[:_NAMED])}{' and others' * (len(named) > _NAMED)}"
@@ -52,9 +54,10 @@ def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[s
         for model, deployments in account.deployments.items():
             strategy = policy.strategy_for(model)
             weights, tiers = {each.weight for each in deployments}, {each.tier for each in deployments}
-            yield from _ignored(where, f"of {model} ", {strategy}, policy, weights != {1.0}, tiers != {0})
+            has_weight = not weights <= _READ_BY_ALL
+            yield from _ignored(where, f"of {model} ", {strategy}, policy, has_weight, tiers != {0})
         used = everywhere if account.discovery else {policy.strategy_for(model) for model in account.deployments}
-        yield from _ignored(where, "", used, policy, account.weight != 1, account.tier != 0)
+        yield from _ignored(where, "", used, policy, account.weight not in _READ_BY_ALL, account.tier != 0)
 
 
 def _ignored(

@@ -1,26 +1,29 @@
 """The shape of the config file: what may stand where, for people, editors and the reader of settings."""
 
-import json
 import re
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from dialects.orchestration.modules import Fallback, Modules
+from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
+from gateway.config.observability_section import ObservabilitySection
+from gateway.config.orchestration import OrchestrationOptions
+from gateway.config.schema_file import UNSEEN
 from gateway.config.service_keys import expand, is_url
 from gateway.server.options import Port, ServerOptions
-from routing.model_names import ModelNames
 from routing.policy import Policy
 
-JSON = Any
-SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
 _ANY = "*"
 """Stands for any name where the file has objects by name."""
 
+_KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
+"""The names of callers' keys: a log line, a metric and a header can carry them as they are."""
+_KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
@@ -97,6 +100,23 @@ def _not_blank(text: str) -> str:
     return text
 
 
+def _key_name(text: str) -> str:
+    if not re.fullmatch(_KEY_NAME, text):
+        raise ValueError(
+            f"{text!r} does not fit into log lines; write at most 64 characters, each a letter from A to Z or a to z, "
+            "a digit, or one of . _ @ -, and begin with a letter or a digit"
+        )
+    return text
+
+
+def _key_hash(text: str) -> str:
+    if not re.fullmatch(_KEY_HASH, text):
+        raise ValueError(
+            "is not the hash of a key; write sha256: and the 64 digits that `printf %s 'the key' | sha256sum` prints"
+        )
+    return text
+
+
 def _not_short(text: str) -> str:
     if len(text) < _SHORTEST_KEY:
         raise ValueError(f"is shorter than {_SHORTEST_KEY} characters; write a long random text, or leave it out")
@@ -152,10 +172,17 @@ _Url = Annotated[DeploymentEntry, BeforeValidator(_under("url"), json_schema_inp
 _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_type=str | DeploymentId)]
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
-_UNSEEN: Final = "writeOnly"
-"""What JSON Schema says of a value that is shown to nobody."""
-_Secret = Annotated[str, Field(json_schema_extra={_UNSEEN: True})]
+_Secret = Annotated[str, Field(json_schema_extra={UNSEEN: True})]
 _Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_KeyName = Annotated[
+    str, Field(min_length=1, json_schema_extra={"pattern": f"^{_KEY_NAME}$"}), AfterValidator(_key_name)
+]
+_KeyHash = Annotated[
+    _Secret,
+    Field(json_schema_extra={"pattern": f"^{_KEY_HASH}$"}),
+    AfterValidator(_expanded),
+    AfterValidator(_key_hash),
+]
 _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
 NO_PROXY_AT_ALL: Final = "none"
 """Stands for no HTTP proxy, whatever the environment names."""
@@ -187,7 +214,22 @@ class SubAccountSection(_Section):
     """Whether running deployments are looked up and added; by default only where none are listed."""
 
 
-class Filters(_Section):
+class KeySection(_Section):
+    """The key of one caller."""
+
+    name: _KeyName
+    """The name of the caller, in log lines and in /router/state. Response ids are signed for it, so a caller whose key
+    is replaced under the same name keeps its conversations."""
+    key: _Token | None = None
+    """The key itself. It may hold ${VARIABLES}."""
+    hash: _KeyHash | None = None
+    """In place of the key: sha256: and the SHA-256 of the key in hexadecimal digits."""
+    admin: bool = False
+    """Whether it is an admin key. Once there is one, only admin keys read /metrics and /router/state and change what
+    the proxy does."""
+
+
+class FilterSection(_Section):
     """Which models are served: regular expressions, searched for in the name; include comes first."""
 
     include_filters: _Patterns = Field(default_factory=list)
@@ -199,11 +241,9 @@ class Filters(_Section):
     exclude: _Patterns = Field(default_factory=list)
     """Another name for exclude_filters."""
 
-    def admits(self, model: str) -> bool:
-        """Tell whether *model* is served: included if anything is said about that, and not excluded."""
-        include, exclude = (*self.include_filters, *self.include), (*self.exclude_filters, *self.exclude)
-        wanted = not include or any(re.compile(pattern).search(model) for pattern in include)
-        return wanted and not any(re.compile(pattern).search(model) for pattern in exclude)
+    def resolved(self) -> Filters:
+        """Give the filters, whichever of their names they were written under."""
+        return Filters((*self.include_filters, *self.include), (*self.exclude_filters, *self.exclude))
 
 
 class FallbackModel(_Section):
@@ -250,47 +290,6 @@ class ModulesSection(_Section):
     """Where a stream may be cut for that."""
 
 
-ORCHESTRATED: Final = (
-    "anthropic--claude-4.5-haiku",
-    "anthropic--claude-4.5-sonnet",
-    "anthropic--claude-4.5-opus",
-    "anthropic--claude-4.6-sonnet",
-    "anthropic--claude-4.6-opus",
-    "anthropic--claude-4.7-opus",
-    "anthropic--claude-4.8-opus",
-    "amazon--nova-pro",
-    "amazon--nova-lite",
-    "amazon--nova-micro",
-    "amazon--titan-embed-text",
-    "gpt-5",
-    "gpt-5-mini",
-    "gpt-5-nano",
-    "gpt-5.1",
-    "gpt-5.2",
-    "gpt-5.4",
-    "gpt-5.4-nano",
-    "gpt-5.5",
-    "gpt-5.6-sol",
-    "gpt-5.6-terra",
-    "gpt-5.6-luna",
-    "text-embedding-3-large",
-    "text-embedding-3-small",
-    "gemini-2.5-flash-lite",
-    "gemini-3.1-flash-lite",
-    "gemini-3.5-flash",
-    "gemini-embedding",
-    "mistralai--mistral-medium",
-    "mistralai--mistral-small",
-    "cohere--command-a-reasoning",
-    "sonar",
-    "sonar-pro",
-    "sap-abap-1",
-    "nvidia--llama-3.2-nv-embedqa-1b",
-)
-"""The models that orchestration serves and that have no end in sight: the model types of @sap-ai-sdk/core 2.16,
-without those that are asked in a protocol of their own."""
-
-
 class OrchestrationSection(ModulesSection):
     """Orchestration deployments, each of which serves many models, and what they do around all of these."""
 
@@ -301,15 +300,17 @@ class OrchestrationSection(ModulesSection):
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
     """What differs for single models, by any of their names: a module of theirs replaces that of all, null omits it."""
 
-    def named(self, model: str) -> str:
-        """Give the name by which orchestration knows *model*, as far as the settings or what is built in say."""
-        known = ORCHESTRATED if self.models is None else self.models
-        return ModelNames(known, fallback=False).same(model) or model
+    def resolved(self) -> OrchestrationOptions:
+        """Give the settings of orchestration, with what it does around single models complete."""
+        return OrchestrationOptions(
+            self.standby,
+            None if self.models is None else tuple(self.models),
+            self._modules(),
+            {model: self._modules(own) for model, own in self.per_model.items()},
+        )
 
-    def modules_for(self, model: str) -> Modules:
-        """Put together what orchestration does around *model*."""
-        name = ModelNames(self.per_model, fallback=False).same(model)
-        own = None if name is None else self.per_model[name]
+    def _modules(self, own: ModulesSection | None = None) -> Modules:
+        """Put together what is done around a model, of which the section *own* says what differs."""
         written = own.model_fields_set if own is not None else frozenset()
         given = {each: getattr(own if each in written else self, each) for each in ModulesSection.model_fields}
         given = {module: value for module, value in given.items() if value is not None}
@@ -317,7 +318,8 @@ class OrchestrationSection(ModulesSection):
         return Modules(fallbacks=fallbacks, delimiters=tuple(given.pop("delimiters", ())), **given)
 
 
-class ServerSection(ServerOptions, _Section):
+@dataclass(frozen=True, slots=True)
+class ServerSection(ServerOptions):
     """How the proxy listens."""
 
     host: _Name | None = None
@@ -326,6 +328,10 @@ class ServerSection(ServerOptions, _Section):
     """The port to listen on."""
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """Has no effect any more: threads come and go as they are needed. See requests and connections."""
+
+    def resolved(self) -> ServerOptions:
+        """Give the settings of the server itself."""
+        return ServerOptions(**{each.name: getattr(self, each.name) for each in fields(ServerOptions)})
 
 
 class UpstreamSection(_Section):
@@ -348,6 +354,14 @@ class UpstreamSection(_Section):
     is for authorities that do not."""
     fetch_media: bool = True
     """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    observability: ObservabilitySection = ObservabilitySection.model_construct()
+
+
+class TelemetrySection(_Section):
+    """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
+
+    otlp: bool | None = None
+    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
@@ -359,6 +373,8 @@ class ConfigFile(_Section):
     """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
     """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
+    keys: list[KeySection] = Field(default_factory=list)
+    """Further keys that open the proxy to callers, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
     """What signs response ids and seals: the first key, while previous ones behind it are still accepted.
     Texts may hold ${VARIABLES}. None: keys derived from the secrets of the service keys."""
@@ -368,35 +384,18 @@ class ConfigFile(_Section):
     """The address to listen on; 127.0.0.1 if it is not said."""
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
-    model_filters: Filters = Filters.model_construct()
+    model_filters: FilterSection = FilterSection.model_construct()
     orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
-    server: ServerSection = ServerSection.model_construct()
+    server: ServerSection = ServerSection()
     upstream: UpstreamSection = UpstreamSection.model_construct()
+    telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The lowest level that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
     """How: a line of text for people, or an object of JSON for programs."""
     allow_unauthenticated: bool = False
     """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
-
-
-def json_schema() -> dict[str, JSON]:
-    """Read the description of the config file for editors: JSON Schema that `make schema` writes."""
-    schema: dict[str, JSON] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    return schema
-
-
-def secret_keys() -> frozenset[str]:
-    """Name the keys of the config file whose values, or lists of values, nobody is shown."""
-    schema = json_schema()
-    sections = (schema, *schema["$defs"].values())
-    return frozenset(key for each in sections for key, value in each.get("properties", {}).items() if _is_secret(value))
-
-
-def _is_secret(value: JSON) -> bool:
-    choices = (*value.get("anyOf", ()), *([value["items"]] if "items" in value else []))
-    return value.get(_UNSEEN) is True or any(map(_is_secret, choices))
 
 
 def known_keys(place: Place) -> list[str]:
@@ -407,6 +406,7 @@ def known_keys(place: Place) -> list[str]:
         "subAccounts": {_ANY: listed},
         "orchestration": {"per_model": {_ANY: modules}, **modules},
         "routing": {"models": {_ANY: {}}},
+        "keys": [{"name": "any"}],
     }
     here: Any = ConfigFile.model_validate(example).model_dump(by_alias=True)
     for step in place:

@@ -10,7 +10,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from gateway.config import schema
-from gateway.config.schema import JSON, SCHEMA_FILE, ConfigFile
+from gateway.config.schema import ConfigFile
+from gateway.config.schema_file import JSON, SCHEMA_FILE
 from routing import policy
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Final
 
+from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime, Signal
 
@@ -69,6 +70,13 @@ class Admission:
         """How many requests wait for one."""
         with self._lock:
             return self._seated()
+
+    def saturation(self) -> JSON:
+        """Count the requests that work and those that wait, each beside the most that may."""
+        return {
+            "requests": {"used": self.working, "most": self._places},
+            "waiting": {"used": self.in_room, "most": self._waiting},
+        }
 
     def enter(self, caller: str, lifetime: Lifetime) -> Place:
         """Give a place, after a wait if need be; raises `FaultError` when none came free in time, or nobody asks."""

@@ -10,6 +10,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.routing import BaseConverter, MapAdapter, PathConverter, Rule, ValidationError
 
 from gateway.http.admission import Place
+from gateway.http.auth import ANONYMOUS_CALLER
 from gateway.requests.lifetime import Lifetime
 
 
@@ -32,7 +33,7 @@ class Request(flask.Request):
     lifetime: Lifetime
     fields: Mapping[str, str]
     """Its headers, names in lower case."""
-    caller = "anonymous"
+    caller = ANONYMOUS_CALLER
     place: Place | None = None
     """Its place among those that work, once it has one."""
     asked: object = None
@@ -136,6 +137,14 @@ class _Pieces:
 
     def __iter__(self) -> Iterator[bytes]:
         return iter(self._pieces)
+
+
+class EventStream(flask.Response):
+    """A response of server-sent events, which nothing on its way to the client may keep or collect."""
+
+    def __init__(self, events: Iterable[bytes]) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(events, mimetype="text/event-stream", headers=headers)
 
 
 class JSONResponse(flask.Response):

@@ -1,13 +1,14 @@
 """Authentication: who may call, by which key."""
 
-import hashlib
 import hmac
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
+
+from gateway.config.caller_keys import ANONYMOUS, CallerKey, digest_of
 
 _HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
-_ANONYMOUS = "anonymous"
 
 
 def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
@@ -28,6 +29,18 @@ def why_refused(keys: Collection[str]) -> str:
     return "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
 
 
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who sends a request: the name of its key, and whether that is an admin key."""
+
+    name: str
+    is_admin: bool = False
+
+
+ANONYMOUS_CALLER: Final = Caller(ANONYMOUS)
+"""Every caller of a proxy that has no keys, and whoever has not shown a key yet."""
+
+
 class Auth:
     """The keys that open the proxy; none means that everyone may call.
 
@@ -35,25 +48,25 @@ class Auth:
     how long a refusal takes says nothing about how near a guess was.
     """
 
-    def __init__(self, keys: Iterable[str]) -> None:
-        self._digests = tuple(_digest(key) for key in keys)
+    def __init__(self, keys: Iterable[CallerKey]) -> None:
+        self._callers = tuple((key.digest, Caller(key.name, key.is_admin)) for key in keys)
+        self.has_admins = any(caller.is_admin for _, caller in self._callers)
+        """Whether at least one key is an admin key."""
 
     @property
     def is_open(self) -> bool:
         """Whether no key is asked for."""
-        return not self._digests
+        return not self._callers
 
-    def admit(self, keys: Iterable[str]) -> str | None:
-        """Name the caller whose key is among *keys*, or None if none of them opens the proxy.
-
-        The name is for logs and metrics: it tells callers apart, and does not tell their keys.
-        """
+    def admit(self, keys: Iterable[str]) -> Caller | None:
+        """Give the caller whose key is among *keys*, or None if none of them opens the proxy."""
         admitted = None
         for key in keys:
-            offered = _digest(key)
-            if any([hmac.compare_digest(offered, known) for known in self._digests]):  # noqa: C419 - compare with all
-                admitted = offered.hex()[:8]
-        return _ANONYMOUS if self.is_open else admitted
+            offered = digest_of(key)
+            for known, caller in self._callers:
+                if hmac.compare_digest(offered, known):
+                    admitted = caller
+        return ANONYMOUS_CALLER if self.is_open else admitted
 
 
 @lru_cache(256)
@@ -65,7 +78,3 @@ def _lower(name: str) -> str:
 def _bare(value: str) -> str:
     scheme, _, rest = value.partition(" ")
     return rest.strip() if scheme.lower() == "bearer" else value
-
-
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode()).digest()

@@ -4,8 +4,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-import zstandard
-
 from dialects.core.faults import Fault, FaultError, FaultKind, invalid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -83,6 +81,8 @@ def _deflated(body: bytes, limit: int) -> bytes:
 
 def _unzstd(body: bytes, limit: int) -> bytes:
     """Undo zstd; of several frames one after the other, all."""
+    import zstandard  # noqa: PLC0415 - few clients compress their requests so
+
     out, rest = bytearray(), body
     while rest:
         decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()

@@ -82,6 +82,7 @@ class LogWriter(logging.Handler):
 
     def begin_background(self, together: float = _TOGETHER) -> None:
         """Format and write in a thread of its own from now on, what comes within *together* seconds at once."""
+        self._ends.clear()
         self._thread = threading.Thread(target=self._write_records, args=(together,), name="log", daemon=True)
         self._thread.start()
 

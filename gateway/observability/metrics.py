@@ -89,6 +89,12 @@ class _Metrics:
         self.retries = Counter(
             "aicore_proxy_retries", "Retries asked of the retry budget", ("model", "budget"), registry=registry
         )
+        self.retried = Counter(
+            "aicore_proxy_retried_exchanges",
+            "Requests that took more than one attempt, by how they ended",
+            ("model", "outcome"),
+            registry=registry,
+        )
         self.tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
         self.dropped = Counter(
             "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
@@ -115,6 +121,7 @@ class _Series:
         self._metrics = metrics
         self._labels = client, model
         self._model = model
+        self._outcome = outcome
         self._decisions: dict[str, Counter] = {}
         self.exchanges = metrics.exchanges.labels(client, model, outcome)
         self.attempts = metrics.attempts.labels(model)
@@ -138,6 +145,11 @@ class _Series:
     def retries(self) -> tuple[Counter, Counter]:
         """Those that the budget paid for, and those that it refused."""
         return self._metrics.retries.labels(self._model, "spent"), self._metrics.retries.labels(self._model, "refused")
+
+    @cached_property
+    def retried(self) -> Counter:
+        """Requests that took more than one attempt."""
+        return self._metrics.retried.labels(self._model, self._outcome)
 
     def decisions(self, reason: str) -> Counter:
         """Deployments chosen for *reason*."""
@@ -163,7 +175,9 @@ class MetricsObserver:
         if record.attempts:
             series.attempts.inc(record.attempts)
             spent, refused = series.retries
-            _add(spent, record.attempts - record.parts)
+            if record.attempts > record.parts:
+                spent.inc(record.attempts - record.parts)
+                series.retried.inc()
             _add(refused, int(record.unaffordable))
         if record.overhead is not None:
             series.overhead.observe(record.overhead)

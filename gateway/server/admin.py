@@ -1,5 +1,6 @@
 """The admin listener: operators are answered for all workers by the process that supervises them."""
 
+import logging
 import selectors
 import socket
 import time
@@ -13,10 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.cors import is_own_host
-from gateway.observability import shared_metrics
+from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
+_log = logging.getLogger("sap_ai_proxy.server")
 _HEAD: Final = 16 * 1024
 _SECONDS: Final = 5.0
 """How long a client may take to ask and to read the answer."""
@@ -25,6 +27,7 @@ _REASONS: Final = {
     200: "OK",
     400: "Bad Request",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     503: "Service Unavailable",
@@ -81,8 +84,12 @@ class Operations:
         if self.auth.is_open and not (is_open or known):
             return Answer.refusal(401, _FOREIGN_NAME)
         keys = keys_in(headers, {name: values[0] for name, values in parse_qs(url.query).items()})
-        if not is_open and self.auth.admit(keys) is None:
-            return Answer.refusal(401, why_refused(keys))
+        if not is_open:
+            caller = self.auth.admit(keys)
+            if caller is None:
+                return Answer.refusal(401, why_refused(keys))
+            if not may_read_operations(self.auth, caller):
+                return Answer.refusal(403, NEEDS_ADMIN)
         return found[url.path]()
 
     def _health(self) -> Answer:
@@ -97,10 +104,11 @@ class Operations:
             return Answer.refusal(
                 503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
-        return Answer(200, shared_metrics.exposition(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
 
     def _state(self) -> Answer:
-        return Answer(200, dumps(self._board.router_state()).encode())
+        # Nothing can be changed here: the workers do that, on the main port.
+        return Answer(200, dumps({**self._board.router_state(), "may_change": False}).encode())
 
 
 class _Client:
@@ -202,6 +210,11 @@ class AdminListener:
             return self.operations.answer(words[0], words[1], headers)
         except (ValueError, OSError) as error:
             return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
+        except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
+            _log.exception("an operator's request for %s failed", urlsplit(words[1]).path)
+            return Answer.refusal(
+                503, "The proxy failed because of a defect in it; the log of the proxy has the details."
+            )
 
     def _write(self, client: _Client) -> None:
         if client.answer is not None:

@@ -19,8 +19,8 @@ from gateway.server.thread_pool import ThreadPool
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _NO_MORE_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
-_ACCEPTED_AT_ONCE: Final = 8
-"""Few, so that several processes share a burst of connections."""
+_ACCEPTED_AT_ONCE: Final = 1
+"""One, so that several processes share a burst of connections evenly: the busier one looks less often."""
 _BACKLOG: Final = 1024
 _PAUSE: Final = 0.5
 """Seconds without accepting after there were no descriptors left."""

@@ -11,9 +11,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
+from prometheus_client import CollectorRegistry
+
 from dialects.core.conversation import JSON
 from dialects.framing.json_text import dumps, loads
+from gateway.observability import shared_metrics
 from gateway.observability.activity import MOST_DECISIONS
+from gateway.observability.gauges import Gauges
+from gateway.observability.history import BUCKETS, STEP, merged_history
 from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
 
@@ -21,13 +26,17 @@ _log = logging.getLogger("sap_ai_proxy.server")
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private
 _ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free in memory for the states and metrics of workers to be kept there."""
-_READINESS, _STATE = "readiness", "state"
+_READINESS, _STATE, _HISTORY = "readiness", "state", "history"
+_ENDED: Final = f"{_HISTORY}-ended"
+_MOST_ENDED: Final = 64
+"""Of how many processes that have ended the history is kept at most."""
 
 
 class StatusBoard:
-    """A private folder with two files for each worker process: a small one of its readiness, and its state.
+    """A private folder with three files for each worker process: its readiness, its state and its history of an hour.
 
-    The state is that of its router, and is large; whoever only wants to know whether the proxy is ready reads none.
+    The state is that of its router, and is large; whoever only wants to know whether the proxy is ready reads none. The
+    history of a process that has ended stays for an hour.
 
     Where no folder can be made, a worker knows only what it has said itself, and others know of it what `table` holds.
     *now* is seconds since the epoch.
@@ -38,7 +47,9 @@ class StatusBoard:
         self.folder = folder
         self._now = now
         self._started = now()
-        self._own: dict[tuple[str, int], Mapping[str, JSON]] = {}
+        self._creator = os.getpid()
+        """The process that made the board, and supervises the others."""
+        self._own: dict[tuple[str, int], Mapping[str, Any]] = {}
         """What a process has said of itself here, by kind and process: a child does not take it for its own."""
         self._written: dict[str, bytes] = {}
 
@@ -60,17 +71,34 @@ class StatusBoard:
         self.record_state(state)
         self._write(_STATE, state)
 
+    def record_history(self, rows: list[JSON]) -> None:
+        """Remember the history of this process, for what is asked here."""
+        self._own[_HISTORY, os.getpid()] = {"rows": rows}
+
+    def publish_history(self, rows: list[JSON]) -> None:
+        """Write the history of this process for all others; one thread of it does so."""
+        self.record_history(rows)
+        self._write(_HISTORY, {"rows": rows})
+
     def publish_readiness(self, told: Mapping[str, JSON]) -> None:
         """Tell all others what there is to tell of whether this process can serve; one thread of it does so."""
         self._own[_READINESS, os.getpid()] = told
         self._write(_READINESS, told)
 
     def forget(self, pid: int) -> None:
-        """Drop what a process that is gone has said."""
+        """Drop what a process that is gone has said, but for its history, which stays for an hour."""
         if self.folder is not None:
             for kind in (_READINESS, _STATE):
                 with suppress(OSError):
                     self._file(kind, pid).unlink(missing_ok=True)
+            # The files of processes that have ended sort by the time at which each did.
+            with suppress(OSError):
+                self._file(_HISTORY, pid).rename(self.folder / f"{_ENDED}-{int(self._now()):012}-{pid}.json")
+            ended = sorted(self.folder.glob(f"{_ENDED}-*"))
+            oldest = f"{_ENDED}-{int(self._now()) - BUCKETS * STEP:012}"
+            for file in [*(each for each in ended if each.name < oldest), *ended[:-_MOST_ENDED]]:
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Remove the folder."""
@@ -95,13 +123,14 @@ class StatusBoard:
         """
         self.table.states_asked += 1
         version, strategies = "", dict[str, str]()
-        endpoints, endings, decisions, workers = [], [], [], []
+        endpoints, endings, decisions, workers, available = [], [], [], [], list[str]()
         outcomes: Counter[str] = Counter()
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = self._read(_STATE, row.pid)
             version = router.get("version", version)
             strategies |= router.get("strategies", {})
+            available = router.get("strategies_available", available)
             endings += [each for each in router.get("endings", []) if each not in endings]
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
             decisions += [{**each, "worker": row.pid} for each in router.get("decisions", [])]
@@ -116,14 +145,26 @@ class StatusBoard:
             "status": readiness["status"],
             "subaccounts": readiness.get("subaccounts", {}),
             "strategies": strategies,
+            "strategies_available": available,
             "endpoints": endpoints,
             "endings": endings,
             "outcomes": outcomes,
             "decisions": decisions[:MOST_DECISIONS],
             "workers": workers,
+            "worker_restarts": self.table.worker_restarts,
         }
 
-    def _write(self, kind: str, said: Mapping[str, JSON]) -> None:
+    def history(self) -> JSON:
+        """Add up the last hour of all workers, also of those that have ended: see `gateway.observability.history`."""
+        known = [self._read(_HISTORY, row.pid) for row in self.table.rows()]
+        ended = sorted(self.folder.glob(f"{_ENDED}-*")) if self.folder is not None else []
+        return merged_history([each.get("rows", []) for each in [*known, *map(_content, ended)]], self._now())
+
+    def metrics(self, counted: Path | CollectorRegistry) -> bytes:
+        """Write what was *counted*, in the folder or in this process, and the gauges of all workers."""
+        return shared_metrics.exposition(counted, Gauges(self.router_state(), self._creator))
+
+    def _write(self, kind: str, said: Mapping[str, Any]) -> None:
         content, pid = dumps(said).encode(), os.getpid()
         if self.folder is not None and content != self._written.get(kind):
             fresh = self.folder / f"{kind}-{pid}.new"
@@ -136,19 +177,25 @@ class StatusBoard:
     def _read(self, kind: str, pid: int) -> Mapping[str, Any]:
         if (own := self._own.get((kind, pid))) is not None:
             return own
-        content = b""
-        with suppress(OSError):
-            content = self._file(kind, pid).read_bytes() if self.folder is not None else b""
-        return loads(content) if content else {}
+        return _content(self._file(kind, pid)) if self.folder is not None else {}
 
     def _file(self, kind: str, pid: int) -> Path:
         return (self.folder or Path()) / f"{kind}-{pid}.json"
+
+
+def _content(file: Path) -> Mapping[str, Any]:
+    """Read a file of JSON; nothing where there is none."""
+    content = b""
+    with suppress(OSError):
+        content = file.read_bytes()
+    return loads(content) if content else {}
 
 
 def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
     """Write down what a worker does."""
     return {
         "worker": row.pid,
+        "slot": row.slot,
         "accepting": row.accepting,
         "ready": row.ready,
         "retiring": row.retiring,
@@ -156,6 +203,8 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
         "log_lines_dropped": row.lines_dropped,
         "started": router.get("started"),
         "outcomes": router.get("outcomes", {}),
+        "saturation": router.get("saturation", {}),
+        "credentials": router.get("credentials", {}),
     }
 
 

@@ -19,6 +19,7 @@ from gateway.http.auth import Auth
 from gateway.observability import log_writer, shared_metrics
 from gateway.server import descriptors
 from gateway.server.admin import AdminListener, Operations
+from gateway.server.change_log import ChangeLog
 from gateway.server.child_process import SIGNALS, Child, start_child
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable, Row
@@ -90,6 +91,8 @@ class Supervisor:
         self._to_absorb: list[int] = []
         """Processes that are gone, and whose metrics are not yet added to those of all that are."""
         self._reload_again = False
+        self._generation = 0
+        """How often the settings were reloaded: workers with the same settings share what operators change."""
         self._stage = Stage.SERVING
         self._stop_at = self._replace_at = self._look_at = 0.0
         self._early_deaths = 0
@@ -184,24 +187,26 @@ class Supervisor:
     def _start_missing(self) -> None:
         for _ in range(self._missing()):
             try:
-                self._children.append(self._start(self._settings))
+                self._children.append(self._start(self._settings, self._generation))
             except OSError as error:
                 _log.error("cannot start a worker process: %s", error.strerror)
                 self._pause_replacing()
                 return
 
-    def _start(self, settings: Settings) -> Child:
-        return start_child(self._table, settings, partial(self._work, settings))
+    def _start(self, settings: Settings, generation: int) -> Child:
+        return start_child(self._table, settings, partial(self._work, settings, generation))
 
-    def _work(self, settings: Settings, row: Row) -> None:
+    def _work(self, settings: Settings, generation: int, row: Row) -> None:
         """Be a worker."""
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
         writer = log_writer.set_up(settings.log_level, settings.log_format)
         writer.begin_background()
+        folder = self._board.folder
         try:
-            self._serve(settings, Runtime(self._board, row, writer))
+            changes = ChangeLog(folder and folder / f"changes-{generation}.jsonl")
+            self._serve(settings, Runtime(self._board, row, writer, changes))
         finally:
             writer.end_background()
 
@@ -215,7 +220,7 @@ class Supervisor:
             application,
             self._listener,
             runtime,
-            settings.server.model_copy(update={"connections": self._affordable(settings)}),
+            replace(settings.server, connections=self._affordable(settings)),
             retire_seconds=_longest_request(settings),
             multiprocess=settings.server.workers > 1,
         )
@@ -267,6 +272,7 @@ class Supervisor:
 
     def _record_death(self, child: Child, how: str) -> None:
         """Have a worker that died replaced: at once, or later if workers die early again and again."""
+        self._table.worker_restarts += 1
         if time.monotonic() - child.started >= _LIVED_WELL:
             self._early_deaths = 0
             self._replace_at = 0.0
@@ -322,7 +328,7 @@ class Supervisor:
         self._affordable(settings, say=True)
         try:
             for _ in range(settings.server.workers):
-                self._incoming.append(self._start(settings))
+                self._incoming.append(self._start(settings, self._generation + 1))
         except OSError as error:
             self._give_up_reload(f"cannot start a worker process: {error.strerror}")
 
@@ -331,8 +337,7 @@ class Supervisor:
         now, then = self._settings, settings
         if (now.host, now.port) != (then.host, then.port):
             _log.warning("host and port stay %s:%d until the proxy is restarted", now.host, now.port)
-        fixed = {"admin_host": now.server.admin_host, "admin_port": now.server.admin_port}
-        kept = then.server.model_copy(update=fixed)
+        kept = replace(then.server, admin_host=now.server.admin_host, admin_port=now.server.admin_port)
         if kept != then.server:
             _log.warning("server.admin_host and server.admin_port stay as they are until the proxy is restarted")
         return replace(settings, host=now.host, port=now.port, server=kept)
@@ -345,6 +350,7 @@ class Supervisor:
                 child.kill_at = now + _longest_request(child.settings) + GRACE + TARDY
                 child.send(RETIRE)
         self._settings = self._incoming[0].settings
+        self._generation += 1
         self._children += self._incoming
         self._incoming = []
         self._early_deaths = 0
@@ -400,8 +406,8 @@ class Supervisor:
 
 
 def _admin_auth(settings: Settings) -> Auth:
-    """Who may read metrics and states on the admin port: on this machine everybody, elsewhere who has a key."""
-    return Auth(() if is_loopback(settings.server.admin_host) else (token.reveal() for token in settings.tokens))
+    """Who may read metrics and states on the admin port: on this machine everybody, elsewhere as on the main port."""
+    return Auth(() if is_loopback(settings.server.admin_host) else settings.keys)
 
 
 def _longest_request(settings: Settings) -> float:

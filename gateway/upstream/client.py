@@ -12,6 +12,7 @@ from dialects.core.upstream_errors import fault_from, reason
 from dialects.framing.json_text import dumps_bytes
 from gateway.http.request_ids import REQUEST_ID
 from gateway.requests.lifetime import Lifetime
+from gateway.upstream.call_headers import call_headers
 from gateway.upstream.management import Answer, ManagementClient
 from gateway.upstream.stream_reader import StreamReader
 from gateway.upstream.tokens import TokenSource
@@ -28,7 +29,8 @@ class AICoreClient:
     """Calls deployments with a valid token, which is renewed once when it is refused.
 
     *tokens* and *tenants* are keyed by subaccount; a tenant id, where known, goes into ``AI-Tenant-Id``. *now* is
-    seconds since the epoch, to read hints that are dates.
+    seconds since the epoch, to read hints that are dates. *observability* are the headers that tell SAP AI Core what
+    to note of each request.
     """
 
     def __init__(
@@ -38,11 +40,16 @@ class AICoreClient:
         tokens: Mapping[str, TokenSource],
         tenants: Mapping[str, str],
         now: Callable[[], float] = time.time,
+        observability: Mapping[str, str] | None = None,
     ) -> None:
         self._transport = transport
         self._management = management
         self._tokens = tokens
-        self._tenants = tenants
+        self._fixed = {
+            name: {**({"AI-Tenant-Id": tenants[name]} if tenants.get(name) else {}), **(observability or {})}
+            for name in tokens
+        }
+        """By subaccount, the headers that are the same for every call."""
         self._now = now
 
     def begin(
@@ -112,12 +119,7 @@ class AICoreClient:
         )
 
     def _identity(self, endpoint: Endpoint, token: str) -> dict[str, str]:
-        tenant = self._tenants.get(endpoint.subaccount)
-        return {
-            "Authorization": f"Bearer {token}",
-            "AI-Resource-Group": endpoint.resource_group,
-            **({"AI-Tenant-Id": tenant} if tenant else {}),
-        }
+        return {**call_headers(token, endpoint.resource_group), **self._fixed[endpoint.subaccount]}
 
     def _meaning(self, endpoint: Endpoint, request: str, call: Call, body: bytes) -> Fault:
         """Say what an error answer means, and when to come back."""

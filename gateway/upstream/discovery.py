@@ -13,6 +13,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.core.upstream_errors import fault_from
 from gateway.config.service_keys import is_url
 from gateway.config.subaccounts import Deployment, SubAccount, deployment_url
+from gateway.upstream.call_headers import call_headers
 from gateway.upstream.management import Answer, ManagementClient
 from gateway.upstream.tokens import TokenSource
 from routing.health_checker import is_known_not_to_run
@@ -88,11 +89,7 @@ class Management:
 
 
 def _headers(subaccount: SubAccount, token: str) -> dict[str, str]:
-    return {
-        "Authorization": f"Bearer {token}",
-        "AI-Resource-Group": subaccount.resource_group,
-        "Accept": "application/json",
-    }
+    return {**call_headers(token, subaccount.resource_group), "Accept": "application/json"}
 
 
 def _read_answer(answer: Answer) -> JSON:

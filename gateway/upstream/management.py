@@ -32,7 +32,7 @@ from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, target_and_proxy
+from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, target_of
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
     BROKEN,
@@ -332,11 +332,11 @@ class _Destination:
     def of(cls, proxies: Proxies, url: str) -> Self:
         """Find the proxy; a URL that leads nowhere is left to whoever goes there."""
         try:
-            target, proxy = target_and_proxy(url, proxies)
+            target = target_of(url)
+            proxy = proxies.to(target.host, target.port, secure=target.secure)
+            return cls(host_of(url)) if proxy is None else cls(host_of(url), HttpProxy.of(proxy), proxy.url.reveal())
         except ValueError:
             return cls(host_of(url))
-        named = proxies.to(target.host, target.port, secure=target.secure)
-        return cls(host_of(url), proxy, named.url.reveal() if named is not None else "")
 
     def unreachable(self, error: BaseException) -> Unreachable:
         """Find out why it was not reached, from an *error*; for what is not trusted, that asks for its certificate."""

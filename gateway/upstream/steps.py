@@ -69,18 +69,11 @@ def run(steps: Steps[T], lifetime: Lifetime) -> T:
 
     Raises `FaultError` for what fails, or as soon as the request is over.
     """
+    work = Resumable(steps)
     try:
-        pause = next(steps)
-        while True:
-            if lifetime.wait(pause.interests, pause.until - lifetime.clock()):
-                pause = next(steps)
-            elif lifetime.clock() >= pause.until:
-                pause = steps.throw(TimeoutError())
-    except StopIteration as end:
-        result: T = end.value
-        return result
+        return work.go_on(lifetime, math.inf)
     finally:
-        steps.close()
+        work.close()
 
 
 class Resumable(Generic[T]):

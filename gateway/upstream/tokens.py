@@ -171,6 +171,12 @@ class TokenSource:
         good = held is not None and self._clock() < held.expires_at
         return TokenState(good, failure.fault if failure else None)
 
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the token that is held expires; 0 without a good one."""
+        held = self._held
+        return 0.0 if held is None else max(0.0, held.expires_at - self._clock())
+
     def _renew(self, held: _Held, failure: _Failure | None) -> None:
         """Have the token renewed; where that cannot even begin, the old one is good for a while."""
         with suppress(FaultError):

@@ -86,7 +86,7 @@ MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
         {"subAccounts": {"eu": {"service_key_json": "gone.json"}}}, (), r"subAccounts\.eu\.service_key_json: .*no file",
     ),
     "check-no-file": (None, ("check", "--config", "gone.json"), r"There is no config file gone\.json\."),
-    "check-nothing": (None, ("check",), r"no service key in the environment\. Make one with `sap-ai-proxy init`"),
+    "check-nothing": (None, ("check",), r"no service key in the environment\. Create one with `sap-ai-proxy init`"),
     "route-no-file": (None, ("route", "gpt-4.1", "-c", "gone.json"), r"There is no config file gone\.json\."),
 }  # fmt: skip
 

@@ -159,8 +159,8 @@ OTHERS = [
     (200, b'{"models": []}', "is not an SAP AI Core LLM proxy"),
     (200, b'{"data": [1]}', "is not an SAP AI Core LLM proxy"),
     (200, b'{"data": []}', "serves no model: run `sap-ai-proxy check` to see why"),
-    (302, b"", "cannot say which models it serves (status 302)"),
-    (503, b"", r"cannot say which models it serves (status 503): look into its log"),
+    (302, b"", "cannot report which models it serves (status 302)"),
+    (503, b"", r"cannot report which models it serves (status 503): see its log"),
 ]
 
 

@@ -11,7 +11,8 @@ import pytest
 
 import routing.strategy
 from gateway.cli.demo import config_for
-from gateway.config.settings import load, pools
+from gateway.config.loader import load
+from gateway.config.settings import pools
 from routing import Endpoint
 from tests.support.running import Cloud, config_of, running_proxy
 

@@ -14,7 +14,7 @@ import pytest
 import emulator
 from emulator.state import Settings
 from emulator.world import World, empty_tenant, tenant, with_group
-from gateway.config.settings import load
+from gateway.config.loader import load
 from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place
 from tests.support.running import Cloud
 from tests.support.terminal import CTRL_C, Terminal, terminal

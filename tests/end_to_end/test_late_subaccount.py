@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import emulator
-from gateway.config.settings import load
+from gateway.config.loader import load
 from tests.support.processes import free_port, until
 from tests.support.running import Cloud, HttpAnswer, Proxy, config_of, serving
 from tests.support.worlds import mixed_world

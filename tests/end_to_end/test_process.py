@@ -121,13 +121,19 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
 
         assert [status for status, _ in answers.values()] == [200] * 4
         assert exchanges(answers["/metrics"][1]) == 6
+        assert set(re.findall(r"endpoint_available{.*} (.*)", answers["/metrics"][1])) == {"2.0"}
+        assert {"worker-0", "worker-1", "supervisor"} == set(
+            re.findall(r'start.*process="(.*)"', answers["/metrics"][1])
+        )
         state = answers["/router/state"][1]
         assert pids == {each["worker"] for each in state["endpoints"]}
         assert [each["trail"].split()[1] for each in state["decisions"]] == ["ok"] * 6
         assert {each["worker"] for each in state["decisions"]} <= pids
         # Workers that stand still for thirty seconds are killed: nobody has waited for that.
         assert took < 20
-        assert {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)} == {6}
+        asked = [served.ask("/metrics")[1].decode() for _ in range(6)]
+        assert {exchanges(each) for each in asked} == {6}
+        assert {value for each in asked for value in re.findall(r"endpoint_available{.*} (.*)", each)} == {"2.0"}
 
 
 def exchanges(metrics: str) -> int:
@@ -210,7 +216,8 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(shared_cl
             assert until(lambda pid=pid: served.pids() - {pid})
 
         assert served.ask("/health")[0] == 200
-        assert exchanges(served.operator("/metrics")[1]) == 1
+        assert exchanges(metrics := served.operator("/metrics")[1]) == 1
+        assert "\naicore_proxy_worker_restarts_total 2.0\n" in metrics
         assert served.run.said.count("ended unexpectedly with SIGKILL; a new worker replaces it") == 2
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import emulator
-from gateway.config.settings import load
+from gateway.config.loader import load
 from tests.support.processes import SCRIPT, free_port, new_place, until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy, serving
 from tests.support.worlds import mixed_world

@@ -5,7 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.settings import SettingsError
 from gateway.upstream.transport import Transport
 from tests.gateway.configs import KEY
 from tests.gateway.peers import Server

@@ -8,10 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from pydantic import Field
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.config.schema import Filters
+from gateway.config.filters import Filters
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -154,7 +153,9 @@ def test_pools_that_are_as_they_were_are_left_alone() -> None:
 class SeenFilters(Filters):
     """Admits all models, and notes which are asked for."""
 
-    seen: list[str] = Field(default_factory=list)
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "seen", [])
 
     def admits(self, model: str) -> bool:
         self.seen.append(model)

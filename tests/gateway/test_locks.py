@@ -14,6 +14,7 @@ import gateway
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.admission import Admission, Place
 from gateway.observability.activity import Activity
+from gateway.observability.history import History, merged_history
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
@@ -151,8 +152,19 @@ def activity() -> Scenario:
     return Scenario(subject, "_lock", tasks, lambda: subject.counts(EU)["answered"] == 3)
 
 
+def history() -> Scenario:
+    """Each attempt is counted once."""
+    subject = History(lambda: 0.0)
+    tasks = [partial(subject.heard, OutcomeRecorded(EU, None, 1.0))] * 3
+    return Scenario(subject, "_lock", tasks, lambda: requests_in(subject) == 3)
+
+
+def requests_in(subject: History) -> int:
+    return sum(merged_history([subject.rows()], 0.0)["endpoints"][0]["requests"])
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    activity, admission, kept_connections, lessons, log_lines, open_requests, pins, place, readiness,
+    activity, admission, history, kept_connections, lessons, log_lines, open_requests, pins, place, readiness,
     thread_pool, token_tasks,
 ]  # fmt: skip
 

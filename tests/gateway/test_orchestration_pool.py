@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.config.schema import OrchestrationSection
+from dialects.orchestration.modules import Modules
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
@@ -34,7 +35,7 @@ def url(name: str) -> str:
 class Place:
     """A pool of one subaccount with an orchestration deployment of three models, and the clock and probe it has."""
 
-    def __init__(self, section: OrchestrationSection | None = None, *, down: bool = False, **configured: str) -> None:
+    def __init__(self, options: OrchestrationOptions | None = None, *, down: bool = False, **configured: str) -> None:
         deployments = {model: (Deployment(url(name)),) for model, name in configured.items()}
         account = SubAccount("eu", "default", KEY, deployments, discovery=True)
         self.down = down
@@ -46,8 +47,7 @@ class Place:
         self.probed: list[str] = []
         self.answer: int | Exception = 503
         self.ask: Callable[[], object] = lambda: None
-        section = section or OrchestrationSection()
-        settings = Settings({"eu": account}, policy=POLICY, orchestration=section)
+        settings = Settings({"eu": account}, policy=POLICY, orchestration=options or OrchestrationOptions())
         self.balancer = LoadBalancer({}, policy=POLICY, clock=lambda: self.now)
         orchestration = Orchestration(lambda _: self.models, lambda _: self.ask())
         self.pool = EndpointPool(
@@ -153,7 +153,7 @@ def test_a_deployment_that_is_listed_by_hand_is_known_as_orchestration_once_it_w
 
 def test_models_that_are_asked_without_the_masks_that_are_set_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     """Only those that have a deployment of their own."""
-    place = Place(other="d1", section=OrchestrationSection(masking={"providers": []}))
+    place = Place(other="d1", options=OrchestrationOptions(modules=Modules(masking={"providers": []})))
     place.pool.refresh()
 
     assert [text for text in caplog.messages if text.startswith("orchestration:")] == [

@@ -13,7 +13,7 @@ from typing import Any
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from gateway.cli.demo import config_for
-from gateway.config.settings import load
+from gateway.config.loader import load
 from gateway.gateway import Gateway
 from proxy_server import create_app
 from tests import oracles

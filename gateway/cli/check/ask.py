@@ -92,9 +92,10 @@ def _silent(answer: Answer, adviser: Adviser) -> Finding:
 
 
 def _alone(settings: Settings, account: SubAccount) -> Settings:
-    """Give settings in which there is no other subaccount, and nothing more is looked up."""
+    """Give settings in which there is no other subaccount, nothing more is looked up, and no telemetry is sent."""
     policy = replace(settings.policy, health_check_interval=0.0, discovery_interval=0.0)
-    return replace(settings, subaccounts={account.name: replace(account, discovery=False)}, policy=policy)
+    alone = {account.name: replace(account, discovery=False)}
+    return replace(settings, subaccounts=alone, policy=policy, telemetry=False)
 
 
 def _ask(clock: Callable[[], float], seconds: float, stop: Signal, question: tuple[Gateway, str, str]) -> Answer:

@@ -42,7 +42,7 @@ def run_check(
     sources = ModelSources(settings, client, tokens, lambda: today)
 
     with closing(Transport(network=settings.network)) as transport:
-        core = AICoreClient(transport, client, tokens, tenants)
+        core = AICoreClient(transport, client, tokens, tenants, observability=settings.observability.headers())
         ask = Questions(
             get_in=lambda account: tokens[account.name].token(),
             list_deployments=lambda account: listing(account, sources.get),

@@ -65,7 +65,7 @@ def connect(
     from gateway.cli.connect.start import start
     from gateway.cli.connect.tool import ConnectError
     from gateway.cli.messages import fail
-    from gateway.cli.running_proxy import access
+    from gateway.cli.running_proxy import RunningProxyError, access
 
     starts = context.meta["starts"]
     if tool is None:
@@ -75,10 +75,10 @@ def connect(
         return
     if (arguments and not starts) or (starts and action):
         raise click.UsageError("Arguments of the tool after -- cannot be used with --print, --write or --undo.")
-    if tool == "key":
-        click.echo(access(config or context.obj, url, key).key)
-        return
     try:
+        if tool == "key":
+            click.echo(access(config or context.obj, url, key).key)
+            return
         row = find_tool(tool, must_be_written=starts or action in ("write", "undo"))
         if action == "undo":
             click.echo("\n".join(undo(row.paths(os.environ, Path.home()))))
@@ -91,7 +91,7 @@ def connect(
             click.echo("\n".join(write(row.files(to, os.environ, Path.home()))))
         else:
             click.echo(instructions(row, to, _key_setter(found)), nl=False)
-    except ConnectError as error:
+    except (ConnectError, RunningProxyError) as error:
         fail(f"{error}.", code=1)
 
 

@@ -13,7 +13,7 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 url_option = click.option("--url", help="The URL of the proxy, instead of the config file's host and port.")
 key_option = click.option(
-    "--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of the proxy, instead of the config file's first."
+    "--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of the proxy, instead of one in the config file."
 )
 
 

@@ -30,7 +30,7 @@ def find_tool(name: str, *, must_be_written: bool = False) -> Tool:
 def list_tools() -> list[tuple[str, str]]:
     """List the tools: the name of each, and what there is to say of it."""
     return [
-        (tool.name, f"{tool.title}{' (also with --write and --undo, and with -- to start it)' if tool.places else ''}")
+        (tool.name, f"{tool.title}{' (also --write, --undo, and -- to start it)' if tool.places else ''}")
         for tool in TOOLS
     ]
 

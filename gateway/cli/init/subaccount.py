@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
+from gateway.cli.config_draft import KEY_FIELDS, SUBACCOUNTS, ConfigDraft
 from gateway.cli.connect.files import PRIVATE, kept_mode, replace_file
 from gateway.cli.init.service_key import GivenKey
 from gateway.cli.messages import CommandError, warn
@@ -145,9 +145,8 @@ def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
 
 def put(draft: ConfigDraft, entry: Entry, file: KeyFile | None) -> None:
     """Set what the config file says of one subaccount; what else it says there stays."""
-    before = dict(draft.subaccounts.get(entry.name, {}))
-    before.pop("service_key", None)
-    before.pop("service_key_json", None)
+    written = draft.subaccounts.get(entry.name, {})
+    before = {name: value for name, value in written.items() if name not in KEY_FIELDS}
     folder = draft.path.parent
     key: dict[str, Any] = {"service_key": "env"} if file is None else {"service_key_json": _shown(file.path, folder)}
     draft.set((SUBACCOUNTS, entry.name), {**before, "resource_group": entry.group, **key})

@@ -42,7 +42,7 @@ def test_the_copy_of_before_stays_where_the_file_cannot_be_edited(path: Path) ->
 
     assert copy.read_text() == "how it was before"
     assert str(raised.value).startswith(f"{path} is not written: ")
-    assert str(raised.value).endswith("; put that right first, or give another --config FILE")
+    assert str(raised.value).endswith("; correct that first, or give another --config FILE")
 
 
 @pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o660, 0o660), (0o644, 0o600), (0o400, 0o600)])

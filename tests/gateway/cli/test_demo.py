@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from gateway.cli.demo import KEY, Demo, config_for
-from gateway.config.settings import load, pools
+from gateway.config.loader import load
+from gateway.config.settings import pools
 from gateway.upstream.management import ManagementClient
 
 TENANT = {

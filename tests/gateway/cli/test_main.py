@@ -3,42 +3,20 @@
 import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-import emulator
 import proxy_server
 from gateway.cli import main as command_line
-from gateway.cli import startup
 from gateway.config.settings import Settings
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of
-from tests.support.worlds import mixed_world
 
 Ask = Callable[..., Result]
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    with emulator.serve(mixed_world()) as running:
-        yield Cloud(running.url)
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """What would have been served: that it is, tests in processes of their own show."""
-    found: list[Settings] = []
-
-    def serve(settings: Settings, *_: Any) -> int:
-        found.append(settings)
-        return 0
-
-    monkeypatch.setattr(startup, "serve", serve)
-    return found
 
 
 @pytest.fixture
@@ -114,7 +92,7 @@ def test_a_demo_serves_nobodys_account_and_takes_the_port_of_the_variable(
     [settings] = served
     assert settings.port == port
     assert "mine" not in settings.subaccounts
-    assert [token.reveal() for token in settings.tokens] == ["sk-demo"]
+    assert [key.secret.reveal() for key in settings.keys] == ["sk-demo"]
 
 
 def test_a_host_that_leads_nowhere_is_one_clear_line(

@@ -17,8 +17,9 @@ from emulator.models import MODELS_BY_NAME
 from emulator.world import World, tenant
 from gateway.cli.main import cli
 from gateway.cli.route import explain, looked_up, render
+from gateway.config.loader import load
 from gateway.config.service_keys import Secret, ServiceKey
-from gateway.config.settings import Settings, load
+from gateway.config.settings import Settings
 from gateway.config.subaccounts import Deployment, SubAccount
 from gateway.gateway import Gateway
 from gateway.upstream.management import ManagementClient

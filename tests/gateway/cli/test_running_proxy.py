@@ -51,14 +51,18 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
 @pytest.mark.parametrize(
     ("content", "brief", "message"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"<html>"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"[1]"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("404 Not Found"), "is not an SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
+        (
+            answer("200 OK", b"<html>"),
+            "is not an SAP AI Core LLM proxy",
+            "give the address of the proxy with --url URL",
+        ),
+        (answer("200 OK", b"[1]"), "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
+        (answer("404 Not Found"), "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
-        (b"", "not reachable", "or with the --config FILE that it serves"),
+        (b"", "not reachable", "or the config file that it serves with --config FILE"),
         (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
-        (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
+        (answer("503 Unavailable"), "cannot report how it is (status 503)", "see its log"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line_and_in_few_words(content: bytes, brief: str, message: str) -> None:
@@ -77,12 +81,12 @@ def test_a_proxy_that_says_nothing_is_not_one_that_is_to_be_started() -> None:
             RunningProxy(url, "sk-1").ask("/router/state", dict, "how it is", 0.01)
 
     assert caught.value.brief == "does not answer within 0.01 s"
-    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: look into its log")
+    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: see its log")
 
 
 @pytest.mark.parametrize("key", ["sk-\u0416", "sk-1\n", "sk\r\nX-A: 1", "\x00"])
 def test_a_key_that_no_header_holds_is_said_before_anything_is_asked(key: str) -> None:
-    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a letter"):
+    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a character"):
         RunningProxy(f"http://127.0.0.1:{free_port()}", key)
 
 
@@ -99,7 +103,7 @@ def test_what_is_no_url_is_said_before_anything_is_asked(ask: Ask, url: str) -> 
     told = ask("status", "--url", url)
 
     assert told.exit_code == 1
-    assert "is no URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
+    assert "is not a URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
 
 
 def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path: Path) -> None:
@@ -136,7 +140,7 @@ def test_a_refusal_says_where_the_key_came_from(
     with saying(answer("401 Unauthorized")) as url:
         said = ask(*command, "--url", url, *option).stderr
 
-    assert f"the proxy at {url} refuses {key_name}: give one of its secret_authentication_tokens with" in said
+    assert f"the proxy at {url} refuses {key_name}: give one of its keys with" in said
     assert ("unset PROXY_KEY" in said) is (key_name == "the key in PROXY_KEY")
 
 
@@ -156,6 +160,60 @@ def test_the_key_of_a_config_file_is_its_first(ask: Ask, tmp_path: Path, tokens:
     assert found.url == "http://127.0.0.1:4004"
     assert (found.source, found.key) == (source, tokens[0] if tokens else KEY)
     assert access(path, None, tokens[0] if tokens else "sk", {}).source is KeySource.OPTION
+
+
+PLAIN, ROOT = {"name": "alice", "key": "sk-plain"}, {"name": "root", "key": "sk-root", "admin": True}
+HASHED = {"name": "far", "hash": "sha256:" + "0" * 64}
+
+
+def file_with(folder: Path, keys: list[object]) -> Path:
+    """A config file with these keys, in which nothing is asked."""
+    path = folder / "config.json"
+    url = "https://api.example.com/v2/inference/deployments/d1"
+    account = {"service_key": SERVICE_KEY, "deployment_models": {"gpt-5.5": [url]}}
+    path.write_text(json.dumps({"keys": keys, "subAccounts": {"eu": account}}))
+    return path
+
+
+def test_an_admin_key_reads_the_state_and_a_plain_one_is_given_to_tools(ask: Ask, tmp_path: Path) -> None:
+    path = file_with(tmp_path, [ROOT, PLAIN])
+
+    assert access(path, None, None, {}).key == "sk-plain"
+    assert access(path, None, None, {}, for_operations=True).key == "sk-root"
+    assert ask("connect", "key").stdout == "sk-plain\n"
+
+
+@pytest.mark.parametrize("keys", [[HASHED], [ROOT, HASHED]], ids=["hashes alone", "beside an admin key"])
+def test_where_only_hashes_of_keys_are_configured_a_tool_is_asked_for_the_key(
+    ask: Ask, tmp_path: Path, keys: list[object]
+) -> None:
+    file_with(tmp_path, keys)
+    for command in (["key"], ["claude"], ["claude", "--write"]):
+        said = ask("connect", *command)
+
+        assert (said.exit_code, said.stdout) == (1, "")
+        assert "config.json has only the hashes of its callers' keys, which open nothing: " in said.stderr
+        assert "give the key itself with --key KEY or in PROXY_KEY" in said.stderr
+    assert ask("connect", "key", "--key", "sk-given").stdout == "sk-given\n"
+
+
+@pytest.mark.parametrize("command", ["status", "models"])
+def test_where_the_admin_key_is_configured_as_a_hash_operators_are_asked_for_it(
+    ask: Ask, tmp_path: Path, command: str
+) -> None:
+    file_with(tmp_path, [PLAIN, {**HASHED, "admin": True}])
+    said = ask(command)
+
+    assert said.exit_code == 1
+    assert "config.json has only the hashes of its admin keys, which open nothing" in said.stderr
+
+
+@pytest.mark.parametrize("command", [["status"], ["models"]])
+def test_a_key_without_the_rights_is_told_to_be_an_admin_key(ask: Ask, command: list[str]) -> None:
+    with saying(answer("403 Forbidden")) as url:
+        said = ask(*command, "--url", url, "--key", "sk-plain").stderr
+
+    assert f"the proxy at {url} refuses the key: give an admin key of it with --key KEY" in said
 
 
 @pytest.mark.parametrize(

@@ -2,42 +2,21 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
-import emulator
 from gateway.cli import main as command_line
-from gateway.cli import startup
 from gateway.config.settings import Settings
 from tests.gateway.observability.test_log_writer import log_kept
 from tests.support.processes import free_port
 from tests.support.running import Cloud, config_of
-from tests.support.worlds import mixed_world
 
 Ask = Callable[..., Result]
 NOTHING_SERVED: list[Settings] = []
-
-
-@pytest.fixture(scope="module")
-def cloud() -> Iterator[Cloud]:
-    with emulator.serve(mixed_world()) as running:
-        yield Cloud(running.url)
-
-
-@pytest.fixture
-def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    found: list[Settings] = []
-
-    def serve(settings: Settings, *_: Any) -> int:
-        found.append(settings)
-        return 0
-
-    monkeypatch.setattr(startup, "serve", serve)
-    return found
 
 
 @pytest.fixture
@@ -143,7 +122,7 @@ def test_the_demo_beside_a_config_file_and_variables_takes_no_account_key_or_str
     assert settings.is_demo
     assert [url.startswith(cloud.url) for url in urls] == [False, False]
     assert "team-z" not in {account.resource_group for account in settings.subaccounts.values()}
-    assert [token.reveal() for token in settings.tokens] == ["sk-demo"]
+    assert [key.secret.reveal() for key in settings.keys] == ["sk-demo"]
     assert settings.policy.strategy == "round-robin"
 
 
@@ -164,7 +143,7 @@ def test_it_is_said_what_is_served_and_how_to_go_on(ask: Ask, config: Callable[.
     assert lines == [
         "",
         f"  base URL  {base}/v1  (OpenAI)   {base}  (Anthropic, Google)",
-        "  key       one of your 2 secret_authentication_tokens; `sap-ai-proxy connect key` prints the first",
+        "  key       one of your 2 configured keys; `sap-ai-proxy connect key` prints the first",
         "  models    4 in eu",
         "            claude: anthropic--claude-4.5-sonnet",
         "            embeddings: text-embedding-3-small",

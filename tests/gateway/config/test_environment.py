@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from gateway.config.environment import PREFIX, for_demo, variable_of
-from gateway.config.schema import ConfigFile, json_schema
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.schema import ConfigFile
+from gateway.config.schema_file import json_schema
+from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, only, rows, with_account
 
 ACCOUNT = {"SUBACCOUNTS__EU__SERVICE_KEY": json.dumps(KEY)}
@@ -58,7 +60,7 @@ def test_a_container_needs_no_file(said):
 
     assert only(settings).name == "eu"
     assert list(rows(settings)) == ["gpt-5.5"]
-    assert [token.reveal() for token in settings.tokens] == ["sk-1", "sk-2"]
+    assert [key.secret.reveal() for key in settings.keys] == ["sk-1", "sk-2"]
     assert (settings.host, settings.port, settings.server.workers) == ("0.0.0.0", 8080, 3)
     assert (settings.policy.strategy, settings.policy.breaker.window) == ("least-latency", 2.5)
     assert settings.fetch_media is False

@@ -101,7 +101,7 @@ def test_modules_for_a_model_that_is_not_deployed_are_told() -> None:
     ],
 )
 def test_models_that_are_asked_without_the_masks_and_filters_that_are_set_are_told(section, alone, said) -> None:
-    told = list(unguarded(OrchestrationSection.model_validate(section), alone))
+    told = list(unguarded(OrchestrationSection.model_validate(section).resolved(), alone))
 
     assert told == [f"orchestration: its masking and filtering cover no other deployments; {what}" for what in said]
 
@@ -155,6 +155,7 @@ def test_a_family_that_is_none_is_told(settings_of) -> None:
 
 WEIGHED = {"m": [{"url": f"{BASE}/d1", "weight": 5}, f"{BASE}/d2"]}
 TIERED = {"m": [{"url": f"{BASE}/d1", "tier": 1}, f"{BASE}/d2"]}
+DRAINED = {"m": [{"url": f"{BASE}/d1", "weight": 0}, f"{BASE}/d2"]}
 WEIGHT, TIER = (
     "subAccounts.eu: the weight of m has no effect under {}",
     "subAccounts.eu: the tier of m has no effect under {}",
@@ -166,6 +167,7 @@ WEIGHT, TIER = (
     [
         ("round-robin", WEIGHED, [WEIGHT.format("round-robin")]),
         ("round-robin", TIERED, [TIER.format("round-robin")]),
+        ("round-robin", DRAINED, []),
         ("weighted", WEIGHED, []),
         ("weighted", TIERED, [TIER.format("weighted")]),
         ("least-connections", WEIGHED, []),
@@ -193,6 +195,7 @@ def test_priority_reads_weights_if_it_is_told_what_is_full(settings_of) -> None:
     [
         ({"deployment_models": {"m": f"{BASE}/d1"}, "tier": 1, "weight": 2}, ("weight", "tier")),
         ({"deployment_models": {"m": f"{BASE}/d1"}, "tier": 0, "weight": 1}, ()),
+        ({"deployment_models": {"m": f"{BASE}/d1"}, "weight": 0}, ()),
         ({"discovery": True, "tier": 1, "weight": 2}, ("tier",)),
     ],
 )

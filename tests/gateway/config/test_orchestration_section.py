@@ -3,7 +3,7 @@
 import pytest
 
 from dialects.orchestration.modules import Fallback, Modules
-from gateway.config.schema import OrchestrationSection
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.settings import pools
 from tests.gateway.configs import with_account
 
@@ -27,7 +27,7 @@ def modules_of(settings_of):
 def test_by_default_nothing_is_done_around_a_model_and_orchestration_stands_by(settings_of, modules_of):
     section = settings_of(with_account()).orchestration
 
-    assert (section, section.standby, section.models) == (OrchestrationSection(), True, None)
+    assert (section, section.standby, section.models) == (OrchestrationOptions(), True, None)
     assert modules_of({}) == Modules()
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from gateway.config.loader import load
 from gateway.config.network import Network, Proxies, Proxy, Trust
 from gateway.config.service_keys import Secret
-from gateway.config.settings import load
 from gateway.server.options import ServerOptions
 from routing.policy import ModelPolicy, Policy
 from tests.gateway.configs import ANCESTOR, BASE, only, rows, with_account
@@ -16,7 +16,8 @@ def test_the_ancestors_file_works_unchanged(settings_of, tmp_path):
     settings = settings_of(ANCESTOR)
 
     assert list(settings.subaccounts) == ["eu", "us"]
-    assert (settings.host, settings.port, settings.tokens) == ("0.0.0.0", 3002, (Secret("token-1"), Secret("token-2")))
+    assert (settings.host, settings.port) == ("0.0.0.0", 3002)
+    assert [key.secret for key in settings.keys] == [Secret("token-1"), Secret("token-2")]
     assert settings.subaccounts["us"].key.client_id == "us"
     assert not any(account.discovery for account in settings.subaccounts.values())
     assert (settings.warnings, settings.source) == ((), tmp_path / "config.json")
@@ -94,7 +95,7 @@ def test_the_name_of_the_host_is_known_whatever_address_is_listened_on(settings_
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 
-    assert settings.tokens[0].reveal() == "hunter2"
+    assert settings.keys[0].secret.reveal() == "hunter2"
     assert "hunter2" not in repr(settings)
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from gateway.config.settings import SettingsError, load
+from gateway.config.loader import load
+from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, with_account
 
 

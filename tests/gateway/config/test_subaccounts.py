@@ -2,9 +2,10 @@
 
 import pytest
 
-from gateway.config.schema import Filters
+from gateway.config.filters import Filters
+from gateway.config.loader import load
 from gateway.config.service_keys import Secret
-from gateway.config.settings import SettingsError, load, pools, with_discovered
+from gateway.config.settings import SettingsError, pools, with_discovered
 from gateway.config.subaccounts import Deployment
 from tests.gateway.configs import BASE, KEY, VARIABLES, only, rows, with_account
 

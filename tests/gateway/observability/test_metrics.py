@@ -113,6 +113,18 @@ def test_the_first_attempt_at_each_part_is_no_retry() -> None:
     assert 'aicore_proxy_retries_total{budget="spent",model="gpt-4.1"} 1.0' in told
 
 
+def test_a_request_that_took_more_than_one_attempt_is_counted_by_how_it_ended() -> None:
+    registry = CollectorRegistry()
+    observer = MetricsObserver(registry)
+    for attempts, parts, outcome in ((1, 1, "ok"), (4, 4, "ok"), (2, 1, "ok"), (5, 1, "ok"), (3, 1, "overloaded")):
+        observer.over(replace(RECORD, attempts=attempts, parts=parts, outcome=outcome))
+
+    assert [line for line in lines(registry) if "retried" in line] == [
+        'aicore_proxy_retried_exchanges_total{model="gpt-4.1",outcome="ok"} 2.0',
+        'aicore_proxy_retried_exchanges_total{model="gpt-4.1",outcome="overloaded"} 1.0',
+    ]
+
+
 def test_an_exchange_is_counted_once_in_each_number() -> None:
     registry = CollectorRegistry()
     MetricsObserver(registry).over(RECORD)

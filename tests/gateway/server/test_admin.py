@@ -4,22 +4,29 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from gateway.config.caller_keys import CallerKey, digest_of, unnamed_key
 from gateway.http.auth import Auth
+from gateway.observability.activity import Activity
+from gateway.router_state import router_state
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
 from gateway.server.status_board import StatusBoard
+from routing.load_balancer import LoadBalancer
 from tests.gateway.server.serving import PATIENCE, Client, HttpAnswer
+from tests.routing.scenes import endpoint
 from tests.support.processes import until
+
+EU = endpoint("eu", "d1", "m")
 
 
 class Admin:
-    def __init__(self, board: StatusBoard, keys: tuple[str, ...] = (), *, any_name: bool = False) -> None:
+    def __init__(self, board: StatusBoard, keys: Iterable[CallerKey] = (), *, any_name: bool = False) -> None:
         self.selector = selectors.DefaultSelector()
         listener = socket.create_server(("127.0.0.1", 0))
         self.port = listener.getsockname()[1]
@@ -72,8 +79,8 @@ def board(tmp_path: Path) -> StatusBoard:
     board = StatusBoard.create(ProcessTable(), [tmp_path])
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
-    board.publish_readiness({"subaccounts": "1/1"})
-    board.publish_state({"endpoints": [{"deployment": "d1"}]})
+    board.publish_readiness({"subaccounts": {"eu": "ok"}})
+    board.publish_state(router_state(LoadBalancer({EU.model: [EU]}).snapshot(), [], Activity(), 0.0, 0.0))
     return board
 
 
@@ -88,11 +95,21 @@ def test_operators_are_answered(admin: Admin, board: StatusBoard) -> None:
     ready, state, metrics = admin.ask("/ready"), admin.ask("/router/state"), admin.ask("/metrics")
 
     assert ((told := admin.ask("/health")).status, told.json) == (200, {"status": "alive"})
-    assert (ready.status, ready.json) == (200, {"status": "ready", "subaccounts": "1/1"})
-    assert state.json["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert (ready.status, ready.json) == (200, {"status": "ready", "subaccounts": {"eu": "ok"}})
+    assert [(each["deployment"], each["worker"]) for each in state.json["endpoints"]] == [("d1", os.getpid())]
     assert (metrics.status, metrics.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert b'aicore_proxy_endpoint_available{deployment="d1",model="m",subaccount="eu"} 1.0\n' in metrics.body
     board.table.draining = True
     assert ((told := admin.ask("/ready")).status, told.json) == (503, {"status": "draining"})
+
+
+def test_a_state_that_makes_no_sense_costs_one_answer_and_not_the_process(
+    admin: Admin, board: StatusBoard, caplog: pytest.LogCaptureFixture
+) -> None:
+    board.publish_state({"endpoints": [{"deployment": "d1"}]})
+
+    assert [admin.ask(path).status for path in ("/metrics", "/router/state")] == [503, 200]
+    assert [record.getMessage() for record in caplog.records] == ["an operator's request for /metrics failed"]
 
 
 def test_without_a_folder_metrics_are_asked_of_the_workers() -> None:
@@ -127,7 +144,7 @@ def test_what_is_no_request_is_refused(admin: Admin, asked: bytes) -> None:
 
 
 def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard) -> None:
-    admin = Admin(board, ("sk-1",))
+    admin = Admin(board, [unnamed_key("sk-1")])
     key = "Authorization: Bearer sk-1\r\n"
     told = {path: (admin.ask(path).status, admin.ask(path, key).status) for path in ("/health", "/ready", "/metrics")}
     state = [admin.ask("/router/state").status, admin.ask("/router/state?key=sk-1").status]
@@ -135,6 +152,16 @@ def test_where_keys_are_wanted_health_and_readiness_want_none(board: StatusBoard
 
     assert told == {"/health": (200, 200), "/ready": (200, 200), "/metrics": (401, 200)}
     assert state == [401, 200]
+
+
+def test_beyond_this_machine_the_state_is_for_admin_keys_once_there_is_one(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1"), CallerKey("root", digest_of("sk-root"), is_admin=True)])
+    refusal = admin.ask("/router/state?key=sk-1")
+    statuses = {key: admin.ask("/metrics", f"x-api-key: {key}\r\n").status for key in ("sk-1", "sk-root", "sk-2")}
+    admin.close()
+
+    assert statuses == {"sk-1": 403, "sk-root": 200, "sk-2": 401}
+    assert (refusal.status, refusal.json["error"]["message"].partition(":")[0]) == (403, "This needs an admin key")
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def test_deployments_that_do_not_run_are_named_a_few_of_many(log: pytest.LogCapt
     [(level, line)] = Said(log, {"eu": "ok"}, endpoint("eu/d1"), *gone).at(0, KNOWN)
 
     assert level == "WARNING"
-    assert f"Problems: {CLAUDE} (eu/g0): {why}, {CLAUDE} (eu/g1): {why} and 3 more. `sap-ai-proxy check`" in line
+    assert f"Problems: {CLAUDE} (eu/g0): {why}, {CLAUDE} (eu/g1): {why} and 3 more. Run `sap-ai-proxy check`" in line
     assert line.startswith(f"1 model is served from eu (gpt: {GPT}). ")
 
 
@@ -111,7 +111,7 @@ def test_a_subaccount_in_which_nothing_runs_is_amiss_beside_one_that_serves(log:
     [(level, line)] = Said(log, {"eu": "ok", "us": "ok"}, endpoint("eu/d1")).at(0, KNOWN)
 
     assert level == "WARNING"
-    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Problems: us: no deployment is known. `")
+    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Problems: us: no deployment is known. Run `")
 
 
 def test_where_workers_cannot_tell_what_they_know_nothing_is_made_up(log: pytest.LogCaptureFixture) -> None:

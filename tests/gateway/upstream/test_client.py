@@ -12,7 +12,8 @@ import pytest
 import emulator
 from dialects.core.conversation import JSON
 from dialects.core.faults import FaultError, FaultKind, Quota
-from gateway.config.settings import load, pools
+from gateway.config.loader import load
+from gateway.config.settings import pools
 from gateway.requests.lifetime import Lifetime
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.management import ManagementClient
@@ -32,6 +33,7 @@ STREAM = {**BODY, "stream": True}
 TIMEOUTS = Timeouts(connect=60)
 HASTY = Timeouts(connect=60, answer=2.0)
 NOW = 1_700_000_000.0
+OBSERVABILITY = {"ai-inference-observability-labels": "ext.ai.sap.com/team=search"}
 
 
 class Bench:
@@ -51,7 +53,7 @@ class Bench:
             for name, account in settings.subaccounts.items()
         }
         tenants = {"eu": "tenant-1", "us": ""}
-        self.core = AICoreClient(self.transport, self.management, self.tokens, tenants, lambda: NOW)
+        self.core = AICoreClient(self.transport, self.management, self.tokens, tenants, lambda: NOW, OBSERVABILITY)
         self.router = RequestRouter(LoadBalancer(pools(settings)), sleep=lambda _: None)
 
     def _fetch(self, name, key):
@@ -100,6 +102,16 @@ def test_a_call_says_who_asks_for_whom_and_in_which_form(bench: Bench, stream: b
     assert sent["headers"]["ai-resource-group"] == attempt.endpoint.resource_group
     assert sent["headers"]["accept"] == ("text/event-stream" if stream else "application/json")
     assert sent["headers"]["content-type"] == "application/json"
+
+
+def test_every_call_of_a_deployment_has_the_client_type_and_the_configured_labels(bench: Bench) -> None:
+    attempt = bench.attempt()
+    bench.call(attempt)
+    bench.core.ask_nothing(attempt.endpoint, attempt.protocol)
+
+    sent = [each["headers"] for each in bench.cloud.requests()]
+    assert [each["ai-client-type"] for each in sent] == ["SAP AI Core LLM proxy"] * 2
+    assert [each["ai-inference-observability-labels"] for each in sent] == ["ext.ai.sap.com/team=search"] * 2
 
 
 def test_the_tenant_is_named_where_it_is_known(bench: Bench) -> None:

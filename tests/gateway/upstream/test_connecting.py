@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -412,12 +413,18 @@ def test_running_out_of_descriptors_is_no_endpoints_fault(transport_of, begin, l
     assert (fault.kind, fault.message, fault.retry_after) == (FaultKind.UNAVAILABLE, OUT, 1.0)
 
 
-def test_no_other_address_is_tried_without_descriptors(transport_of, begin, lifetime):
-    port = free_port()
+def test_no_other_address_is_tried_without_descriptors(transport_of, begin, lifetime, monkeypatch):
+    port, tried = free_port(), []
     transport = transport_of(resolve=Names("127.0.0.1", "127.0.0.2"))
     fault_of(begin(f"http://aicore.test:{port}/", by=transport).head, lifetime, PATIENCE)
     call = begin(f"http://aicore.test:{port}/", by=transport)
+
+    def opened(*kind):
+        tried.append(kind)
+        return socket.socket(*kind)
+
+    monkeypatch.setattr(connection, "socket", SimpleNamespace(**{**vars(socket), "socket": opened}))
     with no_more_descriptors():
         fault = fault_of(call.head, lifetime, PATIENCE)
 
-    assert FaultKind.UNAVAILABLE is fault.kind
+    assert (fault.kind, tried) == (FaultKind.UNAVAILABLE, [(socket.AF_INET, socket.SOCK_STREAM)])

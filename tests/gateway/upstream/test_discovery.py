@@ -292,7 +292,12 @@ def test_a_question_carries_token_and_resource_group():
     assert ask(ACCOUNT, "/lm/x") == {"a": 1}
     [(url, headers, timeout)] = wire.asked
     assert (url, timeout) == (f"{BASE}/lm/x", 7.0)
-    assert headers == {"Authorization": "Bearer t1", "AI-Resource-Group": "team-a", "Accept": "application/json"}
+    assert headers == {
+        "Authorization": "Bearer t1",
+        "AI-Resource-Group": "team-a",
+        "AI-Client-Type": "SAP AI Core LLM proxy",
+        "Accept": "application/json",
+    }
 
 
 @pytest.mark.parametrize(("status", "age"), [(401, 0.0), (403, 60.0)], ids=["refused", "forbidden-to-an-old-one"])

@@ -6,7 +6,7 @@ import pytest
 
 from emulator.catalogue import orchestrated as emulated
 from emulator.models import MODELS_BY_NAME
-from gateway.config.schema import OrchestrationSection
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.service_keys import Secret, ServiceKey
 from gateway.config.subaccounts import SubAccount
 from gateway.upstream.catalogue import Catalogue, CatalogueModel
@@ -31,7 +31,7 @@ def orchestrated(*models, **section):
         for model in models
     ]
     catalogue = Catalogue([ACCOUNT], lambda *_: {"resources": resources}, lambda: 0.0)
-    return OrchestratedModels(OrchestrationSection(**section), catalogue, lambda: TODAY).asked(ACCOUNT)
+    return OrchestratedModels(OrchestrationOptions(**section), catalogue, lambda: TODAY).asked(ACCOUNT)
 
 
 def test_the_catalogue_says_which_models_are_orchestrated():

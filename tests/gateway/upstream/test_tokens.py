@@ -388,6 +388,16 @@ def test_what_is_known_of_a_token_can_be_asked_without_waiting(source, service, 
     ]
 
 
+def test_the_seconds_that_a_token_has_left_fall_to_zero_and_are_none_without_one(source, clock):
+    left = [source.seconds_left]
+    source.token()
+    for seconds in (0.0, 100.0, LONG):
+        clock.now += seconds
+        left.append(source.seconds_left)
+
+    assert left == [0.0, LONG, LONG - 100.0, 0.0]
+
+
 def test_a_fetch_is_waited_for_as_long_as_it_may_last_and_briefly_by_whoever_comes_later(source, service, clock):
     service.gate.clear()
     task = source.request()

@@ -11,7 +11,7 @@ from dialects.core.faults import Fault, FaultKind
 from emulator.world import World, orchestration_tenant, tenant
 from gateway.cli.check.ask import ask_models, with_answers
 from gateway.cli.check.report import Answer, Report, wrong
-from gateway.config.settings import load
+from gateway.config.loader import load
 from routing.protocols import GeminiGenerateProtocol
 from tests.gateway.peers import Server, answer, forever
 from tests.support.running import Cloud

@@ -12,7 +12,7 @@ import emulator
 from emulator.world import World, orchestration_tenant, tenant
 from gateway.cli.check import check, run_check
 from gateway.cli.main import cli
-from gateway.config.settings import load
+from gateway.config.loader import load
 from gateway.upstream.catalogue import PATH
 from gateway.upstream.management import ManagementClient
 from tests.gateway.peers import Server, answer, forever

@@ -11,8 +11,8 @@ from gateway.upstream.discovery import Listed
 from gateway.upstream.unreachable import Reason, Unreachable
 
 AGAIN = (
-    "deploy its model anew in SAP AI Launchpad (ML Operations, Deployments) and write the new id, "
-    "or take this one out of the config file"
+    "deploy its model again in SAP AI Launchpad (ML Operations, Deployments) and use the new id, "
+    "or remove this one from the config file"
 )
 ORCHESTRATION = Listed("d9", "", "RUNNING", "https://api.example/v2/inference/deployments/d9", orchestration=True)
 SONNET = "anthropic--claude-4.5-sonnet"

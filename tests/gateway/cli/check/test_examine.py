@@ -6,9 +6,11 @@ from datetime import UTC, date, datetime
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from dialects.orchestration.modules import Modules
 from gateway.cli.check.advice import LAUNCHPAD
 from gateway.cli.check.report import FILE
-from gateway.config.schema import Filters, OrchestrationSection
+from gateway.config.filters import Filters
+from gateway.config.orchestration import OrchestrationOptions
 from gateway.config.service_keys import CertificateText, Secret
 from gateway.served_models import Ending
 from gateway.upstream.discovery import Listed
@@ -61,7 +63,7 @@ def test_every_deployment_is_asked_for_nothing_in_each_of_its_protocols(made):
 
 
 def test_what_is_looked_up_is_served_through_the_filters(made, said):
-    given = made.settings(made.account(discovery=True), filters=Filters(exclude=["nano"]))
+    given = made.settings(made.account(discovery=True), filters=Filters(exclude=("nano",)))
     deployments = made.listed("d1"), made.listed("d2", "gpt-5-nano"), made.listed("d3")
 
     assert rows(made.report(given, *deployments)) == [("gpt-4.1", True, ["d1", "d3"], ("openai-chat",))]
@@ -114,8 +116,8 @@ def test_a_deployment_at_another_host_than_the_api_is_not_asked(made, said):
 
 def test_an_orchestration_deployment_is_one_row_however_many_models_it_serves(made):
     one = made.report(made.settings(made.account(discovery=True)), ORCHESTRATION, **ORCHESTRATED)
-    filtered = made.settings(made.account(discovery=True), filters=Filters(exclude=["claude"]))
-    active = made.settings(made.account(discovery=True), orchestration=OrchestrationSection(standby=False))
+    filtered = made.settings(made.account(discovery=True), filters=Filters(exclude=("claude",)))
+    active = made.settings(made.account(discovery=True), orchestration=OrchestrationOptions(standby=False))
     [row] = one.subaccounts[0].models
 
     assert (row.name, row.standby, row.protocols) == ("orchestration", True, ("orchestration",))
@@ -147,7 +149,9 @@ def test_a_setting_without_a_model_is_to_know_unless_a_subaccount_could_not_be_a
 
 
 def test_a_model_that_is_asked_without_the_masks_that_are_set_is_to_know(made, said):
-    given = made.settings(made.account(discovery=True), orchestration=OrchestrationSection(masking={"providers": []}))
+    given = made.settings(
+        made.account(discovery=True), orchestration=OrchestrationOptions(modules=Modules(masking={"providers": []}))
+    )
     found = said(given, made.listed("d1"), ORCHESTRATION, **ORCHESTRATED)
 
     assert found == [
@@ -192,7 +196,7 @@ def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said, groups, other):
 
 
 def test_filters_that_leave_nothing_out_of_all_that_runs_are_wrong(made, said):
-    given = made.settings(made.account(discovery=True), filters=Filters(exclude=["nano"]))
+    given = made.settings(made.account(discovery=True), filters=Filters(exclude=("nano",)))
     found = said(given, made.listed("d1", "nano"))
 
     assert found[0] == (

@@ -191,10 +191,10 @@ REFUSED = [
     ("odd-letter", Format.JSON, '{"a": /}', "'/' is out of place"),
     ("number-as-name", Format.JSON, "{1: 2}", "out of place"),
     ("open-list", Format.JSON, '{"a": [1', "it ends too soon"),
-    ("list", Format.JSON, "[]", "no object"),
-    ("in-the-way", Format.JSON, '{"a": 1}', "a is no object"),
+    ("list", Format.JSON, "[]", "not an object"),
+    ("in-the-way", Format.JSON, '{"a": 1}', "a is not an object"),
     ("broken-toml", Format.TOML, "a = ", "cannot be read as TOML"),
-    ("no-table", Format.TOML, "a = 1", "a is no object"),
+    ("no-table", Format.TOML, "a = 1", "a is not an object"),
     ("table-in-pieces", Format.TOML, "[a.b.d]\n[q]\n[a.b.c]\n", "could not be kept"),
     ("more-pieces", Format.TOML, "[a.b]\nb.c = 2\n[a.b.c]\n[q]\n[a.b.c.f]\n", "could not be kept"),
 ]
@@ -315,5 +315,5 @@ def test_a_file_that_is_no_text_is_refused(path, write_url):
     path.parent.mkdir()
     path.write_bytes(b"\xff")
 
-    with pytest.raises(ConnectError, match="is no UTF-8"):
+    with pytest.raises(ConnectError, match="is not UTF-8 text"):
         write_url("one")

@@ -1,0 +1,69 @@
+"""Callers by the names of their keys: what each may read, how each is named, and whose ids are whose."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.config.caller_keys import digest_of
+from tests.end_to_end.test_edges import shape_of
+from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
+
+ALICE, BOB, ROOT = "sk-of-alice-0123456789", "sk-of-bob-0123456789", "sk-of-root-0123456789"
+KEYS = [
+    {"name": "alice", "key": ALICE},
+    {"name": "bob", "hash": f"sha256:{digest_of(BOB).hex()}"},
+    {"name": "root", "key": ROOT, "admin": True},
+]
+SIGNING = ["what signs ids in these tests"]
+
+
+@pytest.fixture(scope="module")
+def named(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    """A proxy with named keys beside the old list."""
+    with running_proxy(shared_cloud, tmp_path_factory.mktemp("named"), keys=KEYS, secret_signing_keys=SIGNING) as proxy:
+        yield proxy
+
+
+def by(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+def respond(proxy: Proxy, key: str, text: str, **more: Any) -> HttpAnswer:
+    return proxy.ask("POST", "/v1/responses", {"model": "gpt-5", "input": text, **more}, **by(key))
+
+
+@pytest.mark.parametrize("path", ["/router/state", "/metrics"])
+def test_once_there_is_an_admin_key_the_state_is_for_admin_keys(named: Proxy, path: str) -> None:
+    statuses = {key: named.ask("GET", path, **by(key)).status for key in (KEY, ALICE, BOB, ROOT, "sk-wrong")}
+
+    assert statuses == {KEY: 403, ALICE: 403, BOB: 403, ROOT: 200, "sk-wrong": 401}
+
+
+def test_a_key_that_is_no_admin_key_learns_what_is_needed(named: Proxy) -> None:
+    refusal = named.ask("GET", "/router/state", **by(ALICE))
+
+    assert (refusal.status, shape_of(refusal.json), refusal.headers["x-should-retry"]) == (403, "openai", "false")
+    assert refusal.json["error"]["message"].startswith("This needs an admin key: send one of the keys that have")
+
+
+def test_decisions_name_the_caller_by_its_key(named: Proxy) -> None:
+    for key in (ALICE, BOB, KEY):
+        respond(named, key, "Hello")
+    decisions = named.ask("GET", "/router/state", **by(ROOT)).json["decisions"]
+
+    assert [each["caller"] for each in decisions[:3]] == [digest_of(KEY).hex()[:8], "bob", "alice"]
+
+
+def test_a_key_that_is_replaced_under_its_name_keeps_the_ids_of_its_caller(
+    named: Proxy, shared_cloud: Cloud, tmp_path: Path
+) -> None:
+    made = respond(named, ALICE, "My name is Ada.").json["id"]
+    rotated = [{"name": "alice", "key": "sk-new-of-alice-012345"}, {"name": "bob", "key": ALICE}]
+    with running_proxy(shared_cloud, tmp_path, keys=rotated, secret_signing_keys=SIGNING) as proxy:
+        continued = respond(proxy, "sk-new-of-alice-012345", "Who am I?", previous_response_id=made)
+        of_another_caller = respond(proxy, ALICE, "Who am I?", previous_response_id=made)
+
+    assert continued.status == 200
+    assert (of_another_caller.status, of_another_caller.json["error"]["code"]) == (400, "previous_response_not_found")
