@@ -15,6 +15,7 @@ from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.cors import is_own_host
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
@@ -102,7 +103,7 @@ class Operations:
             return Answer.refusal(
                 503, "No folder for temporary files can be written: ask the workers, on the main port."
             )
-        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
         # Nothing can be changed here: the workers do that, on the main port.
