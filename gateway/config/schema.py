@@ -165,7 +165,7 @@ def _with(*keys: frozenset[str]) -> AfterValidator:
     def check(value: dict[str, Any]) -> dict[str, Any]:
         if not any(choice <= value.keys() for choice in keys):
             choices = " or ".join(" and ".join(sorted(choice)) for choice in keys)
-            raise ValueError(f"is not complete; write {choices} into it")
+            raise ValueError(f"is not complete; it must have {choices}")
         return value
 
     return AfterValidator(check)
@@ -176,7 +176,9 @@ def _grounding(value: dict[str, Any]) -> dict[str, Any]:
         case {"config": {"placeholders": {"input": [str(), *_], "output": str()}}}:
             return value
         case _:
-            what = 'names no placeholders; write "config": {"placeholders": {"input": ["question"], "output": "found"}}'
+            what = (
+                'lacks its placeholders; write "config": {"placeholders": {"input": ["question"], "output": "found"}}'
+            )
             raise ValueError(what)
 
 
@@ -395,7 +397,7 @@ class TelemetrySection(_Section):
     """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
@@ -427,7 +429,7 @@ class ConfigFile(_Section):
     upstream: UpstreamSection = UpstreamSection.model_construct()
     telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    """How much is logged."""
+    """The lowest level that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
     """The form of the log: lines of text for people, or an object of JSON in each line for programs."""
     allow_unauthenticated: bool = False
