@@ -27,6 +27,7 @@ from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
+from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
 from gateway.observability.shared_metrics import exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
@@ -285,7 +286,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
@@ -310,10 +311,11 @@ def _prefers_html() -> bool:
     return accepted["text/html"] > accepted["application/json"]
 
 
-def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> None:
+def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add what those who run the proxy ask for, and what clients ask for in passing."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway))
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+    add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -334,11 +336,6 @@ def _add_operations(app: Flask, gateway: Gateway, runtime: Runtime | None) -> No
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
         return _json({"status": "success", "message": "Events are taken and forgotten."})
-
-    @app.get("/router/state")
-    def router_state() -> Response:
-        require_reader(gateway.auth, current_request().caller)
-        return _json(gateway.whole_state() if runtime is None else runtime.router_state())
 
     @app.get("/metrics")
     def metrics() -> Response:

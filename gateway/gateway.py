@@ -33,8 +33,9 @@ from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
-from gateway.observability.history import History
+from gateway.observability.history import History, merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
+from gateway.operator_actions import OperatorActions
 from gateway.readiness import Readiness, ReadinessProbe
 from gateway.requests.affinity import affinity_key, tags_in
 from gateway.requests.compaction import CompactionExchange
@@ -135,7 +136,9 @@ class Gateway:
         endings = EndingsLog(self._served, self._versions, self._today)
         self._refresher = CatalogueRefresher(settings.subaccounts.values(), sources.catalogue, endings.write)
         self._pool = EndpointPool(settings, self.balancer, sources.get, probe, clock, orchestration=orchestration)
-        events.subscribe(self._pool.listen)
+        self.actions = OperatorActions(self.balancer, self._pool)
+        for listener in (self._pool.listen, self.actions.listen):
+            events.subscribe(listener)
         sleep = threading.Event().wait
         self.router = RequestRouter(
             self.balancer,
@@ -300,7 +303,9 @@ class Gateway:
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         now = self._now()
         return {
-            **router_state(self.balancer.snapshot(), endings, self._activity, self.started, now),
+            **router_state(
+                self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started, now
+            ),
             "saturation": self.admission.saturation(),
             "credentials": {name: self._credentials(name, now) for name in self._tokens},
         }
@@ -308,6 +313,10 @@ class Gateway:
     def whole_state(self) -> JSON:
         """Write down the same, and whether the proxy is ready, where this process is the only one."""
         return {**self.state(), "at": self._now(), **self.readiness().body}
+
+    def whole_history(self) -> JSON:
+        """Write down the last hour, where this process is the only one."""
+        return merged_history([self.history.rows()], self._now())
 
     def _credentials(self, subaccount: str, now: float) -> JSON:
         """Say until when the token and the certificate of a subaccount are valid, and what its latest token lacked."""

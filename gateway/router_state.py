@@ -34,7 +34,8 @@ valid (`token_until`, `certificate_until`), and the kind of `fault` with which t
 
 `outcomes` beside `workers` are those of all, `started` is when the proxy was, `at` is now. `worker_restarts` counts
 the workers that ended unexpectedly and were replaced. `version` is that of the proxy, `status` and `subaccounts` are
-as `/ready` has them, `strategies` those of models, `endings` the models that have ended or will soon.
+as `/ready` has them, `strategies` those of models, `strategies_available` the names that a model's strategy may have,
+`endings` the models that have ended or will soon. `may_change` is whether the caller may change it.
 
 Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
 and `model`; `stream`, whether it was one; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of
@@ -48,6 +49,7 @@ from dialects.core.conversation import JSON
 from gateway.observability.activity import Activity
 from gateway.version import VERSION
 from routing.availability import EndpointState
+from routing.strategy import STRATEGIES
 
 
 def router_state(
@@ -59,6 +61,7 @@ def router_state(
         "version": VERSION,
         "started": started,
         "strategies": {state.endpoint.model: state.strategy for state in listed},
+        "strategies_available": list(STRATEGIES),
         "endpoints": [_endpoint(state, activity, now) for state in listed],
         "endings": list(endings),
         "outcomes": activity.outcomes(),

@@ -91,8 +91,9 @@ def state_of_one_worker() -> JSON:
     place = {"used": 1, "most": 2}
     saturation = {"requests": place, "waiting": place, "connections": place, "streams": {"used": 1, "most": None}}
     credentials = {"eu": {"token_until": 1.0, "fault": "no_token", "certificate_until": 1.0}}
+    endings = [{"model": EU.model, "on": "2026-10-14"}]
     return {
-        "endings": [{"model": EU.model, "on": "2026-10-14"}],
+        "endings": endings,
         "subaccounts": {"eu": "ok"},
         "endpoints": [row],
         "saturation": saturation,

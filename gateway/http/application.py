@@ -139,6 +139,14 @@ class _Pieces:
         return iter(self._pieces)
 
 
+class EventStream(flask.Response):
+    """A response of server-sent events, which nothing on its way to the client may keep or collect."""
+
+    def __init__(self, events: Iterable[bytes]) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(events, mimetype="text/event-stream", headers=headers)
+
+
 class JSONResponse(flask.Response):
     """A response of JSON whose headers are complete, so that nothing is looked for in them."""
 

@@ -5,12 +5,14 @@ where no key is asked for, a foreign page could spend the quota unseen. One whos
 for nothing: its browser takes the proxy for the page's own server, and names it so in `Host`.
 """
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from gateway.server.serving import is_loopback
 
 _WEB = frozenset({"http", "https"})
+_OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def is_local_origin(origin: str) -> bool:
@@ -52,6 +54,17 @@ def is_own_host(host: str, configured: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:
+    """Whether a request with these headers comes from a page of the proxy itself, or from a program that is no browser.
+
+    Browsers say it in `Sec-Fetch-Site`; those that do not send it name the page in `Origin`, for *host* to be compared.
+    """
+    if site := fields.get("sec-fetch-site"):
+        return site in _OWN_SITES
+    origin = fields.get("origin")
+    return origin is None or urlsplit(origin).netloc == host
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:

@@ -117,7 +117,8 @@ class Operations:
         return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
 
     def _state(self) -> Answer:
-        return Answer(200, dumps(self._board.router_state()).encode())
+        # Nothing can be changed here: the workers do that, on the main port.
+        return Answer(200, dumps({**self._board.router_state(), "may_change": False}).encode())
 
 
 class _Client:

@@ -123,13 +123,14 @@ class StatusBoard:
         """
         self.table.states_asked += 1
         version, strategies = "", dict[str, str]()
-        endpoints, endings, decisions, workers = [], [], [], []
+        endpoints, endings, decisions, workers, available = [], [], [], [], list[str]()
         outcomes: Counter[str] = Counter()
         # What new workers say of a strategy counts, not what old ones said.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = self._read(_STATE, row.pid)
             version = router.get("version", version)
             strategies |= router.get("strategies", {})
+            available = router.get("strategies_available", available)
             endings += [each for each in router.get("endings", []) if each not in endings]
             endpoints += [{**each, "worker": row.pid} for each in router.get("endpoints", [])]
             decisions += [{**each, "worker": row.pid} for each in router.get("decisions", [])]
@@ -144,6 +145,7 @@ class StatusBoard:
             "status": readiness["status"],
             "subaccounts": readiness.get("subaccounts", {}),
             "strategies": strategies,
+            "strategies_available": available,
             "endpoints": endpoints,
             "endings": endings,
             "outcomes": outcomes,

@@ -34,7 +34,9 @@ class Collector:
     url: str
     status: int = 200
     raw: list[tuple[str, bytes]] = field(default_factory=list)
-    """The path and the body of each request."""
+    """The path and the body of each request that was taken."""
+    refused: int = 0
+    """How many requests were not."""
 
     def spans(self) -> list[SentSpan]:
         """The spans in the order in which they ended."""
@@ -89,6 +91,8 @@ def running_collector() -> Iterator[Collector]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             if collector.status == 200:
                 collector.raw.append((self.path, body))
+            else:
+                collector.refused += 1
             self.send_response(collector.status)
             self.send_header("Content-Length", "0")
             self.end_headers()

@@ -29,8 +29,6 @@ _SCOPE: Final = "sap_ai_proxy"
 _SERVICE: Final = "sap-ai-core-llm-proxy"
 _MOST_MESSAGES: Final = 100
 _NONE: Final = "none"
-_PATIENCE: Final = 5.0
-"""Seconds that the end is waited for, unless something else is said."""
 
 
 class Telemetry:
@@ -44,6 +42,7 @@ class Telemetry:
         _log_once_what_the_library_says()
         self._clock = clock
         self._now = now
+        self._is_closed = False
         resource = _resource()
         self._exporters: list[_SpanExporter | _MetricExporter] = []
         self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
@@ -69,13 +68,11 @@ class Telemetry:
         """Trace and count a request that never became an exchange."""
         self.begin(headers, record, self._clock()).over(record, None)
 
-    def flush(self) -> None:
-        """Send what there is to be sent; blocks until it is sent, or cannot be."""
-        self._traces.force_flush()
-        self._metrics.force_flush()
-
-    def close(self, seconds: float = _PATIENCE) -> None:
-        """Send what is left, for at most so many *seconds*, and end."""
+    def close(self, seconds: float) -> None:
+        """Send what is left, for at most so many *seconds*, and end; a second time does nothing."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         until = time.monotonic() + seconds
         ending = [
             threading.Thread(target=_quietly, args=(each,), name="telemetry", daemon=True)

@@ -153,6 +153,7 @@ def test_a_family_that_is_none_is_told(settings_of) -> None:
 
 WEIGHED = {"m": [{"url": f"{BASE}/d1", "weight": 5}, f"{BASE}/d2"]}
 TIERED = {"m": [{"url": f"{BASE}/d1", "tier": 1}, f"{BASE}/d2"]}
+DRAINED = {"m": [{"url": f"{BASE}/d1", "weight": 0}, f"{BASE}/d2"]}
 WEIGHT, TIER = (
     "subAccounts.eu: the weight of m has no effect under {}",
     "subAccounts.eu: the tier of m has no effect under {}",
@@ -164,6 +165,7 @@ WEIGHT, TIER = (
     [
         ("round-robin", WEIGHED, [WEIGHT.format("round-robin")]),
         ("round-robin", TIERED, [TIER.format("round-robin")]),
+        ("round-robin", DRAINED, []),
         ("weighted", WEIGHED, []),
         ("weighted", TIERED, [TIER.format("weighted")]),
         ("least-connections", WEIGHED, []),
@@ -191,6 +193,7 @@ def test_priority_reads_weights_if_it_is_told_what_is_full(settings_of) -> None:
     [
         ({"deployment_models": {"m": f"{BASE}/d1"}, "tier": 1, "weight": 2}, ("weight", "tier")),
         ({"deployment_models": {"m": f"{BASE}/d1"}, "tier": 0, "weight": 1}, ()),
+        ({"deployment_models": {"m": f"{BASE}/d1"}, "weight": 0}, ()),
         ({"discovery": True, "tier": 1, "weight": 2}, ("tier",)),
     ],
 )
