@@ -87,7 +87,7 @@ def test_many_wrong_keys_from_an_address_are_slowed_down_and_a_right_one_always_
         assert [shape_of(each.json) for each in (*slowed, anthropic)] == ["openai", "google", "anthropic"]
         assert 1 <= int(slowed[0].headers["retry-after"]) <= 60
         assert [ask(KEY, "203.0.113.5").status, ask("sk-wrong", "198.51.100.1").status] == [200, 401]
-        assert ask("", "203.0.113.5").json["error"]["message"].startswith("This request has no API key")
+        assert ask("", "203.0.113.5").status == 401
 
 
 @pytest.mark.parametrize(("server", "places"), [({"requests": 6}, 3), ({"requests": 6, "requests_per_key": 2}, 2)])
