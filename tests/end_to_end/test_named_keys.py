@@ -88,6 +88,8 @@ def test_many_wrong_keys_from_an_address_are_slowed_down_and_a_right_one_always_
         assert 1 <= int(slowed[0].headers["retry-after"]) <= 60
         assert [ask(KEY, "203.0.113.5").status, ask("sk-wrong", "198.51.100.1").status] == [200, 401]
         assert ask("", "203.0.113.5").status == 401
+        assert 'outcome="unauthenticated"' in ask(KEY, "203.0.113.5", "/metrics").body.decode()
+        assert 'outcome="rate_limited"' not in ask(KEY, "203.0.113.5", "/metrics").body.decode()
 
 
 @pytest.mark.parametrize(("server", "places"), [({"requests": 6}, 3), ({"requests": 6, "requests_per_key": 2}, 2)])
