@@ -166,7 +166,7 @@ def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str,
     if keys:
         wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
         if wait is not None:
-            return Fault(FaultKind.RATE_LIMITED, TOO_MANY, retry_after=wait)
+            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
     return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
