@@ -23,10 +23,6 @@ class RequestSpans(Protocol):
         """Record that nothing more is read of what an attempt asked for; it may still ask again."""
         ...
 
-    def settle(self) -> None:
-        """End the spans of the attempts that have failed."""
-        ...
-
     def over(self, record: ExchangeRecord, last: Attempt | None) -> None:
         """End all spans; *last* is the attempt that answered, if any did."""
         ...
