@@ -25,6 +25,7 @@ from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
@@ -154,10 +155,19 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
         caller = gateway.auth.admit(keys)
         if caller is None:
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, why_refused(keys)))
+            raise FaultError(_refused_keys(gateway, keys, environ))
         request.caller = caller
 
     return admit
+
+
+def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
+    """Say why no caller has any of these *keys*, or how long to wait with the next ones where many were wrong."""
+    if keys:
+        wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
+        if wait is not None:
+            return Fault(FaultKind.RATE_LIMITED, TOO_MANY, retry_after=wait)
+    return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
