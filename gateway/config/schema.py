@@ -395,7 +395,7 @@ class TelemetrySection(_Section):
     """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):

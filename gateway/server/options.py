@@ -27,11 +27,11 @@ class ServerOptions:
     waiting_seconds: Annotated[float, Ge(0), Le(3600)] = 10.0
     """A request waits for that for at most this many seconds."""
     requests_per_key: _Count | None = None
-    """Requests of one key that one process answers at the same time; half of `requests` if it is not said and there
-    are several keys. Of the requests that wait, a key has the same share."""
+    """One worker has at most this many requests of one key in progress, and a key has the same share of the requests
+    that wait. The default is half of `requests` if there are several keys."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses and networks of reverse proxies. Where one of them is the peer of a connection, wrong keys count for
-    the last address in X-Forwarded-For that is none of them."""
+    """Addresses and networks of reverse proxies. If a connection comes from one of them, wrong keys count for the
+    last address in X-Forwarded-For that is not one of them."""
     header_timeout: _Seconds = 10.0
     """A client must send the headers of a request within this many seconds."""
     keep_alive: _Seconds = 75.0
