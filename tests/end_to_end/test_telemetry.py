@@ -228,6 +228,7 @@ def test_a_request_that_is_refused_is_a_span_without_attempts(scene: Scene, name
     request, attempts = scene.of(name)
 
     assert attempts == []
+    assert f"id={name} trace={request.trace}" in scene.log
     assert request.attributes[http_attributes.HTTP_RESPONSE_STATUS_CODE] == status
     assert request.attributes[error_attributes.ERROR_TYPE] == error
 

@@ -123,7 +123,7 @@ class TracedRequest:
         return {}
 
     def end_call(self, attempt: Attempt) -> None:
-        """Record that nothing more is read of what an attempt asked for; it may still ask again."""
+        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
         call = self._calls.get(attempt)
         if call is not None:
             call.ended = self._clock.clock()
