@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 from flask import Flask, Response
-from prometheus_client import generate_latest
 from werkzeug.exceptions import HTTPException, NotFound
 
 import routing
@@ -26,8 +25,11 @@ from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
+from gateway.observability.gauges import Gauges
+from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -54,11 +56,11 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host. "
-    "Ask by one of these, or configure secret_authentication_tokens or allow_unauthenticated."
+    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
+    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
 )
 _NO_PAGES = (
-    "This proxy has no keys configured, so web pages of other sites may not call it. "
+    "This proxy has no API keys, so web pages of other sites must not call it. "
     "Configure secret_authentication_tokens, and send one of them."
 )
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
@@ -86,6 +88,8 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.extensions["gateway"] = gateway
     routing.configure(gateway.router)
     gateway.start()
+    if runtime is not None:
+        runtime.add_last_duty(gateway.close_telemetry)
     web_files = load_files(key_is_needed=not gateway.auth.is_open, demo_key=DEMO_KEY if settings.is_demo else "")
     _open_door(app, gateway, web_files, settings, runtime)
     _add_page(app, gateway, web_files)
@@ -151,10 +155,19 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
         caller = gateway.auth.admit(keys)
         if caller is None:
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, why_refused(keys)))
+            raise FaultError(_refused_keys(gateway, keys, environ))
         request.caller = caller
 
     return admit
+
+
+def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
+    """Say why no caller has any of these *keys*, or how long to wait with the next ones where many were wrong."""
+    if keys:
+        wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
+        if wait is not None:
+            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
+    return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -201,11 +214,11 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             body = _body(gateway)
             asked = body.get("generateContentRequest") or body
             if not isinstance(asked, dict):
-                raise invalid("generateContentRequest must be an object.")
+                raise invalid("generateContentRequest must be an object")
             gateway.resolve(model)
             return _json({"totalTokens": estimate_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
-            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
+            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not supported by this proxy."))
         return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
@@ -245,7 +258,15 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
         # Codex tries a WebSocket first, and falls back at once on this status alone.
-        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
+        return _json(
+            {
+                "error": {
+                    "message": "WebSockets are not supported here: send a POST request instead.",
+                    "type": "upgrade",
+                }
+            },
+            426,
+        )
 
 
 def _add_models(app: Flask, gateway: Gateway) -> None:
@@ -273,7 +294,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
     def page() -> Response:
         return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
 
-    @app.get("/web/<name>")
+    @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
@@ -322,13 +343,14 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
-        return _json({"status": "success", "message": "Events are taken and forgotten."})
+        return _json({"status": "success", "message": "The proxy accepts these events and discards them."})
 
     @app.get("/metrics")
     def metrics() -> Response:
         require_reader(gateway.auth, current_request().caller)
-        shared = None if runtime is None else runtime.metrics()
-        return Response(generate_latest(gateway.registry) if shared is None else shared, mimetype="text/plain")
+        if runtime is not None:
+            return Response(runtime.metrics(gateway.registry), content_type=CONTENT_TYPE)
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), content_type=CONTENT_TYPE)
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:

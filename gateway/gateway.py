@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from prometheus_client import CollectorRegistry
@@ -27,6 +28,8 @@ from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.admission import Admission
 from gateway.http.auth import Auth
+from gateway.http.client_address import TrustedProxies
+from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
@@ -47,6 +50,7 @@ from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
 from gateway.upstream.catalogue import CatalogueRefresher
+from gateway.upstream.certificates import of_proof
 from gateway.upstream.client import AICoreClient
 from gateway.upstream.connection_pool import ConnectionPool
 from gateway.upstream.discovery import Orchestration
@@ -62,7 +66,12 @@ from routing.model_names import Resolution
 from routing.request_router import RequestRouter
 from routing.strategy import SelectionContext
 
+if TYPE_CHECKING:
+    from gateway.observability.telemetry.sender import Telemetry
+
 _log = logging.getLogger("sap_ai_proxy")
+_TELEMETRY_PATIENCE = 5.0
+"""Seconds in which the telemetry that is left may be sent, where nothing else is said."""
 _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
@@ -92,12 +101,14 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self.auth = Auth(settings.keys)
+        self.failed_keys = FailedKeys(clock)
+        self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
-        self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
+        self.admission = _admission(settings)
         # As many connections are kept as requests may be in progress: none is made anew because others ended before.
         kept = ConnectionPool(clock, settings.server.requests)
         self._transport = Transport(network=settings.network, clock=clock, pool=kept)
@@ -148,6 +159,7 @@ class Gateway:
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
+        self._telemetry = _telemetry(self.balancer, clock, now) if settings.telemetry else None
 
     def start(self) -> None:
         """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
@@ -156,11 +168,17 @@ class Gateway:
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
-        """Stop watching, and drop all connections."""
+        """Stop watching, send the telemetry that is left, and drop all connections."""
+        self.close_telemetry(_TELEMETRY_PATIENCE)
         self._refresher.stop()
         self._pool.stop()
         self._transport.close()
         self._management.close()
+
+    def close_telemetry(self, seconds: float) -> None:
+        """Send the traces and metrics that are left, for at most so many *seconds*, and send no more."""
+        if self._telemetry is not None:
+            self._telemetry.close(seconds)
 
     def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
         """Begin the lifetime of a request: its time counts from now."""
@@ -242,7 +260,12 @@ class Gateway:
         """Take note of a request that never became an exchange, and give its id; *asked* is what it asked for."""
         name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
-        self._observer.over(ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace))
+        record = ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace)
+        spans = self._telemetry.begin(headers, record, self._clock()) if self._telemetry is not None else None
+        if spans is not None:
+            record = replace(record, trace=spans.trace)
+            spans.over(record, None)
+        self._observer.over(record)
         return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
@@ -280,7 +303,14 @@ class Gateway:
     def state(self) -> JSON:
         """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
-        return router_state(self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started)
+        now = self._now()
+        return {
+            **router_state(
+                self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started, now
+            ),
+            "saturation": self.admission.saturation(),
+            "credentials": {name: self._credentials(name, now) for name in self._tokens},
+        }
 
     def whole_state(self) -> JSON:
         """Write down the same, and whether the proxy is ready, where this process is the only one."""
@@ -289,6 +319,17 @@ class Gateway:
     def whole_history(self) -> JSON:
         """Write down the last hour, where this process is the only one."""
         return merged_history([self.history.rows()], self._now())
+
+    def _credentials(self, subaccount: str, now: float) -> JSON:
+        """Say until when the token and the certificate of a subaccount are valid, and what its latest token lacked."""
+        source = self._tokens[subaccount]
+        state, seconds = source.state, source.seconds_left
+        certificate = of_proof(self.settings.subaccounts[subaccount].key.proof)
+        return {
+            "token_until": round(now + seconds, 3) if seconds else None,
+            "fault": state.fault.kind.value if state.fault else None,
+            "certificate_until": certificate.not_after.timestamp() if certificate else None,
+        }
 
     def _versions(self) -> dict[str, frozenset[str]]:
         """Name the models that run, with the versions in which they do, as far as they are known."""
@@ -338,7 +379,13 @@ class Gateway:
         open_at = seals.open_at if seals else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
-        further = {**passed_on(headers, name, trace), **self._headers_for(caller)}, trace
+        passed = {**passed_on(headers, name, trace), **self._headers_for(caller)}
+        spans = None
+        if self._telemetry is not None:
+            asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
+            spans = self._telemetry.begin(headers, asked, began)
+            trace = spans.trace if spans is not None else trace
+        further = passed, trace, spans
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
@@ -377,6 +424,20 @@ class Gateway:
     def _endpoints(self) -> list[tuple[Endpoint, ...]]:
         """Give the endpoints that are served, by model."""
         return [self.balancer.endpoints(model) for model in self.balancer.models()]
+
+
+def _telemetry(balancer: LoadBalancer, clock: Callable[[], float], now: Callable[[], float]) -> "Telemetry":
+    """Begin to send traces and metrics."""
+    from gateway.observability.telemetry.sender import Telemetry  # noqa: PLC0415 - it needs an extra, and takes memory
+
+    return Telemetry(balancer.snapshot, clock, now)
+
+
+def _admission(settings: Settings) -> Admission:
+    """Bound the requests in progress: those of one key to half of all, where there are several keys."""
+    server = settings.server
+    half = max(1, server.requests // 2) if len(settings.keys) > 1 else None
+    return Admission(server.requests, server.waiting, server.waiting_seconds, server.requests_per_key or half)
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:

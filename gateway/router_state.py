@@ -12,6 +12,7 @@ Of each endpoint, a deployment asked for one model:
 `standing`                whether it may be selected now: "ready", "half-open: …", "open", "gone", "cooling" (which is
                           in cooldown), "drained"
 `why`, `seconds`          why not, and for how long yet; null if only a listing of deployments can say
+`until`                   when that time is over; null if it may be selected now, or only a listing can say
 `circuit`, `k`            the state of its circuit, and how often its open time was doubled
 `cooldown`                the kind of fault that has put it in cooldown; null if it is in none
 `in_flight`               requests that it works on
@@ -25,10 +26,16 @@ Of each endpoint, a deployment asked for one model:
 ========================  =============================================================================================
 
 Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`; whether it takes
-connections (`accepting`), can serve (`ready`) or ends (`retiring`); `log_lines_dropped`. `outcomes` beside `workers`
-are those of all, `started` is when the proxy was, `at` is now. `version` is that of the proxy, `status` and
-`subaccounts` are as `/ready` has them, `strategies` those of models, `strategies_available` the names that a model's
-strategy may have, `endings` the models that have ended or will soon. `may_change` is whether the caller may change it.
+connections (`accepting`), can serve (`ready`) or ends (`retiring`); `log_lines_dropped`. `slot` numbers the workers
+from 0; the worker that replaces one that has ended takes over its number. `saturation` has, for `requests`, those
+`waiting`, `connections` and `streams`, how many there are (`used`) and how many there may be (`most`; null where other
+limits decide). `credentials` says of each subaccount until when its token and the certificate of its service key are
+valid (`token_until`, `certificate_until`), and the kind of `fault` with which the latest request for a token failed.
+
+`outcomes` beside `workers` are those of all, `started` is when the proxy was, `at` is now. `worker_restarts` counts
+the workers that ended unexpectedly and were replaced. `version` is that of the proxy, `status` and `subaccounts` are
+as `/ready` has them, `strategies` those of models, `strategies_available` the names that a model's strategy may have,
+`endings` the models that have ended or will soon. `may_change` is whether the caller may change it.
 
 Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
 and `model`; `stream`, whether it was one; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of
@@ -45,23 +52,26 @@ from routing.availability import EndpointState
 from routing.strategy import STRATEGIES
 
 
-def router_state(states: Iterable[EndpointState], endings: Iterable[JSON], activity: Activity, started: float) -> JSON:
-    """Write down what this process knows; *started* is when it began."""
+def router_state(
+    states: Iterable[EndpointState], endings: Iterable[JSON], activity: Activity, started: float, now: float
+) -> JSON:
+    """Write down what this process knows *now*; *started* is when it began."""
     listed = list(states)
     return {
         "version": VERSION,
         "started": started,
         "strategies": {state.endpoint.model: state.strategy for state in listed},
         "strategies_available": list(STRATEGIES),
-        "endpoints": [_endpoint(state, activity) for state in listed],
+        "endpoints": [_endpoint(state, activity, now) for state in listed],
         "endings": list(endings),
         "outcomes": activity.outcomes(),
         "decisions": activity.decisions(),
     }
 
 
-def _endpoint(state: EndpointState, activity: Activity) -> JSON:
+def _endpoint(state: EndpointState, activity: Activity, now: float) -> JSON:
     endpoint = state.endpoint
+    is_timed = math.isfinite(state.seconds)
     return {
         "subaccount": endpoint.subaccount,
         "deployment": endpoint.deployment,
@@ -70,7 +80,8 @@ def _endpoint(state: EndpointState, activity: Activity) -> JSON:
         "standing": state.availability.value,
         "circuit": state.circuit.value,
         "why": state.why,
-        "seconds": state.seconds if math.isfinite(state.seconds) else None,
+        "seconds": state.seconds if is_timed else None,
+        "until": round(now + state.seconds, 3) if is_timed and state.seconds else None,
         "k": state.k,
         "cooldown": state.cooldown.value if state.cooldown else None,
         "in_flight": state.in_flight,

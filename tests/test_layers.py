@@ -35,9 +35,11 @@ IMPORTERS = {
     "zstandard": {"gateway/http/bodies.py"},
     "prometheus_client": {
         "gateway/gateway.py",
+        "gateway/observability/gauges.py",
         "gateway/observability/metrics.py",
         "gateway/observability/shared_metrics.py",
-        "proxy_server.py",
+        "gateway/server/runtime.py",
+        "gateway/server/status_board.py",
     },
     "pydantic": {
         "gateway/config/observability_section.py",
@@ -48,6 +50,7 @@ IMPORTERS = {
     "annotated_types": {"gateway/server/options.py"},
     "click": {"gateway/cli/main.py", "gateway/cli/messages.py", "gateway/cli/questions.py", *COMMANDS},
     "rich": {"gateway/cli/terminal.py"},
+    "opentelemetry": {f"gateway/observability/telemetry/{name}.py" for name in ("instruments", "sender", "spans")},
 }
 ANYWHERE = {"orjson"}
 SERVING = {

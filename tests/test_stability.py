@@ -4,16 +4,18 @@ import ast
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 
 from prometheus_client import CollectorRegistry
 
 import proxy_server
 import routing
-from dialects.core.conversation import Usage
+from dialects.core.conversation import JSON, Usage
 from dialects.core.faults import FaultKind
 from dialects.registry import CLIENTS, request_id_headers
 from gateway.cli.main import cli
 from gateway.observability.activity import Activity
+from gateway.observability.gauges import Gauges
 from gateway.observability.metrics import DroppedLines, ExchangeRecord, MetricsObserver, RoutingObserver
 from gateway.router_state import router_state
 from gateway.server.process_table import ProcessTable
@@ -81,9 +83,29 @@ def test_all_headers_of_an_answer_are_listed() -> None:
     assert words(listed) == words(written | ids)
 
 
+def state_of_one_worker() -> JSON:
+    """A state in which every gauge has a value."""
+    balancer = LoadBalancer({EU.model: [EU]})
+    balancer.apply(CooldownStarted(EU, EU, 60.0, FaultKind.RATE_LIMITED))
+    [row] = router_state(balancer.snapshot(), [], Activity(), 0.0, 1.0)["endpoints"]
+    place = {"used": 1, "most": 2}
+    saturation = {"requests": place, "waiting": place, "connections": place, "streams": {"used": 1, "most": None}}
+    credentials = {"eu": {"token_until": 1.0, "fault": "no_token", "certificate_until": 1.0}}
+    endings = [{"model": EU.model, "on": "2026-10-14"}]
+    return {
+        "endings": endings,
+        "subaccounts": {"eu": "ok"},
+        "endpoints": [row],
+        "saturation": saturation,
+        "credentials": credentials,
+    }
+
+
 def test_all_metrics_are_listed_with_their_labels() -> None:
     registry = CollectorRegistry()
-    MetricsObserver(registry).over(RECORD)
+    observer_of_exchanges = MetricsObserver(registry)
+    for record in (RECORD, replace(RECORD, attempts=2)):
+        observer_of_exchanges.over(record)
     DroppedLines(registry).count(1)
     observer = RoutingObserver(registry)
     for event in (
@@ -92,6 +114,7 @@ def test_all_metrics_are_listed_with_their_labels() -> None:
         OutcomeRecorded(EU, None, 0.2),
     ):
         observer.heard(event)
+    registry.register(Gauges(state_of_one_worker()))
     counted = {}
     for metric in registry.collect():
         name = metric.name + ("_total" if metric.type == "counter" else "")
@@ -103,7 +126,7 @@ def test_all_metrics_are_listed_with_their_labels() -> None:
 def test_all_fields_of_the_routers_state_are_listed() -> None:
     activity, board = Activity(lambda: 1.0), StatusBoard(ProcessTable(), None)
     activity.over(RECORD)
-    board.record_state(router_state(LoadBalancer({EU.model: [EU]}).snapshot(), [], activity, 0.0))
+    board.record_state(router_state(LoadBalancer({EU.model: [EU]}).snapshot(), [], activity, 0.0, 1.0))
     board.table.take_row(os.getpid())
     state = board.router_state()
     told = [state, state["endpoints"][0], state["decisions"][0], state["workers"][0]]

@@ -8,12 +8,12 @@ from dialects.framing.json_text import dumps_or_nothing
 from dialects.framing.sse import Frame, FrameDecoder
 
 _MARK = "no text but this one \u2026"
-"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `dumps_or_nothing`."""
+"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `dumps`."""
 _TEXT: Final = {
     '"': re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\bfnrt])+'),
     "'": re.compile(rb"""[^'"\\\x00-\x1f]+"""),
 }
-"""What may stand between quotes: in JSON as `dumps_or_nothing` writes it, and in Python's `repr` what means the same in JSON."""
+"""What may stand between quotes: in JSON as `dumps` writes it, and in Python's `repr` what means the same in JSON."""
 
 _TRIES: Final = 8
 """How many frames are learnt one after the other without recognising any."""

@@ -9,9 +9,10 @@ from dialects.core.conversation import JSON
 from gateway.cli.ai_core import AiCore, ResourceGroup, named
 from gateway.cli.check.advice import Adviser
 from gateway.cli.check.served import Served
-from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
+from gateway.cli.config_draft import KEY_FIELDS, SUBACCOUNTS, ConfigDraft
 from gateway.cli.init.subaccount import free_name
 from gateway.cli.messages import CommandError
+from gateway.cli.side_by_side import side_by_side
 from gateway.cli.terminal import Cell, Mark, output, styled, table
 from gateway.config.service_keys import is_same_tenant
 from gateway.config.settings import Settings
@@ -19,13 +20,13 @@ from gateway.config.subaccounts import SubAccount
 from gateway.served_models import ModelSources, day
 from gateway.upstream.discovery import ELSEWHERE, RUNNING, Listed
 from gateway.upstream.management import ManagementClient
-from gateway.upstream.tokens import TokenSource
 
 _IDS: Final = "deployment_ids"
 _UNCONFIGURED: Final = "its resource group is not in the config file"
 _UNLISTED: Final = "it is not in the config file"
 _FILTERED: Final = "model_filters leave it out"
-_KEYS: Final = ("service_key", "service_key_json")
+_AT_ONCE: Final = 8
+"""How many tenants are asked at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,13 @@ def take_inventory(settings: Settings, client: ManagementClient, wanted: Sequenc
     """Look into the resource groups that are *wanted*, or into all that the service keys of *settings* may see."""
     found = Inventory()
     adviser = Adviser.in_network(settings.network)
-    tokens: dict[str, TokenSource] = {}
+    tenants = [(AiCore(tenant[0].key, client, adviser), tenant) for tenant in _tenants(settings.subaccounts.values())]
+    tokens = {each.name: ai_core.tokens for ai_core, tenant in tenants for each in tenant}
     places: list[_Place] = []
-    for tenant in _tenants(settings.subaccounts.values()):
-        ai_core = AiCore(tenant[0].key, client, adviser)
-        tokens |= {each.name: ai_core.tokens for each in tenant}
-        for group in _groups(ai_core, tenant, wanted, found.failures):
+    answers = side_by_side(lambda asked: _groups(*asked, wanted), tenants, _AT_ONCE)
+    for (_, tenant), (groups, failures) in zip(tenants, answers, strict=True):
+        found.failures.extend(failures)
+        for group in groups:
             accounts = [each for each in tenant if each.resource_group == group.name]
             places.append(_Place(tenant[0], accounts, group))
     seen = {each.name: place.group.deployments for place in places for each in place.accounts}
@@ -108,23 +110,23 @@ def _in_group(place: _Place, served: Served, settings: Settings) -> list[Discove
 
 
 def _groups(
-    ai_core: AiCore, tenant: Sequence[SubAccount], wanted: Sequence[str], failures: list[str]
-) -> tuple[ResourceGroup, ...]:
+    ai_core: AiCore, tenant: Sequence[SubAccount], wanted: Sequence[str]
+) -> tuple[tuple[ResourceGroup, ...], tuple[str, ...]]:
     """Look into the resource groups of a tenant: those of the config file, and those that its key may list.
 
-    Of all these the *wanted* ones count alone, if any are named; where the key may list none, it may see those.
+    Of all these the *wanted* ones count alone, if any are named; where the key may list none, it may see those. Gives
+    the groups that could be looked into, and why others could not.
     """
     names = ", ".join(each.name for each in tenant)
     try:
         ai_core.sign_in()
         listed = ai_core.resource_groups()
     except CommandError as error:
-        failures.append(f"{names}: {error}")
-        return ()
+        return (), (f"{names}: {error}",)
     known = dict.fromkeys([*(each.resource_group for each in tenant), *(wanted if listed is None else listed)])
     groups = ai_core.look_into([name for name in known if not wanted or name in wanted])
-    failures.extend(f"{names}: {each.failure}" for each in groups if each.failure)
-    return tuple(each for each in groups if not each.failure)
+    failures = tuple(f"{names}: {each.failure}" for each in groups if each.failure)
+    return tuple(each for each in groups if not each.failure), failures
 
 
 def add_to(draft: ConfigDraft, found: Sequence[Discovered], verb: str = "added") -> Iterator[str]:
@@ -140,11 +142,11 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered], verb: str = "added")
         elif each.why == _UNCONFIGURED:
             if (name, each.group) not in added:
                 new = added[name, each.group] = free_name(f"{name}-{each.group}", {*draft.subaccounts, *added.values()})
-                key = {kind: section[kind] for kind in _KEYS if kind in section}
+                key = {kind: section[kind] for kind in KEY_FIELDS if kind in section}
                 draft.set((SUBACCOUNTS, new), {"resource_group": each.group, **key})
-                yield f"{verb} the subaccount {new}: what runs in the resource group {each.group}"
+                yield f"{verb} the subaccount {new}, for the deployments of the resource group {each.group}"
         elif each.listed.orchestration:
-            yield f'{what} ({each.listed.id}) is not added: write "discovery": true into {name} to have it served'
+            yield f'{what} ({each.listed.id}) is not added: set "discovery": true in {name} to serve it'
         else:
             listed = ids.setdefault((name, what), _as_list(section.get(_IDS, {}).get(what, [])))
             listed.append(each.listed.id)
@@ -200,12 +202,12 @@ def _why_not(account: SubAccount | None, group: ResourceGroup, each: Listed, set
     if each.id in group.elsewhere:
         return ELSEWHERE
     if not group.can_be_asked(each):
-        return "it runs no model"
+        return "it has no model"
     if each.model and not settings.filters.admits(each.model):
         return _FILTERED
     if account is None:
         return _UNCONFIGURED
-    return "orchestration serves no model that is not left out" if account.discovery else _UNLISTED
+    return "model_filters leave out every model that orchestration serves" if account.discovery else _UNLISTED
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -14,6 +14,7 @@ from gateway.cli.demo import Demo
 from gateway.cli.messages import Messages
 from gateway.config.child_loader import load_in_child
 from gateway.config.environment import PREFIX, for_demo, names_of_account
+from gateway.config.key_strength import with_judged_keys
 from gateway.config.service_keys import home_folder
 from gateway.config.settings import Settings
 from gateway.observability.log_writer import set_up, shows_colours
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     _Load = Callable[[], CreateApplication]
 
-_WAYS_OUT = "Write a config.json with `sap-ai-proxy init`, name one with --config FILE, or serve the demo with --demo."
+_WAYS_OUT = "Create a config.json with `sap-ai-proxy init`, name one with --config FILE, or serve the demo with --demo."
 
 
 class DemoWhen(Enum):
@@ -77,7 +78,11 @@ def _messages(log_format: str) -> Messages:
 def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", messages: Messages) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
     env = for_demo(os.environ) if overrides["is_demo"] else os.environ
-    settings = load_settings(path, env, messages, warns=False).overridden(**overrides)
+
+    def finish(loaded: Settings) -> Settings:
+        return with_judged_keys(loaded.overridden(**overrides))
+
+    settings = load_settings(path, env, messages, warns=False, finish=finish)
     messages = _messages(settings.log_format)
     messages.warn(settings.warnings)
     wanted = settings.host
@@ -92,20 +97,22 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
         address = "127.0.0.1"
         settings = replace(settings, host=address)
     elif not settings.keys:
-        messages.warn(["No secret_authentication_tokens are configured: everyone who can reach this port may call."])
+        messages.warn(
+            ["No secret_authentication_tokens are configured: everyone who can reach this port may send requests."]
+        )
     try:
         ensure_free(address, settings.port)
     except PortTakenError as error:
         at = reachable_url(settings.host, settings.port)
         is_used = isinstance(error.__cause__, OSError) and error.__cause__.errno == EADDRINUSE
-        whose = f" `sap-ai-proxy status --url {at}` tells whether it serves there already." if is_used else ""
-        messages.fail(f"{error}.{whose} Give another one with --port.")
+        whose = f" `sap-ai-proxy status --url {at}` shows whether a proxy is already serving there." if is_used else ""
+        messages.fail(f"{error}.{whose} Choose another port with --port.")
     url, base = url_of(settings.host, settings.port), reachable_url(settings.host, settings.port)
     banner = Banner(settings, url, base)
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())
 
     def load_again() -> Settings:
-        again = load_in_child(path, env, home_folder()).overridden(**overrides)
+        again = finish(load_in_child(path, env, home_folder()))
         return replace(again, host=address) if again.host == wanted else again
 
     try:

@@ -12,6 +12,8 @@ from routing.strategy import STRATEGIES
 
 _NAMED = 3
 """How many models a warning names."""
+_READ_BY_ALL = frozenset({0.0, 1.0})
+"""The weights that count under every strategy: 0 drains, and 1 is the default."""
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
@@ -27,7 +29,7 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
                 yield f"{spelled((*where, name))}: has no effect: {_missing(name, deployed)}"
     for name, target in policy.aliases.items():
         if not names.knows(name):
-            yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
+            yield f"{spelled(('routing', 'aliases', name))}: has no effect: {_missing(target, deployed)}"
 
 
 def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> Iterator[str]:
@@ -37,7 +39,7 @@ def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> It
     if named:
         which = f"{', '.join(named[:_NAMED])}{' and others' * (len(named) > _NAMED)}"
         have = "has" if len(named) == 1 else "have"
-        yield f"orchestration: masks and filters only where it answers; {which} {have} deployments that do without"
+        yield f"orchestration: its masking and filtering cover no other deployments; {which} {have} some"
 
 
 def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[str, str]]:
@@ -52,9 +54,10 @@ def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[s
         for model, deployments in account.deployments.items():
             strategy = policy.strategy_for(model)
             weights, tiers = {each.weight for each in deployments}, {each.tier for each in deployments}
-            yield from _ignored(where, f"of {model} ", {strategy}, policy, weights != {1.0}, tiers != {0})
+            has_weight = not weights <= _READ_BY_ALL
+            yield from _ignored(where, f"of {model} ", {strategy}, policy, has_weight, tiers != {0})
         used = everywhere if account.discovery else {policy.strategy_for(model) for model in account.deployments}
-        yield from _ignored(where, "", used, policy, account.weight != 1, account.tier != 0)
+        yield from _ignored(where, "", used, policy, account.weight not in _READ_BY_ALL, account.tier != 0)
 
 
 def _ignored(

@@ -70,6 +70,8 @@ class Settings:
     fetch_media: bool = True
     observability: Observability = field(default_factory=Observability)
     """What SAP AI Core is asked to note of each request."""
+    telemetry: bool = False
+    """Whether traces and metrics are sent to an OpenTelemetry collector."""
     extensions: tuple[ModuleType, ...] = ()
     """Modules of the user's own: each may have a function `extend(router)`."""
     is_demo: bool = False

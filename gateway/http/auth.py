@@ -19,14 +19,14 @@ def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
     """Find the keys a caller sent, wherever its SDK puts them; the names of *headers* are in lower case."""
     found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
-    return (*found, *filter(None, [query.get("key")]))
+    return tuple(filter(None, (*found, query.get("key"))))
 
 
 def why_refused(keys: Collection[str]) -> str:
     """Say to a caller who may not come in, and has sent these *keys*, what is wrong."""
     if keys:
         return "Incorrect API key provided."
-    return "This request has no API key: send one of this proxy's, as `Authorization: Bearer KEY` or in `x-api-key`."
+    return "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,14 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 _ABSORBED: Final = "0"
 """What stands in the name of a file where others have a process id: those of processes that are gone."""
 _ADDED_UP: Final = ("counter", "histogram", "summary")
 _LOCK: Final = "metrics.lock"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What `exposition` writes: the text format of Prometheus, which newer versions of it want to be named."""
 
 
 def share(folder: Path) -> None:
@@ -24,12 +27,19 @@ def share(folder: Path) -> None:
     values.ValueClass = values.MultiProcessValue(lambda: process)
 
 
-def exposition(folder: Path) -> bytes:
-    """Write the metrics of all processes in the text format of Prometheus."""
+def exposition(counted: Path | CollectorRegistry, *gauges: Collector) -> bytes:
+    """Write metrics in the text format of Prometheus: what was *counted*, in a folder or here, and then *gauges*."""
     registry = CollectorRegistry()
-    with _locked(folder, exclusive=False):
-        registry.register(_Begun(None, path=str(folder)))
-        return generate_latest(registry)
+    if isinstance(counted, Path):
+        with _locked(counted, exclusive=False):
+            registry.register(_Begun(None, path=str(counted)))
+            said = generate_latest(registry)
+    else:
+        said = generate_latest(counted)
+    others = CollectorRegistry()
+    for each in gauges:
+        others.register(each)
+    return said + generate_latest(others)
 
 
 class _Begun(MultiProcessCollector):

@@ -29,7 +29,7 @@ class AttemptReader:
     """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
 
     *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
-    on one.
+    on one. *ended* is called when nothing more is read.
     """
 
     def __init__(
@@ -41,7 +41,9 @@ class AttemptReader:
         drop: Callable[[Iterable[str]], None],
         *,
         insists: bool = False,
+        ended: Callable[[], object] | None = None,
     ) -> None:
+        self._ended = ended
         self._insists = insists
         self._begin = begin
         self._model = model
@@ -87,10 +89,14 @@ class AttemptReader:
     def finish(self) -> None:
         """Want nothing more of an answer that is complete; its connection may be used again."""
         self._reader.finish()
+        if self._ended is not None:
+            self._ended()
 
     def close(self) -> None:
         """Let go of the connection, which ends an answer that is not complete."""
         self._reader.close()
+        if self._ended is not None:
+            self._ended()
 
     def _learn(self, fault: Fault) -> bool:
         """Learn from a fault which field is rejected, and send the request without it; False where that helps not."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from dialects import orchestration
@@ -19,6 +20,7 @@ from dialects.registry import request_id_headers, traits
 from dialects.translator import ClientRequest, ClientResponse, Translator, translator_for
 from gateway.media.inline import Fetch, inline
 from gateway.observability.metrics import ExchangeRecord, Observer
+from gateway.observability.request_spans import RequestSpans
 from gateway.requests.attempt_reader import AttemptReader
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
@@ -35,7 +37,7 @@ from routing.policy import Timeouts
 
 _LONGEST = 1000
 """How many characters of a header are sent."""
-DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
+DEFECT = Fault(FaultKind.DEFECT, "The proxy failed because of a defect in it; the log of the proxy has the details.")
 
 
 class UpstreamClient(Protocol):
@@ -75,6 +77,8 @@ class IncomingRequest:
     """What every attempt tells the upstream of it: its id, and its trace."""
     trace: str = ""
     """The id of the trace that it is part of."""
+    spans: RequestSpans | None = None
+    """Its spans in that trace, where it is traced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +209,9 @@ class Exchange:
 
     def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> AttemptReader:
         """Send the request to the attempt's endpoint, without what its model is known to reject."""
+        headers, ended, spans = self.incoming.headers, None, self.incoming.spans
+        if spans is not None:
+            headers, ended = {**headers, **spans.begin_call(attempt)}, partial(spans.end_call, attempt)
 
         def begin(body: JSON) -> StreamReader:
             return self._client.begin(
@@ -213,14 +220,13 @@ class Exchange:
                 stream=stream,
                 timeouts=self.incoming.timeouts,
                 lifetime=self.lifetime,
-                headers=self.incoming.headers,
+                headers=headers,
             )
 
         choice = self.incoming.request.envelope.conversation.tool_choice
         insists = choice is not None and choice.mode in (ToolMode.NAMED, ToolMode.REQUIRED)
-        return AttemptReader(
-            begin, attempt.endpoint.model, body, self._shared.rejected_fields, self.drop, insists=insists
-        )
+        rejected = self._shared.rejected_fields
+        return AttemptReader(begin, attempt.endpoint.model, body, rejected, self.drop, insists=insists, ended=ended)
 
     def whole(self) -> JSON:
         """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
@@ -260,7 +266,10 @@ class Exchange:
         for each in self._sequences:
             each.close()
         self._final_course = self._course()
-        self._observer.over(self._record(self._final_course, usage or Usage(), fault, stop))
+        record = self._record(self._final_course, usage or Usage(), fault, stop)
+        self._observer.over(record)
+        if self.incoming.spans is not None:
+            self.incoming.spans.over(record, self._last)
 
     def headers(self) -> dict[str, str]:
         """What the answer's headers say about how it came to be."""

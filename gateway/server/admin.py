@@ -1,5 +1,7 @@
 """The admin listener: operators are answered for all workers by the process that supervises them."""
 
+import logging
+import math
 import selectors
 import socket
 import time
@@ -12,12 +14,15 @@ from urllib.parse import parse_qs, urlsplit
 
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
+from gateway.http.client_address import read_address
 from gateway.http.cors import is_own_host
+from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
-from gateway.observability import shared_metrics
+from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
+_log = logging.getLogger("sap_ai_proxy.server")
 _HEAD: Final = 16 * 1024
 _SECONDS: Final = 5.0
 """How long a client may take to ask and to read the answer."""
@@ -29,11 +34,14 @@ _REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
-_FOREIGN_NAME: Final = "This name is not known here: ask by an IP address, as localhost, or by server.admin_host."
+_FOREIGN_NAME: Final = (
+    "This host name is not accepted here: use an IP address, localhost or the name in server.admin_host."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +51,14 @@ class Answer:
     status: int
     content: bytes
     type: str = "application/json"
+    retry_after: float | None = None
+    """Seconds after which to ask again, if that is said."""
 
     @classmethod
-    def refusal(cls, status: int, text: str) -> "Answer":
+    def refusal(cls, status: int, text: str, retry_after: float | None = None) -> "Answer":
         """Say why there is no answer."""
-        return cls(status, dumps({"error": {"message": text, "type": "admin"}}).encode())
+        content = dumps({"error": {"message": text, "type": "admin"}}).encode()
+        return cls(status, content, retry_after=retry_after)
 
 
 class Operations:
@@ -62,9 +73,10 @@ class Operations:
         self._board = board
         self.auth = auth
         self._host_name = host_name
+        self._failed_keys = FailedKeys()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        """Answer one request."""
+    def answer(self, method: str, target: str, headers: Mapping[str, str], address: str = "") -> Answer:
+        """Answer one request that came from *address*."""
         url = urlsplit(target)
         found = {
             "/health": self._health,
@@ -73,9 +85,9 @@ class Operations:
             "/router/state": self._state,
         }
         if url.path not in found:
-            return Answer.refusal(404, f"There are {', '.join(found)}.")
+            return Answer.refusal(404, f"This path does not exist; there are {', '.join(found)}.")
         if method not in {"GET", "HEAD"}:
-            return Answer.refusal(405, "Only GET is offered here.")
+            return Answer.refusal(405, "Only GET and HEAD are supported here.")
         is_open = url.path in _OPEN_PATHS
         known = self._any_name or is_own_host(headers.get("host", ""), self._host_name)
         if self.auth.is_open and not (is_open or known):
@@ -84,10 +96,14 @@ class Operations:
         if not is_open:
             caller = self.auth.admit(keys)
             if caller is None:
-                return Answer.refusal(401, why_refused(keys))
+                return self._refused_keys(keys, address)
             if not may_read_operations(self.auth, caller):
                 return Answer.refusal(403, NEEDS_ADMIN)
         return found[url.path]()
+
+    def _refused_keys(self, keys: tuple[str, ...], address: str) -> Answer:
+        wait = self._failed_keys.record(read_address(address), len({*keys})) if keys else None
+        return Answer.refusal(401, why_refused(keys)) if wait is None else Answer.refusal(429, TOO_MANY, wait)
 
     def _health(self) -> Answer:
         return Answer(200, dumps({"status": "alive"}).encode())
@@ -99,9 +115,9 @@ class Operations:
     def _metrics(self) -> Answer:
         if self._board.folder is None:
             return Answer.refusal(
-                503, "No folder for temporary files can be written: ask the workers, on the main port."
+                503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
-        return Answer(200, shared_metrics.exposition(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
         # Nothing can be changed here: the workers do that, on the main port.
@@ -111,8 +127,9 @@ class Operations:
 class _Client:
     """One connection: what it has asked so far, and what of the answer is still to be sent."""
 
-    def __init__(self, connection: socket.socket, until: float) -> None:
+    def __init__(self, connection: socket.socket, address: str, until: float) -> None:
         self.connection = connection
+        self.address = address
         self.until = until
         self.asked = b""
         self.answer: memoryview | None = None
@@ -161,13 +178,13 @@ class AdminListener:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, peer = self._listener.accept()
         except OSError:
             return
         connection.setblocking(False)
         if len(self._clients) >= _CONNECTIONS:
             self._close(next(iter(self._clients)))
-        client = _Client(connection, self._clock() + _SECONDS)
+        client = _Client(connection, peer[0], self._clock() + _SECONDS)
         self._clients[client] = None
         self._selector.register(connection, selectors.EVENT_READ, partial(self._guarded, self._read, client))
 
@@ -185,7 +202,7 @@ class AdminListener:
         data = client.connection.recv(_HEAD)
         client.asked += data
         if b"\r\n\r\n" in client.asked:
-            answer = self._answer(client.asked)
+            answer = self._answer(client.asked, client.address)
         elif len(client.asked) > _HEAD:
             answer = Answer.refusal(400, "The request is too long.")
         elif data:
@@ -197,16 +214,21 @@ class AdminListener:
         self._selector.modify(client.connection, selectors.EVENT_WRITE, partial(self._guarded, self._write, client))
         self._write(client)
 
-    def _answer(self, asked: bytes) -> Answer:
+    def _answer(self, asked: bytes, address: str) -> Answer:
         first, *lines = asked.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
         words = first.split(" ")
         if len(words) != 3:
             return Answer.refusal(400, "This is not valid HTTP/1.1.")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         try:
-            return self.operations.answer(words[0], words[1], headers)
+            return self.operations.answer(words[0], words[1], headers, address)
         except (ValueError, OSError) as error:
-            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This cannot be answered now.")
+            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
+        except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
+            _log.exception("an operator's request for %s failed", urlsplit(words[1]).path)
+            return Answer.refusal(
+                503, "The proxy failed because of a defect in it; the log of the proxy has the details."
+            )
 
     def _write(self, client: _Client) -> None:
         if client.answer is not None:
@@ -223,8 +245,9 @@ class AdminListener:
 
 
 def _rendered(answer: Answer, *, with_content: bool) -> bytes:
+    retry_after = f"Retry-After: {math.ceil(answer.retry_after)}\r\n" if answer.retry_after is not None else ""
     head = (
-        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n"
+        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n{retry_after}"
         f"Content-Length: {len(answer.content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (answer.content if with_content else b"")

@@ -5,7 +5,7 @@ import mmap
 from typing import Final
 
 MOST_PROCESSES: Final = 1024
-_DRAINING, _USED, _STATES_ASKED, _FIRST_ROW = range(4)
+_DRAINING, _USED, _STATES_ASKED, _RESTARTS, _FIRST_ROW = range(5)
 _PID, _ACCEPTING, _READY, _RETIRING, _OPEN_REQUESTS, _LINES_DROPPED, _BEAT = range(7)
 _WIDTH: Final = 7
 _LARGEST: Final = 0xFFFFFFFF
@@ -14,9 +14,11 @@ _LARGEST: Final = 0xFFFFFFFF
 class Row:
     """What one worker process tells the others; each cell is four bytes and has one writer at a time."""
 
-    def __init__(self, cells: memoryview, start: int) -> None:
+    def __init__(self, cells: memoryview, slot: int) -> None:
+        self.slot = slot
+        """Which row of the table it is; a process that is gone leaves it to the next one that starts."""
         self._cells = cells
-        self._start = start
+        self._start = _FIRST_ROW + slot * _WIDTH
 
     @property
     def pid(self) -> int:
@@ -115,6 +117,15 @@ class ProcessTable:
     def states_asked(self, value: int) -> None:
         self._cells[_STATES_ASKED] = value & _LARGEST
 
+    @property
+    def worker_restarts(self) -> int:
+        """The number of workers that ended unexpectedly and are replaced."""
+        return self._cells[_RESTARTS]
+
+    @worker_restarts.setter
+    def worker_restarts(self, value: int) -> None:
+        self._cells[_RESTARTS] = value & _LARGEST
+
     def take_row(self, pid: int) -> Row:
         """Give a process a row; raises `OSError` if there are more processes than rows."""
         used = self._cells[_USED]
@@ -132,4 +143,4 @@ class ProcessTable:
         return [row for row in map(self._row, range(self._cells[_USED])) if row.pid]
 
     def _row(self, index: int) -> Row:
-        return Row(self._cells, _FIRST_ROW + index * _WIDTH)
+        return Row(self._cells, index)

@@ -11,6 +11,8 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Final, Protocol
 
+from prometheus_client import CollectorRegistry
+
 from dialects.core.conversation import JSON
 from gateway.config.settings import Settings
 from gateway.observability import shared_metrics
@@ -60,12 +62,14 @@ class Runtime:
         self._publisher: threading.Thread | None = None
         self.feed = StateFeed(self.router_state, self.history, lambda: self.drain.is_set or row.retiring)
         """What dashboards watch."""
+        self._saturation: Callable[[], JSON] = dict
         self._state: JSON = {}
         """The state of the router that was told last."""
         self._asked = 0
         """What the table said of who asks for states, when the state was published last."""
         self._due = self._history_due = -math.inf
         self._ended = threading.Event()
+        self._last_duties: list[Callable[[float], object]] = []
         if board.folder is not None:
             shared_metrics.share(board.folder)
         self._dropped_lines = DroppedLines()
@@ -98,6 +102,10 @@ class Runtime:
             return applied.get(timeout=_PATIENCE)
         return False
 
+    def report_saturation(self, saturation: Callable[[], JSON]) -> None:
+        """Report from now on how many connections and streams the server has; *saturation* must wait for nobody."""
+        self._saturation = saturation
+
     def readiness(self) -> tuple[int, JSON]:
         """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
         return self.board.readiness()
@@ -112,9 +120,10 @@ class Runtime:
         self.board.record_history(self._history())
         return self.board.history()
 
-    def metrics(self) -> bytes | None:
-        """The metrics of all workers; None where each has only its own."""
-        return None if self.board.folder is None else shared_metrics.exposition(self.board.folder)
+    def metrics(self, own: CollectorRegistry) -> bytes:
+        """Write the metrics of all workers; where each knows only its own, what *own* has counted."""
+        self.board.record_state(self._known_state())
+        return self.board.metrics(self.board.folder or own)
 
     def publish(self, now: float) -> None:
         """Report what is known *now*, in seconds that only grow: the state if somebody has asked, or it is time to."""
@@ -164,16 +173,29 @@ class Runtime:
         try:
             ready, told = self._readiness()
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("whether this process is ready cannot be told")
+            _log.exception("cannot determine whether this process is ready")
             ready, told = False, {}
         self.board.publish_readiness(told)
         self.row.ready = ready
 
+    def add_last_duty(self, duty: Callable[[float], object]) -> None:
+        """Have *duty* called with the seconds that it may take, once all requests are answered."""
+        self._last_duties.append(duty)
+
+    def do_last_duties(self, seconds: float) -> None:
+        """Call the last duties one after another; each is given the *seconds*, and one that fails is logged."""
+        for duty in self._last_duties:
+            try:
+                duty(seconds)
+            except Exception:  # noqa: BLE001 - whatever an application raises, the process ends
+                _log.exception("the end of this process is not complete")
+
     def _known_state(self) -> JSON:
         try:
-            self._state = self._router_state()
+            state = self._router_state()
+            self._state = {**state, "saturation": {**state.get("saturation", {}), **self._saturation()}}
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("the state of this process cannot be told")
+            _log.exception("cannot determine the state of this process")
         return self._state
 
     def _look_often(self) -> None:

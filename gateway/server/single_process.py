@@ -16,6 +16,8 @@ from gateway.server.start_report import StartReport
 from gateway.server.status_board import StatusBoard
 
 _log = logging.getLogger("sap_ai_proxy.server")
+_LAST_DUTIES: Final = 5.0
+"""Seconds that the last duties may take."""
 _EVERY: Final = 1.0
 """Seconds between two looks at whether it is known what is served."""
 
@@ -53,6 +55,7 @@ def serve_here(settings: Settings, create: CreateApplication) -> int:
         server.serve_forever()  # until Ctrl-C
         ended.set()
         runtime.close()
+        runtime.do_last_duties(_LAST_DUTIES)
     _log.info("stopped")
     return 0
 

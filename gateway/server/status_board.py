@@ -11,9 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
+from prometheus_client import CollectorRegistry
+
 from dialects.core.conversation import JSON
 from dialects.framing.json_text import dumps, loads
+from gateway.observability import shared_metrics
 from gateway.observability.activity import MOST_DECISIONS
+from gateway.observability.gauges import Gauges
 from gateway.observability.history import BUCKETS, STEP, merged_history
 from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
@@ -45,6 +49,8 @@ class StatusBoard:
         self.folder = folder
         self._now = now
         self._started = now()
+        self._creator = os.getpid()
+        """The process that made the board, and supervises the others."""
         self._own: dict[tuple[str, int], Mapping[str, Any]] = {}
         """What a process has said of itself here, by kind and process: a child does not take it for its own."""
         self._written: dict[str, bytes] = {}
@@ -55,7 +61,7 @@ class StatusBoard:
         for parent in _parents() if parents is None else parents:
             with suppress(OSError):
                 return cls(table, Path(tempfile.mkdtemp(prefix="sap-ai-proxy-", dir=parent)))
-        _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
+        _log.warning("cannot write to a folder for temporary files: each worker reports only its own state and metrics")
         return cls(table, None)
 
     def record_state(self, state: Mapping[str, JSON]) -> None:
@@ -147,6 +153,7 @@ class StatusBoard:
             "outcomes": outcomes,
             "decisions": decisions[:MOST_DECISIONS],
             "workers": workers,
+            "worker_restarts": self.table.worker_restarts,
         }
 
     def history(self) -> JSON:
@@ -164,6 +171,10 @@ class StatusBoard:
 
     def _histories(self) -> set[Path]:
         return set() if self.folder is None else set(self.folder.glob(f"{_HISTORY}-*.json"))
+
+    def metrics(self, counted: Path | CollectorRegistry) -> bytes:
+        """Write what was *counted*, in the folder or in this process, and the gauges of all workers."""
+        return shared_metrics.exposition(counted, Gauges(self.router_state(), self._creator))
 
     def _write(self, kind: str, said: Mapping[str, Any]) -> None:
         content, pid = dumps(said).encode(), os.getpid()
@@ -196,6 +207,7 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
     """Write down what a worker does."""
     return {
         "worker": row.pid,
+        "slot": row.slot,
         "accepting": row.accepting,
         "ready": row.ready,
         "retiring": row.retiring,
@@ -203,6 +215,8 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
         "log_lines_dropped": row.lines_dropped,
         "started": router.get("started"),
         "outcomes": router.get("outcomes", {}),
+        "saturation": router.get("saturation", {}),
+        "credentials": router.get("credentials", {}),
     }
 
 

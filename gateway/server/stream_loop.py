@@ -112,6 +112,11 @@ class StreamLoop:
         self._drain_descriptor = drain.fileno()
         self._watch.add(self._drain_descriptor, READABLE, self._end_all)
 
+    @property
+    def streams(self) -> int:
+        """The number of streams that have begun and are not over."""
+        return len(self._open)
+
     def start(self) -> None:
         """Start the thread of the loop."""
         threading.Thread(target=self._run, name="streams", daemon=True).start()

@@ -10,6 +10,7 @@ from enum import Enum
 from functools import partial
 from typing import Final
 
+from dialects.core.conversation import JSON
 from gateway.requests.lifetime import Clock
 from gateway.server.connection_loop import ConnectionLoop
 from gateway.server.options import ServerOptions
@@ -24,6 +25,10 @@ DRAIN: Final = signal.Signals.SIGTERM
 RETIRE: Final = signal.Signals.SIGUSR1
 GRACE: Final = 2.0
 """Seconds for requests that were cancelled to say so to their clients."""
+_LAST_DUTIES: Final = 5.0
+"""Seconds that the last duties may take, if the drain has so many left when all requests are answered."""
+_LEAST: Final = 1.0
+"""Seconds that they may take even if the drain has none left."""
 _LINGER: Final = 0.5
 """Seconds for which idle connections stay open when a drain begins: a client may be about to use one."""
 
@@ -95,6 +100,7 @@ class Worker:
         """Serve to the end."""
         self._streams.start()
         self.loop.start_accepting()
+        self._runtime.report_saturation(self._saturation)
         self._runtime.start_publishing()
         self._runtime.row.accepting = True
         while not self._is_over():
@@ -104,6 +110,7 @@ class Worker:
         self._runtime.close()
         self.loop.close()
         self._streams.close()
+        self._runtime.do_last_duties(min(_LAST_DUTIES, max(0.0, self._ends_at - self._clock()) + _LEAST))
 
     def drain(self) -> None:
         """Accept no more connections, and end as soon as no request is open, or after `drain_seconds`."""
@@ -169,6 +176,13 @@ class Worker:
                 return max(0.0, self._lingers_until - self._clock())
             case _:
                 return min(1.0, max(0.0, self._ends_at - self._clock()))
+
+    def _saturation(self) -> JSON:
+        """Count the connections and the streams; each stream is a request in progress, whose number is limited."""
+        return {
+            "connections": {"used": self.loop.connections, "most": self._options.connections},
+            "streams": {"used": self._streams.streams, "most": None},
+        }
 
     def _count(self, open_requests: int) -> None:
         self._runtime.row.open_requests = open_requests

@@ -43,9 +43,10 @@ class WebFile:
 
 
 def load_files(*, key_is_needed: bool, demo_key: str = "") -> Mapping[str, WebFile]:
-    """Read all files, by their names; *demo_key* is the key of a demo, which is no secret."""
+    """Read all files, by their paths in the folder; *demo_key* is the key of a demo, which is no secret."""
     values = {_KEY_IS_NEEDED: "yes" if key_is_needed else "no", _DEMO_KEY: escape(demo_key)}
-    return {path.name: _read(path, values) for path in sorted(_FOLDER.iterdir()) if path.suffix in _CONTENT_TYPES}
+    paths = (path for path in sorted(_FOLDER.rglob("*")) if path.suffix in _CONTENT_TYPES)
+    return {path.relative_to(_FOLDER).as_posix(): _read(path, values) for path in paths}
 
 
 def _read(path: Path, values: Mapping[str, str]) -> WebFile:

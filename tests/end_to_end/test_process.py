@@ -121,13 +121,19 @@ def test_operators_are_answered_for_all_workers_while_these_can_do_nothing(share
 
         assert [status for status, _ in answers.values()] == [200] * 4
         assert exchanges(answers["/metrics"][1]) == 6
+        assert set(re.findall(r"endpoint_available{.*} (.*)", answers["/metrics"][1])) == {"2.0"}
+        assert {"worker-0", "worker-1", "supervisor"} == set(
+            re.findall(r'start.*process="(.*)"', answers["/metrics"][1])
+        )
         state = answers["/router/state"][1]
         assert pids == {each["worker"] for each in state["endpoints"]}
         assert [each["trail"].split()[1] for each in state["decisions"]] == ["ok"] * 6
         assert {each["worker"] for each in state["decisions"]} <= pids
         # Workers that stand still for thirty seconds are killed: nobody has waited for that.
         assert took < 20
-        assert {exchanges(served.ask("/metrics")[1].decode()) for _ in range(6)} == {6}
+        asked = [served.ask("/metrics")[1].decode() for _ in range(6)]
+        assert {exchanges(each) for each in asked} == {6}
+        assert {value for each in asked for value in re.findall(r"endpoint_available{.*} (.*)", each)} == {"2.0"}
 
 
 def exchanges(metrics: str) -> int:
@@ -157,7 +163,7 @@ def test_a_reload_refuses_nothing_breaks_nothing_and_cuts_no_stream(shared_cloud
         try:
             served.rewrite(routing={"strategy": "weighted"})
             served.send(signal.SIGHUP)
-            served.run.await_text(r"(the settings were read anew)")
+            served.run.await_text(r"(the settings were reloaded)")
             assert until(lambda: len(served.pids()) == 2 and not served.pids() & before)
             # A connection of an old worker is answered, and told that it ends.
             response = send(kept, "/health")
@@ -210,8 +216,9 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(shared_cl
             assert until(lambda pid=pid: served.pids() - {pid})
 
         assert served.ask("/health")[0] == 200
-        assert exchanges(served.operator("/metrics")[1]) == 1
-        assert served.run.said.count("ended unexpectedly with SIGKILL; another one takes its place") == 2
+        assert exchanges(metrics := served.operator("/metrics")[1]) == 1
+        assert "\naicore_proxy_worker_restarts_total 2.0\n" in metrics
+        assert served.run.said.count("ended unexpectedly with SIGKILL; a new worker replaces it") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -252,7 +259,7 @@ def test_ctrl_c_says_how_many_requests_it_waits_for_and_a_second_one_ends_at_onc
         served.stream(NEVER)
         children = served.pids()
         served.send(signal.SIGINT)
-        said = served.run.await_text(r"(waiting up to 600 s for 1 open request; a second Ctrl-C ends at once)")
+        said = served.run.await_text(r"(waiting up to 600 s for 1 open request; press Ctrl-C again to stop at once)")
         served.send(signal.SIGINT)
 
         assert said
@@ -307,7 +314,7 @@ def test_a_reload_that_fails_leaves_the_old_workers_at_work(shared_cloud: Cloud,
         served.place.write("broken.py", "def extend(router):\n    raise RuntimeError('no such luck')\n")
         served.rewrite(extensions=["broken"])
         served.send(signal.SIGHUP)
-        served.run.await_text(r"(the settings stay as they were: worker \d+ ended with exit code 3)")
+        served.run.await_text(r"(the settings are unchanged: worker \d+ ended with exit code 3)")
 
         assert before == served.pids()
         assert served.ask("/health")[0] == 200

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from gateway.upstream.tokens import Token
 from routing.endpoint import Candidate, Endpoint
 from routing.policy import Policy
 from routing.strategy import NO_CONTEXT, RoundRobinStrategy, SelectionContext
+from tests.support.certificates import certificate
 from tests.support.processes import until
 from tests.support.running import Cloud, config_of
 from tests.support.worlds import mixed_world
@@ -171,6 +173,33 @@ def test_whoever_asks_for_readiness_waits_for_nobody(build: Build) -> None:
 
     assert [each.subaccounts for each in meanwhile] == [{"eu": "no token yet", "us": "no token yet"}] * 3
     assert until(lambda: gateway.readiness().ready)
+
+
+def test_the_state_has_the_requests_in_progress_and_until_when_tokens_are_valid(build: Build, cloud: Cloud) -> None:
+    gateway = build(server={"requests": 3, "waiting": 4})
+    place = gateway.admission.enter("me", gateway.lifetime())
+    state = gateway.state()
+    place.release()
+
+    assert state["saturation"] == {"requests": {"used": 1, "most": 3}, "waiting": {"used": 0, "most": 4}}
+    assert sorted(state["credentials"]) == sorted(cloud.tenants)
+    assert {each["fault"] for each in state["credentials"].values()} == {None}
+    assert any((each["token_until"] or 0) > 1_700_000_060 for each in state["credentials"].values())
+
+
+def test_the_state_has_the_end_of_the_certificate_in_a_service_key(cloud: Cloud, tmp_path: Path) -> None:
+    ends = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
+    own = certificate(tmp_path, "client", ends=ends)
+    config = config_of(cloud, MODELS)
+    for account in config["subAccounts"].values():
+        key = {name: value for name, value in account["service_key"].items() if name != "clientsecret"}
+        account["service_key"] = {**key, "certificate": own.file.read_text(), "key": own.key_file.read_text()}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with closing(Gateway(load(tmp_path / "config.json", {}, tmp_path))) as gateway:
+        found = gateway.state()["credentials"]
+
+    assert {each["certificate_until"] for each in found.values()} == {ends.timestamp()}
+    assert {each["token_until"] for each in found.values()} == {None}
 
 
 def test_the_state_tells_how_every_endpoint_stands_and_where_none_is(build: Build) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.cli.config_draft import SUBACCOUNTS, ConfigDraft
+from gateway.cli.config_draft import KEY_FIELDS, SUBACCOUNTS, ConfigDraft
 from gateway.cli.connect.files import PRIVATE, kept_mode, replace_file
 from gateway.cli.init.service_key import GivenKey
 from gateway.cli.messages import CommandError, warn
@@ -83,7 +83,7 @@ def entries(
             made.append(Entry(kept, group, is_new=False))
             continue
         if name and wanted in taken:
-            raise CommandError(f"the config file has another subaccount that is called {wanted}; give another --name")
+            raise CommandError(f"the config file already has another subaccount named {wanted}; give another --name")
         wanted = free_name(wanted, taken)
         taken.add(wanted)
         made.append(Entry(wanted, group, is_new=True))
@@ -140,14 +140,13 @@ def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
             return KeyFile(path, given.text)
         if _same_json(held, given.text):
             return KeyFile(path)
-    raise CommandError(f"{folder} has too many files that are called {name}_key_….json; delete some")
+    raise CommandError(f"{folder} has too many files named {name}_key_….json; delete some of them")
 
 
 def put(draft: ConfigDraft, entry: Entry, file: KeyFile | None) -> None:
     """Set what the config file says of one subaccount; what else it says there stays."""
-    before = dict(draft.subaccounts.get(entry.name, {}))
-    before.pop("service_key", None)
-    before.pop("service_key_json", None)
+    written = draft.subaccounts.get(entry.name, {})
+    before = {name: value for name, value in written.items() if name not in KEY_FIELDS}
     folder = draft.path.parent
     key: dict[str, Any] = {"service_key": "env"} if file is None else {"service_key_json": _shown(file.path, folder)}
     draft.set((SUBACCOUNTS, entry.name), {**before, "resource_group": entry.group, **key})
@@ -174,7 +173,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (NotADirectoryError, PermissionError) as error:
-        raise CommandError(f"{path} cannot be looked at: {error.strerror}; give another --config FILE") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}; give another --config FILE") from None
     except (OSError, ValueError):
         return "?"
 

@@ -8,9 +8,12 @@ import { watchHealth } from "./health.js";
 import { currentKey, demoKey, keepKey, keyIsNeeded } from "./key.js";
 import { showModels } from "./models.js";
 import { offerModels, preparePlayground, stopAsking, tryModel } from "./playground.js";
+import { followAddress } from "./views.js";
 
 const field = byId("key");
 let latest = 0; // of several keys that are tried, the last one counts
+let isDashboard = false; // whether the dashboard is seen
+let dashboard = null; // a promise of it, once somebody has wanted to see it
 
 for (const [id, url, what] of [
   ["url-openai", `${base}/v1`, "the base URL for OpenAI's API"],
@@ -38,6 +41,10 @@ if (!keyIsNeeded) {
   byId("key-form").replaceChildren(byId("key-title"));
   byId("key-title").textContent = "No key is needed here";
 }
+followAddress((isSeen) => {
+  isDashboard = isSeen;
+  showDashboard();
+});
 const known = currentKey() || demoKey;
 if (known || !keyIsNeeded) open(known, { isQuiet: true });
 
@@ -81,7 +88,7 @@ function forget() {
   field.value = "";
   lock(true);
   field.focus();
-  announce("The key is forgotten.");
+  announce("The key is deleted from this tab.");
 }
 
 /** Hide what only a key shows, or show it; what is hidden holds no key, and asks nothing with it any more. */
@@ -93,12 +100,29 @@ function lock(isLocked) {
   for (const part of document.querySelectorAll(".locked")) part.hidden = !isLocked;
   for (const part of document.querySelectorAll(".keyed")) part.hidden = isLocked;
   byId("key-forget")?.toggleAttribute("hidden", isLocked);
+  showDashboard();
+}
+
+/** Connect the dashboard where it is seen and a key is known; its modules are loaded when they are first needed. */
+async function showDashboard() {
+  const isWanted = () => isDashboard && !byId("dashboard-content").hidden;
+  if (isWanted()) dashboard ??= import("./dashboard/view.js").then(({ Dashboard }) => new Dashboard(refuse));
+  (await dashboard)?.show(isWanted());
+}
+
+/** Ask for another key where the dashboard is refused, and forget one that the proxy does not know any more. */
+function refuse(message, status) {
+  if (status !== 401) return byId("key-place-of-dashboard").hidden = false;
+  latest++;
+  keepKey("");
+  lock(true);
+  complain(message);
 }
 
 function complain(text) {
   const error = byId("key-error");
   if (error) error.textContent = text;
-  else if (text) for (const part of document.querySelectorAll(".locked")) part.textContent = text;
+  else if (text) for (const part of document.querySelectorAll(".locked p, p.locked")) part.textContent = text;
   field.setAttribute("aria-invalid", Boolean(text));
   if (text) field.focus();
 }

@@ -1,7 +1,9 @@
 """What `sap-ai-proxy discover` finds, says is served, and adds to the config file."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 import emulator
+from dialects.core.faults import Fault, FaultError, FaultKind
 from emulator.world import World, tenant, with_group
+from gateway.cli.discover import take_inventory
 from gateway.cli.main import cli
+from gateway.config.service_keys import Secret, ServiceKey
+from gateway.config.settings import Settings
+from gateway.config.subaccounts import SubAccount
 from gateway.upstream.management import ManagementClient
+from gateway.upstream.tokens import Token
 from tests.support.running import Cloud
 
 SONNET = "anthropic--claude-4.6-sonnet"
@@ -116,10 +124,10 @@ def test_what_runs_and_is_not_served_is_added_and_the_rest_of_the_file_kept(disc
     for line in (
         f"added {SONNET} ({sonnet}) to eu",
         f"added gpt-5 ({gpt}) to eu",
-        "added the subaccount eu-team-b: what runs in the resource group team-b",
+        "added the subaccount eu-team-b, for the deployments of the resource group team-b",
     ):
         assert line in told.stderr.splitlines()
-    assert 'is not added: write "discovery": true into eu to have it served' in told.stderr
+    assert 'is not added: set "discovery": true in eu to serve it' in told.stderr
 
 
 def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> None:
@@ -129,7 +137,7 @@ def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> 
 
     running = [each for each in rows(again).values() if each["status"] == "RUNNING"]
     assert {each["model"] for each in running if not each["served"]} == {"orchestration"}
-    assert "config.json stays as it is" in again.stderr
+    assert "config.json needs no change" in again.stderr
     assert Path("config.json").read_text() == before
 
 
@@ -145,7 +153,7 @@ def test_a_resource_group_that_is_named_is_looked_into_alone(discover: Discover)
 def test_a_dry_run_says_what_would_be_added_and_writes_nothing(discover: Discover) -> None:
     told = discover("--dry-run", "--json", eu={"deployment_ids": {"gpt-5": "d-old"}})
 
-    assert "would add the subaccount eu-team-b: what runs in the resource group team-b" in told.stderr
+    assert "would add the subaccount eu-team-b, for the deployments of the resource group team-b" in told.stderr
     assert told.stderr.endswith("\nnothing was written to config.json\n")
     assert config()["subAccounts"] == {
         "eu": {"service_key_json": "eu_key.json", "deployment_ids": {"gpt-5": "d-old"}},
@@ -244,10 +252,30 @@ def test_a_key_of_the_environment_alone_is_shown_and_there_is_no_file_to_write(
     told, refused = discover("--json"), discover("--write", "--json")
 
     assert rows(told)["default gpt-5 RUNNING"]["subaccount"] == "default"
-    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: create one with `sap-ai-proxy init`.\n"
     assert (refused.stdout, refused.exit_code) == ("", 2)
     Path("config.json").write_text('{"port": 3002}')
     told = discover("--write")
     assert "gpt-5.5 (" in told.stderr
     assert "is not added: default is not in config.json" in told.stderr
     assert config() == {"port": 3002}
+
+
+def test_tenants_are_asked_at_the_same_time_and_told_in_the_order_of_the_file() -> None:
+    """Each is answered only once the other one is asked, too."""
+    together = threading.Barrier(2, timeout=20)
+
+    class Meeting(ManagementClient):
+        def fetch_token(self, key: ServiceKey) -> Token:
+            together.wait()
+            raise FaultError(Fault(FaultKind.UNREACHABLE, f"{key.client_id} is away."))
+
+    keys = {name: ServiceKey(name, Secret("s"), f"https://{name}.example/", "https://api/v2") for name in ("eu", "us")}
+    accounts = {name: SubAccount(name, "default", key, {}) for name, key in keys.items()}
+    with closing(Meeting()) as client:
+        found = take_inventory(Settings(accounts), client)
+
+    assert [failure.partition(";")[0] for failure in found.failures] == [
+        "eu: no access token: eu is away",
+        "us: no access token: us is away",
+    ]

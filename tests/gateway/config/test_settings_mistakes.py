@@ -16,6 +16,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"secret_authentication_tokens": [1]}, "secret_authentication_tokens[0]", "must be a string, not a number"),
         ({"secret_authentication_tokens": ["a", ""]}, "secret_authentication_tokens[1]", "is empty"),
         ({"secret_authentication_tokens": ["a", " "]}, "secret_authentication_tokens[1]", "is blank"),
+        ({"secret_authentication_tokens": ["sk-\x00"]}, "secret_authentication_tokens[0]", "no header can carry"),
         ({"secret_signing_keys": ["fifteen letters"]}, "secret_signing_keys[0]", "shorter than 16 characters"),
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
         ({"port": "x"}, "port", "must be a whole number, not a string"),
@@ -24,6 +25,12 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
         ({"server": {"threads": 0}}, "server.threads", "at least 1"),
+        (
+            {"server": {"trusted_proxies": ["nginx"]}},
+            "server.trusted_proxies[0]",
+            "is neither an address nor a network",
+        ),
+        ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
         ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),
@@ -62,7 +69,7 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
     [
         ({"service_key_json": ""}, "service_key_json", "is empty"),
         ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
-        ({"service_key_json": "bad.json"}, "service_key_json", "is no JSON"),
+        ({"service_key_json": "bad.json"}, "service_key_json", "is not valid JSON"),
         ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
         ({"service_key_json": 3}, "service_key_json", "must be a string, not a number"),
         ({"service_key_json": None}, "", "has no service key"),
@@ -136,7 +143,7 @@ def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "is no JSON"), ("[]", "must be an object"), ("3", "must be an object")]
+    ("text", "words"), [("{", "is not valid JSON"), ("[]", "must be an object"), ("3", "must be an object")]
 )
 def test_a_file_that_is_no_object_is_refused(write_config, home, text, words):
     with pytest.raises(SettingsError, match=words):
@@ -216,7 +223,7 @@ def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_
     account = {"service_key_json": "eu.json"}
 
     assert mistakes_in({"subAccounts": {"eu": account, "eu ": account}}) == {
-        'subAccounts."eu "': "is there without the blanks too; name one otherwise"
+        'subAccounts."eu "': "exists a second time without the blanks; rename one of them"
     }
 
 

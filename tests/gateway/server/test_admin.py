@@ -12,11 +12,17 @@ import pytest
 
 from gateway.config.caller_keys import CallerKey, digest_of, unnamed_key
 from gateway.http.auth import Auth
+from gateway.observability.activity import Activity
+from gateway.router_state import router_state
 from gateway.server.admin import AdminListener, Operations
 from gateway.server.process_table import ProcessTable
 from gateway.server.status_board import StatusBoard
+from routing.load_balancer import LoadBalancer
 from tests.gateway.server.serving import PATIENCE, Client, HttpAnswer
+from tests.routing.scenes import endpoint
 from tests.support.processes import until
+
+EU = endpoint("eu", "d1", "m")
 
 
 class Admin:
@@ -73,8 +79,8 @@ def board(tmp_path: Path) -> StatusBoard:
     board = StatusBoard.create(ProcessTable(), [tmp_path])
     row = board.table.take_row(os.getpid())
     row.accepting = row.ready = True
-    board.publish_readiness({"subaccounts": "1/1"})
-    board.publish_state({"endpoints": [{"deployment": "d1"}]})
+    board.publish_readiness({"subaccounts": {"eu": "ok"}})
+    board.publish_state(router_state(LoadBalancer({EU.model: [EU]}).snapshot(), [], Activity(), 0.0, 0.0))
     return board
 
 
@@ -89,11 +95,21 @@ def test_operators_are_answered(admin: Admin, board: StatusBoard) -> None:
     ready, state, metrics = admin.ask("/ready"), admin.ask("/router/state"), admin.ask("/metrics")
 
     assert ((told := admin.ask("/health")).status, told.json) == (200, {"status": "alive"})
-    assert (ready.status, ready.json) == (200, {"status": "ready", "subaccounts": "1/1"})
-    assert state.json["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert (ready.status, ready.json) == (200, {"status": "ready", "subaccounts": {"eu": "ok"}})
+    assert [(each["deployment"], each["worker"]) for each in state.json["endpoints"]] == [("d1", os.getpid())]
     assert (metrics.status, metrics.headers["content-type"]) == (200, "text/plain; version=0.0.4; charset=utf-8")
+    assert b'aicore_proxy_endpoint_available{deployment="d1",model="m",subaccount="eu"} 1.0\n' in metrics.body
     board.table.draining = True
     assert ((told := admin.ask("/ready")).status, told.json) == (503, {"status": "draining"})
+
+
+def test_a_state_that_makes_no_sense_costs_one_answer_and_not_the_process(
+    admin: Admin, board: StatusBoard, caplog: pytest.LogCaptureFixture
+) -> None:
+    board.publish_state({"endpoints": [{"deployment": "d1"}]})
+
+    assert [admin.ask(path).status for path in ("/metrics", "/router/state")] == [503, 200]
+    assert [record.getMessage() for record in caplog.records] == ["an operator's request for /metrics failed"]
 
 
 def test_without_a_folder_metrics_are_asked_of_the_workers() -> None:
@@ -146,6 +162,25 @@ def test_beyond_this_machine_the_state_is_for_admin_keys_once_there_is_one(board
 
     assert statuses == {"sk-1": 403, "sk-root": 200, "sk-2": 401}
     assert (refusal.status, refusal.json["error"]["message"].partition(":")[0]) == (403, "This needs an admin key")
+
+
+def test_many_wrong_keys_are_slowed_down_on_the_admin_port_too(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1")])
+    wrong = [admin.ask(f"/metrics?key=sk-wrong-{number}") for number in range(11)]
+    right = admin.ask("/metrics?key=sk-1")
+    admin.close()
+
+    assert [each.status for each in wrong] == [401] * 10 + [429]
+    assert 1 <= int(wrong[-1].headers["retry-after"]) <= 60
+    assert right.status == 200
+
+
+def test_a_header_with_underscores_is_no_key_on_the_admin_port(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1")])
+    statuses = [admin.ask("/metrics", f"{name}: sk-1\r\n").status for name in ("x_api_key", "x-api-key")]
+    admin.close()
+
+    assert statuses == [401, 200]
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,17 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from prometheus_client import values
+from prometheus_client import CollectorRegistry, Counter, values
 
 from dialects.core.conversation import JSON
+from gateway.observability.activity import Activity
+from gateway.router_state import router_state
 from gateway.server.child_process import Child
 from gateway.server.process_table import MOST_PROCESSES, ProcessTable
 from gateway.server.runtime import Runtime
 from gateway.server.status_board import StatusBoard
+from routing.load_balancer import LoadBalancer
+from tests.routing.scenes import endpoint
 
 
 def test_a_row_is_free_again_when_its_process_is_gone() -> None:
@@ -187,19 +191,23 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
     row = table.take_row(os.getpid())
     row.accepting = True
     runtime = Runtime(StatusBoard(table, None), row)
-    runtime.report_with(lambda: {"endpoints": [{"deployment": "d1"}]}, lambda: (False, {"why": ["no token"]}))
+    state = router_state(LoadBalancer({"m": [endpoint("eu", "d1", "m")]}).snapshot(), [], Activity(), 0.0, 0.0)
+    row_of_d1 = {**state["endpoints"][0], "worker": os.getpid()}
+    runtime.report_with(lambda: state, lambda: (False, {"why": ["no token"]}))
     runtime.look()
+    own = CollectorRegistry()
+    Counter("only_counted_here", "Something", registry=own).inc()
 
-    assert runtime.router_state()["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert runtime.router_state()["endpoints"] == [row_of_d1]
     assert runtime.readiness() == (503, {"status": "not ready", "why": ["no token"]})
-    assert runtime.metrics() is None
+    assert b"only_counted_here_total 1.0" in runtime.metrics(own)
 
     def fails() -> None:
         raise RuntimeError("a defect")
 
     runtime.report_with(fails, fails)  # type: ignore[arg-type]  # whatever an application does
     runtime.look()
-    assert runtime.router_state()["endpoints"] == [{"deployment": "d1", "worker": os.getpid()}]
+    assert runtime.router_state()["endpoints"] == [row_of_d1]
     assert {record.getMessage()[-14:] for record in caplog.records} == {"cannot be told"}
     runtime.drain.close()
 

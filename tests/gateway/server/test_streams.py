@@ -111,6 +111,22 @@ def test_a_request_that_comes_behind_a_stream_is_answered_after_it(models: Model
         assert until(lambda: run.runtime.row.open_requests == 0)
 
 
+def test_a_worker_reports_its_connections_and_its_streams(models: Models) -> None:
+    with running(models, connections=50) as run:
+        client = open_stream(run)
+        idle = run.connect()
+        idle.send(HELLO)
+        idle.hear()
+
+        def saturation() -> Any:
+            [worker] = run.runtime.router_state()["workers"]
+            return worker["saturation"]
+
+        expected = {"connections": {"used": 2, "most": 50}, "streams": {"used": 1, "most": None}}
+        assert until(lambda: saturation() == expected, amiss=saturation)
+        client.close()
+
+
 def test_streams_take_no_thread(models: Models) -> None:
     with running(models) as run:
         clients = []

@@ -10,7 +10,7 @@ import pytest
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Interest, Lifetime
 from gateway.server.client_connection import CONNECTION
-from gateway.server.worker import Stage
+from gateway.server.worker import GRACE, Stage
 from tests.gateway.server.serving import PATIENCE, Echo, Start, running
 from tests.routing.scenes import Clock
 from tests.support.processes import until
@@ -192,3 +192,43 @@ def test_a_wait_for_the_client_ends_with_the_drain() -> None:
         client.hear()
 
         assert ends == ["unavailable: The proxy is shutting down."]
+
+
+def test_the_last_duty_comes_when_all_is_answered_and_may_take_what_is_left_of_the_drain() -> None:
+    echo, allowed = Echo(), []
+    with running(echo, drain_seconds=60) as run:
+        run.runtime.add_last_duty(lambda seconds: allowed.append((seconds, run.runtime.row.open_requests)))
+        client = run.connect()
+        client.send(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
+        echo.entered.acquire(timeout=PATIENCE)
+        run.call_soon(run.worker.drain)
+        assert until(lambda: run.worker.stage is Stage.DRAINING)
+        assert allowed == []
+        echo.gate.set()
+
+        assert run.ends()
+        assert allowed == [(5.0, 0)]
+
+
+def test_a_drain_that_leaves_no_time_leaves_a_second_for_the_last_duty() -> None:
+    allowed: list[float] = []
+    with running(Echo(), drain_seconds=0) as run:
+        run.runtime.add_last_duty(allowed.append)
+        run.call_soon(run.worker.drain)
+
+        assert run.ends()
+        assert 1.0 <= allowed[0] <= 1.0 + GRACE
+
+
+def test_a_last_duty_that_fails_holds_neither_the_others_nor_the_worker() -> None:
+    def fail(_: float) -> None:
+        raise RuntimeError("a defect")
+
+    allowed: list[float] = []
+    with running(Echo(), drain_seconds=60) as run:
+        run.runtime.add_last_duty(fail)
+        run.runtime.add_last_duty(allowed.append)
+        run.call_soon(run.worker.drain)
+
+        assert run.ends()
+        assert len(allowed) == 1

@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from contextlib import ExitStack, contextmanager, suppress
+from types import SimpleNamespace
 
 import pytest
 
@@ -136,7 +137,7 @@ def test_looking_up_takes_no_longer_than_connecting_may(transport_of, begin, lif
     )
     names.gate.set()
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "The connection to SAP AI Core timed out.")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -183,7 +184,7 @@ def test_a_connection_that_does_not_come_about_times_out(begin, lifetime):
     with full_listener() as port:
         fault = fault_of(begin(f"http://127.0.0.1:{port}/", connect_timeout=0.1).head, lifetime, PATIENCE)
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "The connection to SAP AI Core timed out.")
 
 
 # TLS
@@ -412,12 +413,18 @@ def test_running_out_of_descriptors_is_no_endpoints_fault(transport_of, begin, l
     assert (fault.kind, fault.message, fault.retry_after) == (FaultKind.UNAVAILABLE, OUT, 1.0)
 
 
-def test_no_other_address_is_tried_without_descriptors(transport_of, begin, lifetime):
-    port = free_port()
+def test_no_other_address_is_tried_without_descriptors(transport_of, begin, lifetime, monkeypatch):
+    port, tried = free_port(), []
     transport = transport_of(resolve=Names("127.0.0.1", "127.0.0.2"))
     fault_of(begin(f"http://aicore.test:{port}/", by=transport).head, lifetime, PATIENCE)
     call = begin(f"http://aicore.test:{port}/", by=transport)
+
+    def opened(*kind):
+        tried.append(kind)
+        return socket.socket(*kind)
+
+    monkeypatch.setattr(connection, "socket", SimpleNamespace(**{**vars(socket), "socket": opened}))
     with no_more_descriptors():
         fault = fault_of(call.head, lifetime, PATIENCE)
 
-    assert FaultKind.UNAVAILABLE is fault.kind
+    assert (fault.kind, tried) == (FaultKind.UNAVAILABLE, [(socket.AF_INET, socket.SOCK_STREAM)])

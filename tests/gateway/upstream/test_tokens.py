@@ -170,9 +170,9 @@ def test_whatever_a_fetch_raises_is_a_fault_that_shows_no_secret_and_is_logged(s
     service.defect = None
     clock.now += 1.0
 
-    said = f"An access token for SAP AI Core could not be asked for: {type(defect).__name__}."
+    said = f"The proxy could not request an access token for SAP AI Core: {type(defect).__name__}."
     assert (caught.value.fault, state.fault) == (Fault(FaultKind.SERVER_ERROR, said),) * 2
-    assert "an access token could not be asked for" in caplog.text
+    assert "an access token could not be requested" in caplog.text
     assert source.token() == "t2"
 
 
@@ -386,6 +386,16 @@ def test_what_is_known_of_a_token_can_be_asked_without_waiting(source, service, 
         TokenState(good=True, fault=GONE),
         TokenState(good=False, fault=GONE),
     ]
+
+
+def test_the_seconds_that_a_token_has_left_fall_to_zero_and_are_none_without_one(source, clock):
+    left = [source.seconds_left]
+    source.token()
+    for seconds in (0.0, 100.0, LONG):
+        clock.now += seconds
+        left.append(source.seconds_left)
+
+    assert left == [0.0, LONG, LONG - 100.0, 0.0]
 
 
 def test_a_fetch_is_waited_for_as_long_as_it_may_last_and_briefly_by_whoever_comes_later(source, service, clock):

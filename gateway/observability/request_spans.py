@@ -1,0 +1,28 @@
+"""What an exchange reports while it goes on, if its request is traced."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from gateway.observability.metrics import ExchangeRecord
+from routing.attempts import Attempt
+
+
+class RequestSpans(Protocol):
+    """The spans of one request: its own, and one for each attempt that calls a deployment. Nothing here raises."""
+
+    @property
+    def trace(self) -> str:
+        """The id of the trace, in hexadecimal."""
+        ...
+
+    def begin_call(self, attempt: Attempt) -> Mapping[str, str]:
+        """Begin the span of an attempt, unless it has begun; give the headers by which the upstream continues it."""
+        ...
+
+    def end_call(self, attempt: Attempt) -> None:
+        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
+        ...
+
+    def over(self, record: ExchangeRecord, last: Attempt | None) -> None:
+        """End all spans; *last* is the attempt that answered, if any did."""
+        ...
