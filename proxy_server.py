@@ -56,11 +56,11 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host. "
-    "Ask by one of these, or configure secret_authentication_tokens or allow_unauthenticated."
+    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
+    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
 )
 _NO_PAGES = (
-    "This proxy has no keys configured, so web pages of other sites may not call it. "
+    "This proxy has no API keys, so web pages of other sites must not call it. "
     "Configure secret_authentication_tokens, and send one of them."
 )
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
@@ -214,11 +214,11 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             body = _body(gateway)
             asked = body.get("generateContentRequest") or body
             if not isinstance(asked, dict):
-                raise invalid("generateContentRequest must be an object.")
+                raise invalid("generateContentRequest must be an object")
             gateway.resolve(model)
             return _json({"totalTokens": estimate_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
-            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
+            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not supported by this proxy."))
         return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
@@ -258,7 +258,15 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
         # Codex tries a WebSocket first, and falls back at once on this status alone.
-        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
+        return _json(
+            {
+                "error": {
+                    "message": "WebSockets are not supported here: send a POST request instead.",
+                    "type": "upgrade",
+                }
+            },
+            426,
+        )
 
 
 def _add_models(app: Flask, gateway: Gateway) -> None:
@@ -335,7 +343,7 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
-        return _json({"status": "success", "message": "Events are taken and forgotten."})
+        return _json({"status": "success", "message": "The proxy accepts these events and discards them."})
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -113,7 +113,7 @@ UNREADABLE = (
     *(OverflowError, RecursionError, MemoryError),
 )
 """What is raised while an answer is read that makes no sense."""
-NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")
+NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's response cannot be read.")
 
 
 def invalid(message: str, param: str | None = None) -> FaultError:

@@ -82,12 +82,12 @@ def overlaid(raw: Any, findings: Findings) -> Any:
         if place is None:
             continue
         if place in said:
-            findings.wrong(name, f"says the same as {said[place]}; keep one of them")
+            findings.wrong(name, f"sets the same as {said[place]}; keep one of them")
             continue
         try:
             value = _value(held[name])
         except ValueError as error:
-            findings.wrong(name, f"is no JSON: {error}")
+            findings.wrong(name, f"is not valid JSON: {error}")
             continue
         said[place] = name
         findings.name_variable(place, name, is_text=isinstance(value, str))

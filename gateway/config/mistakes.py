@@ -115,7 +115,7 @@ class Findings:
             if beside.is_file():
                 return beside
             if here.is_file():
-                self.odd(where, "was found in the current folder and not beside the config file")
+                self.odd(where, "was found in the current folder, not beside the config file; move it there")
                 return here
         except OSError as error:
             self.wrong(where, f"cannot look for {beside}: {error.strerror}")

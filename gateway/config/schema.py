@@ -46,25 +46,25 @@ class _Section(BaseModel):
 
 class _Deployment(_Section):
     weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
+    """The share of the requests beside the other deployments of the model. 0 drains the deployment."""
     tier: int = 0
-    """Its priority, under the strategy `priority`: the lowest is used first."""
+    """The strategy `priority` uses the deployments with the lowest tier first."""
     orchestration: bool = False
-    """Whether it is an orchestration deployment; one that is looked up is known as such."""
+    """Whether it is an orchestration deployment. One that discovery finds is recognised without this."""
 
 
 class DeploymentEntry(_Deployment):
-    """One deployment, by its URL."""
+    """A deployment, named by its URL."""
 
     url: str
-    """The URL of the deployment: it holds /deployments/<id>."""
+    """The URL of the deployment, which contains /deployments/<id>."""
 
 
 class DeploymentId(_Deployment):
-    """One deployment, by its id."""
+    """A deployment, named by its id."""
 
     id: str
-    """The id of the deployment in this subaccount's AI Core."""
+    """The id of the deployment in SAP AI Core."""
 
 
 def _lower(value: Any) -> Any:
@@ -118,7 +118,7 @@ def _sendable(text: str) -> str:
             "write letters and digits alone"
         )
     if text[: len(_SCHEME)].lower() == _SCHEME:
-        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
+        raise ValueError('begins with "Bearer ", which does not belong to the key; write the key alone')
     return text
 
 
@@ -165,7 +165,7 @@ def _with(*keys: frozenset[str]) -> AfterValidator:
     def check(value: dict[str, Any]) -> dict[str, Any]:
         if not any(choice <= value.keys() for choice in keys):
             choices = " or ".join(" and ".join(sorted(choice)) for choice in keys)
-            raise ValueError(f"is not complete; write {choices} into it")
+            raise ValueError(f"is not complete; it must have {choices}")
         return value
 
     return AfterValidator(check)
@@ -176,7 +176,9 @@ def _grounding(value: dict[str, Any]) -> dict[str, Any]:
         case {"config": {"placeholders": {"input": [str(), *_], "output": str()}}}:
             return value
         case _:
-            what = 'names no placeholders; write "config": {"placeholders": {"input": ["question"], "output": "found"}}'
+            what = (
+                'lacks its placeholders; write "config": {"placeholders": {"input": ["question"], "output": "found"}}'
+            )
             raise ValueError(what)
 
 
@@ -220,24 +222,26 @@ _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_Any
 
 
 class SubAccountSection(_Section):
-    """One subaccount (tenant) of SAP BTP with SAP AI Core in it."""
+    """A subaccount of SAP BTP with SAP AI Core: one service key and one resource group."""
 
     resource_group: _Name | None = None
-    """The resource group of the deployments; "default" if it is not said."""
+    """The resource group of the deployments. The default is "default"."""
     service_key_json: str | None = None
-    """Path of the service key file, relative to the config file."""
+    """The path of the service key file, relative to the config file. The key has a client secret or a certificate."""
     service_key: Annotated[dict[str, Any] | Literal["env"] | None, BeforeValidator(_key_or_env)] = None
-    """The service key itself, or "env" to take it from where SAP's own tools do. Texts may hold ${VARIABLES}."""
+    """The service key itself, or "env" to find it where SAP's SDKs do. It may hold ${VARIABLES}."""
     deployment_models: dict[_Name, _Urls] = Field(default_factory=dict)
-    """For each model the URLs of its deployments; one may stand without a list, and a list may be empty."""
+    """For each model, the URLs of its deployments: a list, or one alone. A list may be empty."""
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
-    """For each model the ids of its deployments; one may stand without a list, and a list may be empty."""
+    """For each model, the ids of its deployments: a list, or one alone. A list may be empty."""
     weight: _Weight = 1.0
-    """The share of the traffic of the whole subaccount; multiplies that of its deployments, and 0 drains them."""
+    """The share of requests of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
     tier: int = 0
-    """The priority of the whole subaccount; added to that of its deployments."""
+    """The tier of the whole subaccount. It is added to the tiers of its deployments."""
     discovery: bool | None = None
-    """Whether running deployments are looked up and added; by default only where none are listed."""
+    """Whether the proxy looks up which deployments are running, at the host of AI_API_URL, and adds them to those that
+    are listed. The default is to do so if none is listed. What a listed deployment is seen to run decides in which
+    protocol it is asked."""
 
 
 class KeySection(_Section):
@@ -256,16 +260,16 @@ class KeySection(_Section):
 
 
 class FilterSection(_Section):
-    """Which models are served: regular expressions, searched for in the name; include comes first."""
+    """Which models are served. Regular expressions are searched for in the names of models."""
 
     include_filters: _Patterns = Field(default_factory=list)
-    """Only models that match one of these; none means all."""
+    """Only models that match one of these are served. The default is all models."""
     exclude_filters: _Patterns = Field(default_factory=list)
-    """Of those, not the models that match one of these."""
+    """Of those, models that match one of these are not served."""
     include: _Patterns = Field(default_factory=list)
-    """Another name for include_filters."""
+    """Another name of include_filters."""
     exclude: _Patterns = Field(default_factory=list)
-    """Another name for exclude_filters."""
+    """Another name of exclude_filters."""
 
     def resolved(self) -> Filters:
         """Give the filters, whichever of their names they were written under."""
@@ -273,14 +277,14 @@ class FilterSection(_Section):
 
 
 class FallbackModel(_Section):
-    """A model that orchestration itself asks where the one before it fails."""
+    """A model that orchestration itself asks if the one before it fails."""
 
     model: _Name
-    """Its name in SAP AI Core."""
+    """The name of the model in SAP AI Core."""
     version: str = ""
-    """Its version; the latest if it is not said."""
+    """The version of the model. The default is the latest."""
     params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters that go over those of the request."""
+    """Parameters that replace those of the request."""
 
 
 _Fallback = Annotated[FallbackModel, BeforeValidator(_under("model"), json_schema_input_type=str | FallbackModel)]
@@ -290,41 +294,43 @@ _Template = Annotated[
 
 
 class ModulesSection(_Section):
-    """What orchestration does around a model. SAP's documentation of orchestration has the shapes of the objects."""
+    """What orchestration does around one model. SAP's documentation describes the objects."""
 
     masking: Annotated[dict[str, Any], _with(*_MASKING)] | None = None
-    """What is masked in the prompt: {"providers": […]}."""
+    """What is masked in prompts: {"providers": […]}."""
     filtering: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """What is filtered, in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
+    """What is filtered in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
     grounding: Annotated[dict[str, Any], AfterValidator(_grounding)] | None = None
-    """Where the prompt is looked up; its placeholders are filled with what the user said last and what was found."""
+    """Where documents for a prompt are looked up. Its placeholders get the user's last message and what is found."""
     translation: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """From which languages prompts, and into which answers, are translated: {"input": {…}, "output": {…}}."""
+    """The languages from and to which prompts and answers are translated: {"input": {…}, "output": {…}}."""
     fallbacks: list[_Fallback] | None = None
-    """The models that orchestration itself asks one after another where this one fails."""
+    """The models that orchestration itself asks, one after another, if this one fails. Each is a name or an object."""
     template: _Template | None = None
-    """The stored template behind the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
+    """A stored template that is added to the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
     placeholders: dict[str, str] | None = None
-    """The values of the template's placeholders."""
+    """The values of the placeholders of the template."""
     version: _Name | None = None
-    """The version of the model; the latest if it is not said."""
+    """The version of the model. The default is the latest."""
     timeout: Annotated[int, Field(ge=1, le=1200)] | None = None
-    """Seconds that orchestration waits for each call of a model."""
+    """Orchestration waits for each call of a model for this many seconds. Its default is 600."""
     chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """How many characters of a stream are filtered or translated at a time."""
+    """This many characters of a stream are filtered or translated at a time. The default of orchestration is 100."""
     delimiters: list[_Name] | None = None
-    """Where a stream may be cut for that."""
+    """The texts after which a stream may be cut for that."""
 
 
 class OrchestrationSection(ModulesSection):
-    """Orchestration deployments, each of which serves many models, and what they do around all of these."""
+    """When orchestration deployments are asked, for which models, and what they do around them."""
 
     standby: bool = True
-    """Whether they are asked for a model only where no deployment of it alone is available."""
+    """Whether orchestration is asked for a model only if no deployment of that model is available."""
     models: list[_Name] | None = None
-    """The models that they serve, by their names in SAP AI Core; by default those that its catalogue says they do."""
+    """The models that orchestration serves, by their names in SAP AI Core; [] means none. The default is what the
+    catalogue of SAP AI Core says."""
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
-    """What differs for single models, by any of their names: a module of theirs replaces that of all, null omits it."""
+    """What differs for single models, each under any of its names. A module here replaces the one for all models, and
+    null switches it off."""
 
     def resolved(self) -> OrchestrationOptions:
         """Give the settings of orchestration, with what it does around single models complete."""
@@ -346,15 +352,15 @@ class OrchestrationSection(ModulesSection):
 
 @dataclass(frozen=True, slots=True)
 class ServerSection(ServerOptions):
-    """How the proxy listens."""
+    """How the proxy listens, and how many requests it takes."""
 
     host: _Name | None = None
-    """The address to listen on."""
+    """Another place for host."""
     port: Port | None = None
-    """The port to listen on."""
+    """Another place for port."""
     trusted_proxies: _Networks = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Has no effect any more: threads come and go as they are needed. See requests and connections."""
+    """This setting has no effect any more. See requests and connections."""
 
     def resolved(self) -> ServerOptions:
         """Give the settings of the server itself."""
@@ -362,25 +368,28 @@ class ServerSection(ServerOptions):
 
 
 class UpstreamSection(_Section):
-    """How SAP AI Core is reached."""
+    """How the proxy reaches SAP AI Core."""
 
     proxy: _ProxyUrl | None = None
-    """URL of an HTTP proxy on the way out, or "none"; what HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names if not said."""
+    """The URL of an HTTP proxy on the way out, http://user:password@host:port, or "none". The default is what
+    HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names."""
     no_proxy: _Hosts | None = None
-    """Hosts to which no HTTP proxy leads, each with all below it, addresses and networks; NO_PROXY if not said."""
+    """Hosts and their subdomains, addresses and networks that are reached without the HTTP proxy. The default is
+    NO_PROXY."""
     proxy_loopback: bool = False
-    """Whether even this machine itself is reached through the HTTP proxy."""
+    """Whether this machine itself is reached through the HTTP proxy as well."""
     ca_bundle: str | None = None
-    """Path of a PEM file with the certificates to trust, relative to the config file; what REQUESTS_CA_BUNDLE,
-    CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name if not said."""
+    """The path of a PEM file with the certificates to trust, relative to the config file. The default is what
+    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name."""
     trust: Annotated[Store, BeforeValidator(_lower)] | None = None
-    """Whom to trust beside ca_bundle: "system", as the operating system does, or "certifi", as Mozilla does. If not
-    said, ca_bundle alone, or else certifi."""
+    """Which authorities are trusted beside ca_bundle: "system" for those of the operating system, or "certifi" for
+    those of Mozilla. The default is ca_bundle alone, or certifi if there is none."""
     strict_certificates: bool | None = None
-    """Whether certificates must keep to every rule of RFC 5280, as Python 3.13 and later have it if not said; false
-    is for authorities that do not."""
+    """Whether certificates must obey every rule of RFC 5280. The default is that of Python, which is true from 3.13 on;
+    false is for authorities that do not obey them."""
     fetch_media: bool = True
-    """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    """Whether images and documents that are named by URL are fetched for models that want bytes: from ports 80 and 443
+    of public addresses, at most 32 MiB for each request."""
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
@@ -388,29 +397,31 @@ class TelemetrySection(_Section):
     """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
     """The config file of the SAP AI Core LLM proxy."""
 
     schema_: str | None = Field(None, alias="$schema")
-    """Where an editor finds this description."""
+    """The path or URL of the JSON Schema, for editors."""
     subaccounts: dict[_Name, SubAccountSection] = Field(default_factory=dict, alias="subAccounts")
-    """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
+    """The subaccounts by name, in the order in which they take turns. The default is one subaccount, whose service key
+    is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
-    """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
+    """The keys with which clients open the proxy. They may hold ${VARIABLES}. See allow_unauthenticated."""
     keys: list[KeySection] = Field(default_factory=list)
-    """Further keys that open the proxy to callers, each with the name of its caller."""
+    """Further keys with which clients open the proxy, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
-    """What signs response ids and seals: the first key, while previous ones behind it are still accepted.
-    Texts may hold ${VARIABLES}. None: keys derived from the secrets of the service keys."""
+    """The keys that sign response ids and reasoning. The first one signs, and the others are still accepted. They may
+    hold ${VARIABLES}. The default is keys that are derived from the secrets of the service keys."""
     port: Port | None = None
-    """The port to listen on; 3001 if it is not said."""
+    """The port to listen on. The default is 3001."""
     host: _Name | None = None
-    """The address to listen on; 127.0.0.1 if it is not said."""
+    """The address to listen on. The default is 127.0.0.1."""
     extensions: list[_Name] = Field(default_factory=list)
-    """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
+    """Python modules that register strategies, or have a function `extend(router)`. They lie beside the config file or
+    are installed."""
     model_filters: FilterSection = FilterSection.model_construct()
     orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
@@ -418,11 +429,12 @@ class ConfigFile(_Section):
     upstream: UpstreamSection = UpstreamSection.model_construct()
     telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    """How much is logged."""
+    """The lowest level that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    """How: a line of text for people, or an object of JSON for programs."""
+    """The form of the log: lines of text for people, or an object of JSON in each line for programs."""
     allow_unauthenticated: bool = False
-    """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
+    """Whether everybody may use a proxy without keys, from any machine and under any host name. Otherwise a proxy
+    without keys serves this machine only."""
 
 
 def known_keys(place: Place) -> list[str]:

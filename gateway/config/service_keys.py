@@ -174,9 +174,11 @@ class _KeyReader:
         if not given:
             self.wrong("clientsecret", "is missing; copy it from the service key, or give certificate and key")
         elif len(given) > 1:
-            self.wrong("clientsecret", "stands beside a certificate, or a certificate is given twice; keep only one")
+            self.wrong(
+                "clientsecret", "is given beside a certificate, or a certificate is given twice; keep only one of them"
+            )
         elif absent:
-            self.wrong(absent[0], f"is missing; {' and '.join(given[0])} go together")
+            self.wrong(absent[0], f"is missing; {' and '.join(given[0])} must be given together")
         elif secret:
             return Secret(secret)
         elif certificate:
@@ -188,7 +190,7 @@ class _KeyReader:
     def _files(self, *paths: Path) -> CertificateFiles:
         for name, path in zip(_CREDENTIALS[-1], paths, strict=True):
             if not _is_file(path, unsure=False):
-                self.wrong(name, f"names {path}, and no such file can be found")
+                self.wrong(name, f"names {path}, which does not exist; correct the path")
         return CertificateFiles(*paths)
 
     def wrong(self, where: str, what: str) -> None:
@@ -267,10 +269,10 @@ def load_json(path: Path, twice: Callable[[str], object] = lambda _: None) -> An
     except OSError as error:
         raise ServiceKeyError(Mistake("", f"cannot read {path}: {error.strerror}")) from None
     except UnicodeDecodeError:
-        raise ServiceKeyError(Mistake("", f"{path} is no UTF-8 text; save it as UTF-8")) from None
+        raise ServiceKeyError(Mistake("", f"{path} is not UTF-8 text; save it as UTF-8")) from None
     except json.JSONDecodeError as error:
         raise ServiceKeyError(
-            Mistake("", f"{path} is no JSON: {error.msg} at line {error.lineno}, column {error.colno}")
+            Mistake("", f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}")
         ) from None
 
 
@@ -312,7 +314,7 @@ def _json_variable(env: Mapping[str, str], name: str) -> Any:
     try:
         return json.loads(env[name])
     except json.JSONDecodeError as error:
-        raise ServiceKeyError(Mistake(name, f"is no JSON: {error.msg} at column {error.colno}")) from None
+        raise ServiceKeyError(Mistake(name, f"is not valid JSON: {error.msg} at column {error.colno}")) from None
 
 
 def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:

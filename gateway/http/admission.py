@@ -11,8 +11,8 @@ from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime, Signal
 
-FULL: Final = "The proxy is serving as many requests as it may. Try again soon."
-KEY_FULL: Final = "Your key has as many requests in progress as it may. Try again when some of them have ended."
+FULL: Final = "The proxy is serving as many requests as it is allowed to. Try again in a moment."
+KEY_FULL: Final = "This key has as many requests in progress as it is allowed to. Try again when some have ended."
 
 
 class Place:

@@ -26,7 +26,7 @@ def why_refused(keys: Collection[str]) -> str:
     """Say to a caller who may not come in, and has sent these *keys*, what is wrong."""
     if keys:
         return "Incorrect API key provided."
-    return "This request has no API key: send one of this proxy's, as `Authorization: Bearer KEY` or in `x-api-key`."
+    return "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,7 +59,7 @@ class StatusBoard:
         for parent in _parents() if parents is None else parents:
             with suppress(OSError):
                 return cls(table, Path(tempfile.mkdtemp(prefix="sap-ai-proxy-", dir=parent)))
-        _log.warning("no folder for temporary files can be written: each worker knows only its own state and metrics")
+        _log.warning("cannot write to a folder for temporary files: each worker reports only its own state and metrics")
         return cls(table, None)
 
     def record_state(self, state: Mapping[str, JSON]) -> None:

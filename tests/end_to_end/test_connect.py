@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from gateway.cli.main import cli
 from tests.support.processes import free_port
 from tests.support.running import KEY, Cloud, Proxy, config_of
+from tests.support.sources import ROOT
 
 Connect = Callable[..., Result]
 
@@ -35,6 +37,10 @@ def run(command: list[str], text: str, key: str = KEY) -> subprocess.CompletedPr
     return subprocess.run(command, input=text, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
+def without_model(text: str) -> str:
+    return re.sub(r'model="[^"]+"', "", text)
+
+
 @pytest.mark.parametrize(
     ("tool", "module", "family"),
     [
@@ -52,7 +58,10 @@ def test_a_program_runs_as_it_is_printed(
     wide_proxy.cloud.forget()
     told = run([sys.executable, "-"], printed.stdout)
 
+    page, program = (ROOT / "docs/connect.md").read_text(encoding="utf-8"), printed.stdout.partition("\n\n")[2]
+
     assert (told.returncode, bool(told.stdout.strip())) == (0, True), told.stderr
+    assert without_model(program.replace(wide_proxy.url, "http://127.0.0.1:3001")) in without_model(page)
     assert [request["status"] for request in wide_proxy.cloud.requests()] == [200]
     [deployment] = {request["deployment"] for request in wide_proxy.cloud.requests()}
     models = {each["id"]: each["model"] for each in wide_proxy.cloud.tenants["eu"]["deployments"]}
@@ -112,7 +121,7 @@ def test_what_is_written_is_undone(wide_proxy: Proxy, connect: Connect, tmp_path
 
     assert wrote.stdout == f"wrote {path} (as it was: config.toml.before-sap-ai-proxy)\n"
     assert KEY in content
-    assert undone.stdout == f"removed {path}, which was not there before\n"
+    assert undone.stdout == f"removed {path}, which did not exist before\n"
     assert [*path.parent.iterdir()] == []
 
 
@@ -154,13 +163,13 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 
 
 OTHERS = [
-    (404, b"", "is no SAP AI Core LLM proxy"),
-    (200, b"<html>", "is no SAP AI Core LLM proxy"),
-    (200, b'{"models": []}', "is no SAP AI Core LLM proxy"),
-    (200, b'{"data": [1]}', "is no SAP AI Core LLM proxy"),
-    (200, b'{"data": []}', "serves no model: `sap-ai-proxy check` says why"),
-    (302, b"", "cannot say which models it serves (status 302)"),
-    (503, b"", r"cannot say which models it serves (status 503): look into its log"),
+    (404, b"", "is not an SAP AI Core LLM proxy"),
+    (200, b"<html>", "is not an SAP AI Core LLM proxy"),
+    (200, b'{"models": []}', "is not an SAP AI Core LLM proxy"),
+    (200, b'{"data": [1]}', "is not an SAP AI Core LLM proxy"),
+    (200, b'{"data": []}', "serves no model: run `sap-ai-proxy check` to see why"),
+    (302, b"", "cannot report which models it serves (status 302)"),
+    (503, b"", r"cannot report which models it serves (status 503): see its log"),
 ]
 
 
@@ -188,7 +197,7 @@ def test_a_wrong_key_is_one_clear_line(wide_proxy: Proxy, connect: Connect) -> N
 
 
 MISTAKES = [
-    (("emacs",), 1, "no tool is called 'emacs'"),
+    (("emacs",), 1, "there is no tool 'emacs'"),
     (("claude", "--url", "ftp://x"), 1, "'ftp://x' is no URL"),
     (("cursor", "--write"), 1, "Cursor is set up by hand"),
     (("openai", "--", "x"), 1, "is set up by hand"),

@@ -79,7 +79,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         keys = [account["service_key"] for account in config_of(cloud)["subAccounts"].values()]
         upstream = cloud.requests()
         secrets += [key[name] for key in keys for name in ("clientid", "clientsecret")]
-        yield Scene(collector, upstream, secrets, caller or "", "\n".join(lines))
+        yield Scene(collector, upstream, secrets, caller.name if caller else "", "\n".join(lines))
     log.removeHandler(handler)
     log.setLevel(level)
 

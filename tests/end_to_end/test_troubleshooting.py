@@ -24,11 +24,15 @@ CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 JSON = "The body is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
-NO_KEY = "This request has no API key: send one of this proxy's, as `Authorization: Bearer KEY` or in `x-api-key`."
-ENCODING = "Content-Encoding 'br' is not supported: send the body plain, or as one of gzip, x-gzip, deflate, zstd."
-ONE_ANSWER = "n must be 1 with model gemini-3.5-flash: it gives one answer at a time"
+NO_KEY = "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
+ENCODING = (
+    "Content-Encoding 'br' is not supported: "
+    "send the body uncompressed, or compressed as one of gzip, x-gzip, deflate, zstd."
+)
+ONE_ANSWER = "n must be 1 with model gemini-3.5-flash: it gives one response at a time"
 PREVIOUS = (
-    "Previous response with id 'resp_nope' not found. Ids are known to the key that they were made for. "
+    "Previous response with id 'resp_nope' not found. "
+    "An id can be used only with the API key that it was created with. "
     "Send the whole conversation as input instead."
 )
 TOO_LONG = "Your input exceeds the context window of this model. Please adjust your input and try again."
@@ -46,14 +50,14 @@ HEALTHY: list[tuple[str, Any, dict[str, str], str]] = [
 BROKEN = [
     # the fault of every deployment, the path, the model, and the line that comes back
     ("403", CHAT, "gpt-5", "SAP AI Core does not let the proxy use the deployment behind this model."),
-    ("403-html", CHAT, "gpt-5", "The request was refused on its way to the model, as by a firewall."),
+    ("403-html", CHAT, "gpt-5", "The request was refused between the proxy and the model, for example by a firewall."),
     ("404", CHAT, "gpt-5", "The deployment behind this model does not exist any more or is not running."),
     ("500", CHAT, "gpt-5", "The model's endpoint failed."),
     ("400-overflow", CHAT, "gpt-5", TOO_LONG),
     ("400-overflow", MESSAGES, "anthropic--claude-4.5-sonnet", "prompt is too long: 215432 tokens > 200000 maximum"),
     ("429-quota", CHAT, "gpt-5", QUOTA),
     ("eof", CHAT, "gpt-5", "the stream ended early"),
-    ("cut", CHAT, "gpt-5", "The answer of SAP AI Core broke off."),
+    ("cut", CHAT, "gpt-5", "The response of SAP AI Core ended early."),
 ]
 CHECKED = [
     "gpt-5.5 (d180f89064ebbd9b) is STOPPED, not RUNNING",
@@ -62,7 +66,12 @@ CHECKED = [
 ]
 ENDED = "gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash"
 TAKEN = "cannot listen on 127.0.0.1:3001: Address already in use"
-PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN]
+USED_UP = "the quota of every deployment of 'gpt-5.5' is used up"
+NO_KEYS = (
+    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host.",
+    "This proxy has no keys configured, so web pages of other sites may not call it.",
+)
+PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN, USED_UP, *NO_KEYS]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +114,24 @@ def test_what_broke_is_said_as_the_guide_quotes_it(
     told = breakable.ask("POST", path, {**HELLO, "model": model, "max_tokens": 100, "stream": is_streamed})
 
     assert line in told.json["error"]["message"]
+
+
+def test_a_quota_that_is_used_up_is_said_as_the_guide_quotes_it(breakable: Proxy) -> None:
+    [deployment] = breakable.cloud.deployments("gpt-5.5")
+    breakable.cloud.fault(deployment, "429-quota", retry_after=60)
+    asked = [breakable.ask("POST", CHAT, {**HELLO, "model": "gpt-5.5"}) for _ in range(2)]
+
+    assert asked[1].json["error"]["message"] == USED_UP
+    assert int(asked[1].headers["retry-after"]) > 2
+
+
+def test_a_proxy_without_keys_says_whom_it_serves_as_the_guide_quotes_it(two_models: Cloud, tmp_path: Path) -> None:
+    with running_proxy(two_models, tmp_path, secret_authentication_tokens=[]) as served:
+        named = served.ask("GET", "/v1/models", Host="proxy.example").json["error"]["message"]
+        elsewhere = served.ask("GET", "/v1/models", Origin="https://page.example").json["error"]["message"]
+
+    assert NO_KEYS[0] in named
+    assert NO_KEYS[1] in elsewhere
 
 
 def test_check_says_of_a_deployment_what_the_guide_quotes(two_models: Cloud, tmp_path: Path) -> None:

@@ -222,7 +222,7 @@ def test_an_empty_list_takes_no_model_away_and_is_logged(caplog: pytest.LogCaptu
             fleet.refresh()
 
     assert served(balancer) == {"gpt": ["d1"]}
-    assert caplog.messages == ["the list of deployments of eu is empty: what was listed before is kept"] * 9
+    assert caplog.messages == ["the list of deployments of eu is empty: the earlier list is kept"] * 9
 
 
 def test_what_a_list_lacks_is_served_while_it_answers() -> None:
