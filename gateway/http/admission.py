@@ -1,4 +1,4 @@
-"""Admission control: how many requests work at once, and who waits for a place."""
+"""Admission control: how many requests are in progress at once, and which ones wait for a place."""
 
 import threading
 from collections import OrderedDict, deque
@@ -14,7 +14,7 @@ FULL: Final = "The proxy is serving as many requests as it is allowed to. Try ag
 
 
 class Place:
-    """The right of one request to work, until `release`."""
+    """One of the places for requests in progress, held until `release`."""
 
     def __init__(self, give_back: Callable[[], None]) -> None:
         self._give_back = give_back
@@ -22,7 +22,7 @@ class Place:
         self._held = True
 
     def release(self) -> None:
-        """Let the next request work; a second call changes nothing."""
+        """Give the place to the next request; a second call does nothing."""
         with self._lock:
             held, self._held = self._held, False
         if held:
@@ -43,10 +43,10 @@ class _Waiter:
 
 
 class Admission:
-    """Lets *places* requests work at once; *waiting* more wait in one room for up to *seconds*, callers in turn.
+    """Admits *places* requests at once; up to *waiting* more wait for up to *seconds*, callers taking turns.
 
     A caller with many requests in the room gets one place, then every other caller who waits gets one, before it
-    gets its next. Whoever comes when the room is full, or waits too long, is told to come back.
+    gets its next. A request that finds the room full, or waits too long, is refused with `Retry-After`.
 
     `_lock` guards the counts, the room, and `has_place` of those in it; nothing is waited for, woken, called or
     logged under it.
@@ -72,21 +72,21 @@ class Admission:
             return self._seated()
 
     def saturation(self) -> JSON:
-        """Count the requests that work and those that wait, each beside the most that may."""
+        """Count the requests in progress and those that wait, each with its maximum."""
         return {
             "requests": {"used": self.working, "most": self._places},
             "waiting": {"used": self.in_room, "most": self._waiting},
         }
 
     def enter(self, caller: str, lifetime: Lifetime) -> Place:
-        """Give a place, after a wait if need be; raises `FaultError` when none came free in time, or nobody asks."""
+        """Give a place, after a wait if needed; raises `FaultError` if none is free in time or the client leaves."""
         if not self._take():
             with closing(_Waiter(caller)) as waiter:
                 self._wait(waiter, lifetime)
         return Place(self._give_back)
 
     def _take(self) -> bool:
-        """Take a place if one is free, which none is while anybody waits."""
+        """Take a place if one is free; while requests wait, none is."""
         with self._lock:
             free = self._working < self._places
             self._working += free
@@ -127,7 +127,7 @@ class Admission:
         return True
 
     def _give_back(self) -> None:
-        """Hand a place to whoever is next, or keep it free."""
+        """Hand a place to the next waiting request, or keep it free."""
         with self._lock:
             waiter = self._next()
             if waiter is None:
@@ -137,7 +137,7 @@ class Admission:
         waiter.turn.set()
 
     def _next(self) -> _Waiter | None:
-        """Take out of the room whoever came first of the caller whose turn it is; that caller is last then."""
+        """Remove the oldest waiting request of the caller whose turn it is, and move that caller to the end."""
         if not self._room:
             return None
         caller, waiters = next(iter(self._room.items()))
