@@ -1,4 +1,4 @@
-"""The shape of the config file: what may stand where, for people, editors and the reader of settings."""
+"""The shape of the config file, for people, for editors and for the reader of the settings."""
 
 import re
 from collections.abc import Callable
@@ -36,7 +36,7 @@ _Name = Annotated[str, Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    """One object of the file; what is said here is true of the dataclasses of `routing.policy` too."""
+    """One object of the file. The dataclasses of `routing.policy` follow the same rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
@@ -47,14 +47,14 @@ class _Deployment(_Section):
     tier: int = 0
     """Its priority, under the strategy `priority`: the lowest is used first."""
     orchestration: bool = False
-    """Whether it is an orchestration deployment; one that is looked up is known as such."""
+    """Whether it is an orchestration deployment. Discovery finds this out by itself."""
 
 
 class DeploymentEntry(_Deployment):
     """One deployment, by its URL."""
 
     url: str
-    """The URL of the deployment: it holds /deployments/<id>."""
+    """The URL of the deployment, which contains /deployments/<id>."""
 
 
 class DeploymentId(_Deployment):
@@ -90,7 +90,7 @@ def _key_or_env(value: Any) -> Any:
 
 
 def _expanded(text: str, info: ValidationInfo) -> str:
-    """Put in the environment variables that a string names; the environment is the context of the validation."""
+    """Replace ${NAME} in a string with that environment variable; the validation context is the environment."""
     return expand(text, info.context or {}).strip()
 
 
@@ -138,7 +138,7 @@ def proxy_or_none(text: str) -> str:
 
 
 def _with(*keys: frozenset[str]) -> AfterValidator:
-    """Insist that an object has all of some *keys*, of which there are several choices."""
+    """Require that an object has all keys of at least one of the sets *keys*."""
 
     def check(value: dict[str, Any]) -> dict[str, Any]:
         if not any(choice <= value.keys() for choice in keys):
@@ -197,21 +197,21 @@ class SubAccountSection(_Section):
     """One subaccount (tenant) of SAP BTP with SAP AI Core in it."""
 
     resource_group: _Name | None = None
-    """The resource group of the deployments; "default" if it is not said."""
+    """The resource group of the deployments; "default" if none is given."""
     service_key_json: str | None = None
     """Path of the service key file, relative to the config file."""
     service_key: Annotated[dict[str, Any] | Literal["env"] | None, BeforeValidator(_key_or_env)] = None
-    """The service key itself, or "env" to take it from where SAP's own tools do. Texts may hold ${VARIABLES}."""
+    """The service key itself, or "env" to read it where SAP's own tools do. Strings may contain ${VARIABLES}."""
     deployment_models: dict[_Name, _Urls] = Field(default_factory=dict)
-    """For each model the URLs of its deployments; one may stand without a list, and a list may be empty."""
+    """For each model the URLs of its deployments, or a single URL; a list may be empty."""
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
-    """For each model the ids of its deployments; one may stand without a list, and a list may be empty."""
+    """For each model the ids of its deployments, or a single id; a list may be empty."""
     weight: _Weight = 1.0
-    """The share of the traffic of the whole subaccount; multiplies that of its deployments, and 0 drains them."""
+    """The share of the traffic of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
     tier: int = 0
-    """The priority of the whole subaccount; added to that of its deployments."""
+    """The priority of the whole subaccount. It is added to the tiers of its deployments."""
     discovery: bool | None = None
-    """Whether running deployments are looked up and added; by default only where none are listed."""
+    """Whether running deployments are discovered and added. The default is true for a subaccount that lists none."""
 
 
 class KeySection(_Section):
@@ -221,21 +221,21 @@ class KeySection(_Section):
     """The name of the caller, in log lines and in /router/state. Response ids are signed for it, so a caller whose key
     is replaced under the same name keeps its conversations."""
     key: _Token | None = None
-    """The key itself. It may hold ${VARIABLES}."""
+    """The key itself. It may contain ${VARIABLES}."""
     hash: _KeyHash | None = None
-    """In place of the key: sha256: and the SHA-256 of the key in hexadecimal digits."""
+    """Instead of the key: sha256: followed by the SHA-256 of the key in hexadecimal digits."""
     admin: bool = False
-    """Whether it is an admin key. Once there is one, only admin keys read /metrics and /router/state and change what
-    the proxy does."""
+    """Whether it is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
+    change what the proxy does."""
 
 
 class FilterSection(_Section):
-    """Which models are served: regular expressions, searched for in the name; include comes first."""
+    """Which models are served, by regular expressions that are searched for in their names."""
 
     include_filters: _Patterns = Field(default_factory=list)
-    """Only models that match one of these; none means all."""
+    """Only models that match one of these are served; an empty list means all."""
     exclude_filters: _Patterns = Field(default_factory=list)
-    """Of those, not the models that match one of these."""
+    """Of the included models, those that match one of these are not served."""
     include: _Patterns = Field(default_factory=list)
     """Another name for include_filters."""
     exclude: _Patterns = Field(default_factory=list)
@@ -247,14 +247,14 @@ class FilterSection(_Section):
 
 
 class FallbackModel(_Section):
-    """A model that orchestration itself asks where the one before it fails."""
+    """A model that orchestration itself calls if the one before it fails."""
 
     model: _Name
     """Its name in SAP AI Core."""
     version: str = ""
-    """Its version; the latest if it is not said."""
+    """Its version; the latest if none is given."""
     params: dict[str, Any] = Field(default_factory=dict)
-    """Parameters that go over those of the request."""
+    """Parameters that replace those of the request."""
 
 
 _Fallback = Annotated[FallbackModel, BeforeValidator(_under("model"), json_schema_input_type=str | FallbackModel)]
@@ -271,34 +271,35 @@ class ModulesSection(_Section):
     filtering: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
     """What is filtered, in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
     grounding: Annotated[dict[str, Any], AfterValidator(_grounding)] | None = None
-    """Where the prompt is looked up; its placeholders are filled with what the user said last and what was found."""
+    """Where documents for the prompt are searched. Its placeholders are filled with the last user message and with the
+    documents that were found."""
     translation: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """From which languages prompts, and into which answers, are translated: {"input": {…}, "output": {…}}."""
+    """The languages that prompts are translated from and answers into: {"input": {…}, "output": {…}}."""
     fallbacks: list[_Fallback] | None = None
-    """The models that orchestration itself asks one after another where this one fails."""
+    """The models that orchestration itself calls, one after another, if this one fails."""
     template: _Template | None = None
-    """The stored template behind the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
+    """The stored template that the conversation is added to: its id, or {"scenario": …, "name": …, "version": …}."""
     placeholders: dict[str, str] | None = None
     """The values of the template's placeholders."""
     version: _Name | None = None
-    """The version of the model; the latest if it is not said."""
+    """The version of the model; the latest if none is given."""
     timeout: Annotated[int, Field(ge=1, le=1200)] | None = None
     """Seconds that orchestration waits for each call of a model."""
     chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """How many characters of a stream are filtered or translated at a time."""
     delimiters: list[_Name] | None = None
-    """Where a stream may be cut for that."""
+    """The characters after which a stream may be cut for that."""
 
 
 class OrchestrationSection(ModulesSection):
-    """Orchestration deployments, each of which serves many models, and what they do around all of these."""
+    """Orchestration deployments, each of which serves many models, and the modules that they apply to all of these."""
 
     standby: bool = True
-    """Whether they are asked for a model only where no deployment of it alone is available."""
+    """Whether they are used for a model only if no deployment of that model alone is available."""
     models: list[_Name] | None = None
-    """The models that they serve, by their names in SAP AI Core; by default those that its catalogue says they do."""
+    """The models that they serve, by their names in SAP AI Core. The default is what its catalogue lists."""
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
-    """What differs for single models, by any of their names: a module of theirs replaces that of all, null omits it."""
+    """Modules of single models, by any of their names. A module replaces the one for all models; null omits it."""
 
     def resolved(self) -> OrchestrationOptions:
         """Give the settings of orchestration, with what it does around single models complete."""
@@ -327,7 +328,7 @@ class ServerSection(ServerOptions):
     port: Port | None = None
     """The port to listen on."""
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """Has no effect any more: threads come and go as they are needed. See requests and connections."""
+    """No longer has an effect: threads start and end as they are needed. See requests and connections."""
 
     def resolved(self) -> ServerOptions:
         """Give the settings of the server itself."""
@@ -338,30 +339,32 @@ class UpstreamSection(_Section):
     """How SAP AI Core is reached."""
 
     proxy: _ProxyUrl | None = None
-    """URL of an HTTP proxy on the way out, or "none"; what HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names if not said."""
+    """The URL of the HTTP proxy to use, or "none". The default is HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."""
     no_proxy: _Hosts | None = None
-    """Hosts to which no HTTP proxy leads, each with all below it, addresses and networks; NO_PROXY if not said."""
+    """Hosts (each with its subdomains), addresses and networks that are reached without an HTTP proxy. The default is
+    NO_PROXY."""
     proxy_loopback: bool = False
     """Whether even this machine itself is reached through the HTTP proxy."""
     ca_bundle: str | None = None
-    """Path of a PEM file with the certificates to trust, relative to the config file; what REQUESTS_CA_BUNDLE,
-    CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name if not said."""
+    """Path of a PEM file with the certificates to trust, relative to the config file. The default is what
+    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, or SSL_CERT_FILE and SSL_CERT_DIR name."""
     trust: Annotated[Store, BeforeValidator(_lower)] | None = None
-    """Whom to trust beside ca_bundle: "system", as the operating system does, or "certifi", as Mozilla does. If not
-    said, ca_bundle alone, or else certifi."""
+    """The authorities to trust in addition to ca_bundle: "system" for those of the operating system, "certifi" for
+    those of Mozilla. The default is ca_bundle alone, or certifi if there is no ca_bundle."""
     strict_certificates: bool | None = None
-    """Whether certificates must keep to every rule of RFC 5280, as Python 3.13 and later have it if not said; false
-    is for authorities that do not."""
+    """Whether certificates must follow every rule of RFC 5280. The default is true from Python 3.13 on; set it to false
+    for authorities that do not follow them."""
     fetch_media: bool = True
-    """Whether images and documents named by URL are fetched, from public addresses only, for models that want bytes."""
+    """Whether the proxy fetches images and documents that requests name by URL, from public addresses only, for models
+    that need the data itself."""
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
 class TelemetrySection(_Section):
-    """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
+    """Traces and metrics for OpenTelemetry; the OTEL_* variables set where they are sent."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP; if not said, where OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent with OTLP over HTTP. The default is true if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
@@ -370,18 +373,18 @@ class ConfigFile(_Section):
     schema_: str | None = Field(None, alias="$schema")
     """Where an editor finds this description."""
     subaccounts: dict[_Name, SubAccountSection] = Field(default_factory=dict, alias="subAccounts")
-    """The subaccounts by name; they take turns in this order. None: the one whose key is in the environment."""
+    """The subaccounts by name; they take turns in this order. Without any, the environment has the service key."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
-    """The keys that open the proxy to callers. Texts may hold ${VARIABLES}. None: see allow_unauthenticated."""
+    """The API keys that callers may use. Strings may contain ${VARIABLES}. Without any, see allow_unauthenticated."""
     keys: list[KeySection] = Field(default_factory=list)
-    """Further keys that open the proxy to callers, each with the name of its caller."""
+    """More API keys, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
-    """What signs response ids and seals: the first key, while previous ones behind it are still accepted.
-    Texts may hold ${VARIABLES}. None: keys derived from the secrets of the service keys."""
+    """The keys that sign response ids and seals. The first one signs; the others, its predecessors, are still accepted.
+    Strings may contain ${VARIABLES}. Without any, keys are derived from the secrets of the service keys."""
     port: Port | None = None
-    """The port to listen on; 3001 if it is not said."""
+    """The port to listen on; the default is 3001."""
     host: _Name | None = None
-    """The address to listen on; 127.0.0.1 if it is not said."""
+    """The address to listen on; the default is 127.0.0.1."""
     extensions: list[_Name] = Field(default_factory=list)
     """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
     model_filters: FilterSection = FilterSection.model_construct()
@@ -393,13 +396,13 @@ class ConfigFile(_Section):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The lowest level that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    """How: a line of text for people, or an object of JSON for programs."""
+    """The format of the log: lines of text for people, or JSON objects for programs."""
     allow_unauthenticated: bool = False
-    """Whether everyone may call when no tokens are set; otherwise the proxy is then for this machine only."""
+    """Whether everyone may send requests if there are no API keys. If false, only this machine may."""
 
 
 def known_keys(place: Place) -> list[str]:
-    """List the keys that an object at a place of the config file may have."""
+    """List the keys that the object at a place of the config file may have."""
     listed = {"deployment_models": {_ANY: ""}, "deployment_ids": {_ANY: ""}}
     modules = {"fallbacks": [_ANY]}
     example = {
