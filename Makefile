@@ -6,6 +6,7 @@ RUNS := $(BIN)/.runs
 TESTS := $(BIN)/.tests
 LINT := $(BIN)/.lint
 CHECKS := $(BIN)/.checks
+DOCS := $(BIN)/.docs
 FAST := tests/dialects tests/routing tests/gateway/config tests/test_layers.py tests/test_recipes.py tests/test_words.py
 SLOW := tests/dialects/test_laws.py tests/dialects/test_continuations.py
 # Compiled tests are kept, also where a container says that nothing compiled is: they take half as long to be found.
@@ -15,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -57,10 +58,19 @@ format: $(LINT) ## Write the format
 types: $(CHECKS) ## Check types, strictly
 	$(BIN)/mypy
 
+docs: $(DOCS) ## Build the documentation as a site, into build/site; a warning fails
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+docs-serve: $(DOCS) ## Show the documentation on 127.0.0.1:8000 while you write
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs serve $(ARGS)
+
+docs-reference: $(TESTS) ## Rewrite the references of settings and commands in docs/
+	$(BIN)/python -m tests.docs
+
 golden: $(TESTS) ## Rewrite the golden files; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(BIN)/python -m pytest -q tests/dialects $(ARGS)
 
-schema: $(RUNS) ## Rewrite the JSON Schema of the config file
+schema: $(RUNS) ## Rewrite the JSON Schema of the config file; then `make docs-reference`
 	$(BIN)/python -m gateway.config.schema_writer
 
 drill: $(TESTS) ## Break one of two deployments in every way there is, and print what clients saw
@@ -133,6 +143,10 @@ $(LINT): $(NEEDS)
 	$(call installing,.[lint],the proxy and what checks its style)
 	@touch $@ $(RUNS)
 
+$(DOCS): $(NEEDS)
+	$(call installing,.[docs],the proxy and what builds its documentation)
+	@touch $@ $(RUNS)
+
 $(CHECKS): $(NEEDS)
 	$(call installing,.[dev],the proxy and all that checks it)
-	@touch $@ $(TESTS) $(LINT) $(RUNS)
+	@touch $@ $(TESTS) $(LINT) $(DOCS) $(RUNS)

@@ -25,10 +25,11 @@ from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
 from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
-from gateway.observability.shared_metrics import exposition
+from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -154,10 +155,19 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
         caller = gateway.auth.admit(keys)
         if caller is None:
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, why_refused(keys)))
+            raise FaultError(_refused_keys(gateway, keys, environ))
         request.caller = caller
 
     return admit
+
+
+def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
+    """Say why no caller has any of these *keys*, or how long to wait with the next ones where many were wrong."""
+    if keys:
+        wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
+        if wait is not None:
+            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
+    return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -339,8 +349,8 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
     def metrics() -> Response:
         require_reader(gateway.auth, current_request().caller)
         if runtime is not None:
-            return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
-        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
+            return Response(runtime.metrics(gateway.registry), content_type=CONTENT_TYPE)
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), content_type=CONTENT_TYPE)
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:

@@ -28,6 +28,8 @@ from gateway.config.settings import Settings
 from gateway.endpoint_pool import EndpointPool
 from gateway.http.admission import Admission
 from gateway.http.auth import Auth
+from gateway.http.client_address import TrustedProxies
+from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
@@ -99,12 +101,14 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self.auth = Auth(settings.keys)
+        self.failed_keys = FailedKeys(clock)
+        self.trusted_proxies = TrustedProxies(settings.server.trusted_proxies)
         self.registry = CollectorRegistry()
         self.started = int(now())
         self._now = now
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
-        self.admission = Admission(settings.server.requests, settings.server.waiting, settings.server.waiting_seconds)
+        self.admission = _admission(settings)
         # As many connections are kept as requests may be in progress: none is made anew because others ended before.
         kept = ConnectionPool(clock, settings.server.requests)
         self._transport = Transport(network=settings.network, clock=clock, pool=kept)
@@ -257,9 +261,11 @@ class Gateway:
         name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
         record = ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace)
+        spans = self._telemetry.begin(headers, record, self._clock()) if self._telemetry is not None else None
+        if spans is not None:
+            record = replace(record, trace=spans.trace)
+            spans.over(record, None)
         self._observer.over(record)
-        if self._telemetry is not None:
-            self._telemetry.refused(headers, record)
         return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
@@ -378,7 +384,7 @@ class Gateway:
         if self._telemetry is not None:
             asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
             spans = self._telemetry.begin(headers, asked, began)
-            trace = spans.trace
+            trace = spans.trace if spans is not None else trace
         further = passed, trace, spans
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
@@ -425,6 +431,13 @@ def _telemetry(balancer: LoadBalancer, clock: Callable[[], float], now: Callable
     from gateway.observability.telemetry.sender import Telemetry  # noqa: PLC0415 - it needs an extra, and takes memory
 
     return Telemetry(balancer.snapshot, clock, now)
+
+
+def _admission(settings: Settings) -> Admission:
+    """Bound the requests in progress: those of one key to half of all, where there are several keys."""
+    server = settings.server
+    half = max(1, server.requests // 2) if len(settings.keys) > 1 else None
+    return Admission(server.requests, server.waiting, server.waiting_seconds, server.requests_per_key or half)
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:

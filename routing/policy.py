@@ -39,32 +39,32 @@ def _check(settings: "DataclassInstance", *order: tuple[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """When a circuit opens, for how long, and how its endpoint comes back."""
+    """When the circuit of a deployment opens, how long it stays open, and how the deployment comes back."""
 
     failure_threshold: Annotated[int, Range(1, 1_000)] = 5
-    """Failures in a row that open a circuit."""
+    """A circuit opens after this many failures in a row."""
     failure_rate: Annotated[float, Range(0.01, 2)] = 0.5
-    """Share of failures within the window that opens a circuit, 0 to 1; above 1 nothing reaches it."""
+    """A circuit opens when this share of the requests within the window has failed. Above 1 it never does so."""
     minimum_outcomes: Annotated[int, Range(1, 1_000_000)] = 10
-    """Outcomes within the window below which their rate says nothing."""
+    """The share counts only if at least this many requests have ended within the window."""
     window: Seconds = 30.0
-    """Seconds over which outcomes are remembered for the rate."""
+    """The length of the window for the share of failures, in seconds."""
     timeout: Seconds = 10.0
-    """Seconds that a circuit stays open the first time; doubled each time a probe fails."""
+    """A circuit stays open for this many seconds, and twice as long each time a probe fails."""
     timeout_cap: Seconds = 300.0
-    """Seconds that it stays open at most, before jitter."""
+    """The longest time that a circuit stays open, in seconds, before jitter."""
     timeout_jitter: Annotated[float, Range(0, 0.9)] = 0.2
-    """Share by which that time is made longer or shorter at random, so that circuits do not probe in step."""
+    """The time is made longer or shorter by up to this share at random, so that circuits do not probe together."""
     fixed_timeout: bool = False
-    """Whether a circuit stays open for exactly `timeout` each time: no doubling, no jitter."""
+    """Whether a circuit stays open for exactly `timeout` each time, without doubling and jitter."""
     forgive_after: Seconds = 60.0
-    """Seconds of health that take back one doubling."""
+    """After this many seconds without trouble, one doubling is taken back."""
     success_threshold: Annotated[int, Range(1, 1_000)] = 1
-    """Probes in a row that must succeed to close a circuit."""
+    """A circuit closes after this many successful probes in a row."""
     slow_start: SecondsOrZero = 30.0
-    """Seconds until an endpoint has its full weight after joining, a cooldown or an open circuit; 0 is at once."""
+    """A deployment that is new or comes back has its full weight after this many seconds; 0 is at once."""
     slow_start_floor: Annotated[float, Range(0.01, 1)] = 0.1
-    """Share of its weight that an endpoint starts with."""
+    """The share of its weight with which such a deployment starts."""
 
     def __post_init__(self) -> None:
         _check(self, ("timeout", "timeout_cap"))
@@ -72,25 +72,25 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """How long an endpoint is left alone where a quota was used up or a token refused."""
+    """How long a deployment gets no requests after a quota was used up or a token was refused."""
 
     floor: SecondsOrZero = 0.5
-    """Seconds that a cooldown lasts at least, however short the hint."""
+    """A cooldown lasts at least this many seconds, however short the retry hint is."""
     cap: SecondsOrZero = 300.0
-    """Seconds that a cooldown lasts at most by a hint, before jitter."""
+    """A cooldown with a retry hint lasts at most this many seconds, before jitter."""
     jitter: Annotated[float, Range(0, 1)] = 0.1
-    """Share by which a cooldown is made longer at random; never shorter."""
+    """A cooldown is made longer by up to this share at random; it is never made shorter."""
     base: Seconds = 5.0
-    """Seconds of the first cooldown without a hint; doubled for each one after it until a success."""
+    """The first cooldown without a hint lasts this many seconds; each further one twice as long, until a success."""
     base_cap: Seconds = 60.0
-    """Seconds that a cooldown without a hint lasts at most, before jitter."""
+    """A cooldown without a hint lasts at most this many seconds, before jitter."""
     credentials: Seconds = 60.0
-    """Seconds that a subaccount is in cooldown when it refuses the proxy's token, or forbids the use of all its
-    deployments; doubled each time until a success."""
+    """A subaccount that refuses the proxy's token, or forbids the use of all its deployments, is in cooldown for this
+    many seconds, and twice as long each further time, until a success."""
     credentials_cap: Seconds = 600.0
-    """Seconds that it is in cooldown at most, before jitter."""
+    """Such a cooldown lasts at most this many seconds, before jitter."""
     wait_at_most: SecondsOrZero = 2.0
-    """Seconds that a request may be held until an endpoint may be asked."""
+    """A request waits for up to this many seconds for a deployment to become available."""
 
     def __post_init__(self) -> None:
         _check(self, ("floor", "cap"), ("base", "base_cap"), ("credentials", "credentials_cap"))
@@ -98,24 +98,24 @@ class CooldownPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a request is tried again, and what all requests together may spend on that."""
+    """How often a request is tried again, and how many retries all requests together may use."""
 
     max_attempts: Annotated[int, Range(1, 100)] = 3
-    """Upstream calls that one request may make."""
+    """One request makes at most this many calls to deployments."""
     budget_ratio: Annotated[float, Range(0, 10)] = 0.2
-    """Retries per request of the last `budget_window` seconds."""
+    """Each request of the last `budget_window` seconds allows this many retries."""
     budget_window: Seconds = 10.0
-    """Seconds over which requests earn retries."""
+    """Requests count for the retry budget for this many seconds."""
     budget_reserve: Annotated[int, Range(0, 1_000_000)] | None = None
-    """Retries that are there without any traffic; what is spent of them is back within `budget_window`.
+    """This many retries are allowed without any traffic; those that were used are back after `budget_window` seconds.
 
-    None is enough to open the circuit of every endpoint of a model once, and at least 10."""
+    The default is `failure_threshold` times the number of deployments of the model, and at least 10."""
     backoff_base: SecondsOrZero = 0.25
-    """Seconds of the longest first pause before the same endpoints are tried again; doubled for each one after it."""
+    """If no other deployment is left, the first pause lasts up to this many seconds, each further one twice as long."""
     backoff_cap: SecondsOrZero = 8.0
-    """Seconds that a pause lasts at most."""
+    """A pause lasts at most this many seconds."""
     hint_cap: SecondsOrZero = 10.0
-    """Seconds of a retry hint above which it is passed on and not waited for."""
+    """A retry hint of more than this many seconds is passed on to the client, and not waited for."""
 
     def __post_init__(self) -> None:
         _check(self, ("backoff_base", "backoff_cap"))
@@ -123,22 +123,22 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long to wait for what."""
+    """How long the proxy waits."""
 
     connect: Seconds = 5.0
-    """Seconds until a connection must stand."""
+    """A connection must be established within this many seconds."""
     first_event: Seconds = 60.0
-    """Seconds until a stream must have said something."""
+    """A stream must begin within this many seconds. The time runs only while nothing at all arrives."""
     idle: Seconds = 120.0
-    """Seconds that a stream may be silent between two events."""
+    """A stream may be silent for this many seconds between two events."""
     answer: Seconds = 300.0
-    """Seconds that an answer in one piece may be silent, for each attempt."""
+    """An answer in one piece may be silent for this many seconds, in each attempt."""
     silence: Seconds = 600.0
-    """Seconds in place of the three above for a model that thinks without a sign of life, unless it has its own."""
+    """Seconds in place of the three above while a model thinks without a sign of life, as GPT-5 and Claude 4.7 do."""
     total: Seconds = 600.0
-    """Seconds that a request may take, all attempts together."""
+    """A request may take this many seconds, all its attempts together."""
     keep_alive: Seconds = 10.0
-    """Seconds until a waiting caller gets headers and a comment, and between comments from then on."""
+    """A client that waits for a stream gets a sign of life each time this many seconds have passed."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -146,18 +146,18 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ModelPolicy:
-    """What differs for one model; None is as for all."""
+    """What differs for one model. What is left out is as for all models."""
 
     strategy: str | None = None
-    """The name of the strategy that balances this model."""
+    """The strategy for this model."""
     first_event: Seconds | None = None
-    """Seconds until a stream must have said something: reasoning models think long."""
+    """A stream must begin within this many seconds. Models that think need longer."""
     idle: Seconds | None = None
-    """Seconds that a stream may be silent between two events."""
+    """A stream may be silent for this many seconds between two events."""
     answer: Seconds | None = None
-    """Seconds that an answer in one piece may be silent, for each attempt."""
+    """An answer in one piece may be silent for this many seconds, in each attempt."""
     total: Seconds | None = None
-    """Seconds that a request may take, all attempts together."""
+    """A request may take this many seconds, all its attempts together."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -165,40 +165,40 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The whole of it."""
+    """How the proxy selects a deployment, and what it does when one fails."""
 
     strategy: str = "round-robin"
-    """The name of the strategy that balances every model that names none of its own."""
+    """The strategy for every model that has none of its own."""
     breaker: BreakerPolicy = BreakerPolicy()
     cooldown: CooldownPolicy = CooldownPolicy()
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
     health_check_interval: SecondsOrZero = 30.0
-    """Seconds between two active checks of the endpoints whose circuit is not closed; 0 is never."""
+    """Deployments whose circuit is not closed are checked each time this many seconds have passed; 0 is never."""
     health_check_timeout: Seconds = 5.0
-    """Seconds that one active check may take."""
+    """A check may take this many seconds."""
     discovery_interval: SecondsOrZero = 60.0
-    """Seconds between two listings of a subaccount's deployments; 0 is never."""
+    """The deployments of a subaccount are listed each time this many seconds have passed; 0 is never."""
     affinity_load: Annotated[float, Range(1, 100)] = 1.25
-    """Times its fair share that a subaccount may be loaded before `cache-affinity` passes it over."""
+    """`cache-affinity` passes over a subaccount that has more than this many times its fair share of the requests."""
     affinity_floor: Annotated[int, Range(1, 1_000_000)] = 2
-    """Requests in flight that a subaccount may always have under `cache-affinity`."""
+    """Under `cache-affinity`, a subaccount may always have this many requests in flight."""
     ewma_decay: Seconds = 10.0
-    """Seconds in which a measured latency loses all but 37 % of its say."""
+    """For `least-latency`, a measured time loses all but 37 % of its weight within this many seconds."""
     ewma_seed: Seconds = 1.0
-    """Seconds of latency that an endpoint is credited with before it was measured."""
+    """`least-latency` assumes this many seconds for a deployment that was not measured yet."""
     failure_penalty: Seconds = 5.0
-    """Seconds of latency that a failure without a hint counts as; so long it counts as in flight, too."""
+    """A failure counts as a request of this many seconds for `least-latency` and `least-connections`."""
     priority_full: Annotated[int, Range(0, 1_000_000)] = 0
-    """Requests in flight per weight at which `priority` calls an endpoint full; 0 is never."""
+    """For `priority`, a deployment is full with this many requests in flight per unit of its weight; 0 is never."""
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
-    """What differs for one model, under any of its names."""
+    """What differs for single models, each under any of its names."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """More names for models."""
+    """More names for models: the new name, and the name of a model that it stands for."""
     fallbacks: Mapping[str, tuple[str, ...]] | None = None
-    """For each family, the models that may answer instead, best first; None is the built-in table."""
+    """For each family, the models that may answer for one that is not deployed, best first. The default is built in."""
     fallback: bool = True
-    """Whether another model of the family may answer for one that is not deployed."""
+    """Whether another model of the family may answer in place of one that is not deployed."""
 
     def __post_init__(self) -> None:
         _check(self)

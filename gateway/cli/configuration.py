@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -49,11 +49,19 @@ def required_file(config: Path | None) -> Path | None:
 
 
 def load_settings(
-    path: Path | None, env: Mapping[str, str] = os.environ, messages: Messages = TEXT, *, warns: bool = True
+    path: Path | None,
+    env: Mapping[str, str] = os.environ,
+    messages: Messages = TEXT,
+    *,
+    warns: bool = True,
+    finish: Callable[[Settings], Settings] = lambda settings: settings,
 ) -> Settings:
-    """Load the settings and say what is odd about them, or what is wrong, and leave."""
+    """Load the settings and say what is odd about them, or what is wrong, and leave.
+
+    *finish* makes of them what is used, or raises `SettingsError`.
+    """
     try:
-        settings = load_in_child(path, env, home_folder())
+        settings = finish(load_in_child(path, env, home_folder()))
     except SettingsError as error:
         messages.warn(error.warnings)
         messages.fail(*str(error).splitlines())

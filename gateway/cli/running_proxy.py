@@ -18,7 +18,7 @@ from dialects.core.conversation import JSON
 from gateway.cli.configuration import ServingAt, serving_at
 from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
-from gateway.config.caller_keys import key_for_models, key_for_operations
+from gateway.config.caller_keys import fits_header, key_for_models, key_for_operations
 
 _PATIENCE: Final = 10.0
 """Seconds."""
@@ -54,7 +54,7 @@ class RunningProxy:
         self._source = source
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
             raise RunningProxyError(f"{self.url!r} is not a URL: give one such as http://127.0.0.1:3001 with --url")
-        if not _fits_header(key):
+        if not fits_header(key):
             what = "cannot be sent: it has a line break or a character that HTTP headers cannot have"
             raise RunningProxyError(f"{source.value} {what}; give another with --key KEY")
 
@@ -157,14 +157,6 @@ def _refusal(url: str, status: int, about: str, source: KeySource) -> RunningPro
 def _silence(url: str, seconds: float) -> RunningProxyError:
     what = f"does not answer within {seconds:g} s"
     return RunningProxyError(f"the proxy at {url} {what}: see its log, or give its address with --url URL", what)
-
-
-def _fits_header(key: str) -> bool:
-    try:
-        key.encode("latin-1")
-        return key.isprintable()
-    except UnicodeEncodeError:
-        return False
 
 
 def _something_else(url: str) -> RunningProxyError:

@@ -14,6 +14,7 @@ from gateway.cli.demo import Demo
 from gateway.cli.messages import Messages
 from gateway.config.child_loader import load_in_child
 from gateway.config.environment import PREFIX, for_demo, names_of_account
+from gateway.config.key_strength import with_judged_keys
 from gateway.config.service_keys import home_folder
 from gateway.config.settings import Settings
 from gateway.observability.log_writer import set_up, shows_colours
@@ -77,7 +78,11 @@ def _messages(log_format: str) -> Messages:
 def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load", messages: Messages) -> int:
     """Check everything that can go wrong before the first request, then serve; give the exit code."""
     env = for_demo(os.environ) if overrides["is_demo"] else os.environ
-    settings = load_settings(path, env, messages, warns=False).overridden(**overrides)
+
+    def finish(loaded: Settings) -> Settings:
+        return with_judged_keys(loaded.overridden(**overrides))
+
+    settings = load_settings(path, env, messages, warns=False, finish=finish)
     messages = _messages(settings.log_format)
     messages.warn(settings.warnings)
     wanted = settings.host
@@ -107,7 +112,7 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())
 
     def load_again() -> Settings:
-        again = load_in_child(path, env, home_folder()).overridden(**overrides)
+        again = finish(load_in_child(path, env, home_folder()))
         return replace(again, host=address) if again.host == wanted else again
 
     try:

@@ -18,8 +18,9 @@ def read_caller_keys(config: ConfigFile, findings: Findings) -> tuple[CallerKey,
     """Read the keys without names, then the named ones; what cannot be used goes to *findings*."""
     unnamed: dict[bytes, tuple[str, CallerKey]] = {}
     for index, text in enumerate(config.secret_authentication_tokens):
-        read = unnamed_key(text)
-        unnamed.setdefault(read.digest, (f"{_UNNAMED}[{index}]", read))
+        where = f"{_UNNAMED}[{index}]"
+        read = unnamed_key(text, findings.variable(where) or where)
+        unnamed.setdefault(read.digest, (where, read))
     named = [
         (f"keys[{index}]", key)
         for index, section in enumerate(config.keys)
@@ -41,10 +42,11 @@ def _named(section: KeySection, where: str, findings: Findings) -> CallerKey | N
         has = "has both a key and a hash; keep one of them" if section.key else "has no key; write its key or its hash"
         findings.wrong(where, f"{has} (the key of {name!r})")
         return None
+    place = findings.variable(where) or where
     if section.key is not None:
-        return CallerKey(name, digest_of(section.key), Secret(section.key), section.admin)
+        return CallerKey(name, digest_of(section.key), Secret(section.key), section.admin, place)
     digest = bytes.fromhex((section.hash or "").removeprefix(_HASH_PREFIX))
-    return CallerKey(name, digest, None, section.admin)
+    return CallerKey(name, digest, None, section.admin, place)
 
 
 def _report_clashes(keys: Iterable[tuple[str, CallerKey]], findings: Findings) -> None:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from gateway.config.service_keys import Secret
@@ -25,6 +25,8 @@ class CallerKey:
     """The SHA-256 of the key."""
     secret: Secret | None = None
     is_admin: bool = False
+    where: str = field(default="", compare=False)
+    """The setting or the environment variable that the key stands in."""
 
 
 def digest_of(key: str) -> bytes:
@@ -32,10 +34,19 @@ def digest_of(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def unnamed_key(key: str) -> CallerKey:
+def unnamed_key(key: str, where: str = "") -> CallerKey:
     """Describe a key that has no name of its own: it is called by the first digits of its digest."""
     digest = digest_of(key)
-    return CallerKey(digest.hex()[:DIGEST_NAME_LENGTH], digest, Secret(key))
+    return CallerKey(digest.hex()[:DIGEST_NAME_LENGTH], digest, Secret(key), where=where)
+
+
+def fits_header(key: str) -> bool:
+    """Tell whether a caller can send *key* in a header: each character is in Latin-1 and can be printed."""
+    try:
+        key.encode("latin-1")
+    except UnicodeEncodeError:
+        return False
+    return key.isprintable()
 
 
 def key_for_models(keys: Sequence[CallerKey]) -> Secret | None:

@@ -3,11 +3,13 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
 
 from dialects.orchestration.modules import Fallback, Modules
+from gateway.config.caller_keys import fits_header
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
@@ -24,6 +26,7 @@ _ANY = "*"
 _KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 """The names of callers' keys: a log line, a metric and a header can carry them as they are."""
 _KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_SCHEME: Final = "bearer "
 _SHORTEST_KEY = 16
 """How many characters a signing key has at least."""
 
@@ -43,25 +46,25 @@ class _Section(BaseModel):
 
 class _Deployment(_Section):
     weight: _Weight = 1.0
-    """Its share of the traffic beside the other deployments of the model; 0 drains it."""
+    """The share of the requests beside the other deployments of the model. 0 drains the deployment."""
     tier: int = 0
-    """Its priority, under the strategy `priority`: the lowest is used first."""
+    """The strategy `priority` uses the deployments with the lowest tier first."""
     orchestration: bool = False
-    """Whether it is an orchestration deployment. Discovery finds this out by itself."""
+    """Whether it is an orchestration deployment. One that discovery finds is recognised without this."""
 
 
 class DeploymentEntry(_Deployment):
-    """One deployment, by its URL."""
+    """A deployment, named by its URL."""
 
     url: str
     """The URL of the deployment, which contains /deployments/<id>."""
 
 
 class DeploymentId(_Deployment):
-    """One deployment, by its id."""
+    """A deployment, named by its id."""
 
     id: str
-    """The id of the deployment in this subaccount's AI Core."""
+    """The id of the deployment in SAP AI Core."""
 
 
 def _lower(value: Any) -> Any:
@@ -76,6 +79,14 @@ def _listed(value: Any) -> Any:
 def _hosts(value: Any) -> Any:
     """Let a text stand for the list of what it holds between commas or blanks, as NO_PROXY does."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def _network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
+    return text
 
 
 def _under(name: str) -> Callable[[Any], Any]:
@@ -97,6 +108,17 @@ def _expanded(text: str, info: ValidationInfo) -> str:
 def _not_blank(text: str) -> str:
     if not text:
         raise ValueError("is blank; write a long random text, or leave it out")
+    return text
+
+
+def _sendable(text: str) -> str:
+    if not fits_header(text):
+        raise ValueError(
+            "has a character that no header can carry, such as a line break or one beyond Latin-1; "
+            "write letters and digits alone"
+        )
+    if text[: len(_SCHEME)].lower() == _SCHEME:
+        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
     return text
 
 
@@ -173,7 +195,9 @@ _Id = Annotated[DeploymentId, BeforeValidator(_under("id"), json_schema_input_ty
 _AnyUrls = str | DeploymentEntry | list[str | DeploymentEntry]
 _AnyIds = str | DeploymentId | list[str | DeploymentId]
 _Secret = Annotated[str, Field(json_schema_extra={UNSEEN: True})]
-_Token = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank)]
+_Token = Annotated[
+    _Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_blank), AfterValidator(_sendable)
+]
 _KeyName = Annotated[
     str, Field(min_length=1, json_schema_extra={"pattern": f"^{_KEY_NAME}$"}), AfterValidator(_key_name)
 ]
@@ -188,30 +212,36 @@ NO_PROXY_AT_ALL: Final = "none"
 """Stands for no HTTP proxy, whatever the environment names."""
 _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
 _Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
+_Networks = Annotated[
+    tuple[Annotated[str, AfterValidator(_network)], ...],
+    BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
+]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
 
 
 class SubAccountSection(_Section):
-    """One subaccount (tenant) of SAP BTP with SAP AI Core in it."""
+    """A subaccount of SAP BTP with SAP AI Core: one service key and one resource group."""
 
     resource_group: _Name | None = None
-    """The resource group of the deployments; "default" if none is given."""
+    """The resource group of the deployments. The default is "default"."""
     service_key_json: str | None = None
-    """Path of the service key file, relative to the config file."""
+    """The path of the service key file, relative to the config file. The key has a client secret or a certificate."""
     service_key: Annotated[dict[str, Any] | Literal["env"] | None, BeforeValidator(_key_or_env)] = None
-    """The service key itself, or "env" to read it where SAP's own tools do. Strings may contain ${VARIABLES}."""
+    """The service key itself, or "env" to find it where SAP's SDKs do. It may hold ${VARIABLES}."""
     deployment_models: dict[_Name, _Urls] = Field(default_factory=dict)
-    """For each model the URLs of its deployments, or a single URL; a list may be empty."""
+    """For each model, the URLs of its deployments: a list, or one alone. A list may be empty."""
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
-    """For each model the ids of its deployments, or a single id; a list may be empty."""
+    """For each model, the ids of its deployments: a list, or one alone. A list may be empty."""
     weight: _Weight = 1.0
-    """The share of the traffic of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
+    """The share of requests of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
     tier: int = 0
-    """The priority of the whole subaccount. It is added to the tiers of its deployments."""
+    """The tier of the whole subaccount. It is added to the tiers of its deployments."""
     discovery: bool | None = None
-    """Whether running deployments are discovered and added. The default is true for a subaccount that lists none."""
+    """Whether the proxy looks up which deployments are running, at the host of AI_API_URL, and adds them to those that
+    are listed. The default is to do so if none is listed. What a listed deployment is seen to run decides in which
+    protocol it is asked."""
 
 
 class KeySection(_Section):
@@ -230,16 +260,16 @@ class KeySection(_Section):
 
 
 class FilterSection(_Section):
-    """Which models are served, by regular expressions that are searched for in their names."""
+    """Which models are served. Regular expressions are searched for in the names of models."""
 
     include_filters: _Patterns = Field(default_factory=list)
-    """Only models that match one of these are served; an empty list means all."""
+    """Only models that match one of these are served. The default is all models."""
     exclude_filters: _Patterns = Field(default_factory=list)
-    """Of the included models, those that match one of these are not served."""
+    """Of those, models that match one of these are not served."""
     include: _Patterns = Field(default_factory=list)
-    """Another name for include_filters."""
+    """Another name of include_filters."""
     exclude: _Patterns = Field(default_factory=list)
-    """Another name for exclude_filters."""
+    """Another name of exclude_filters."""
 
     def resolved(self) -> Filters:
         """Give the filters, whichever of their names they were written under."""
@@ -247,12 +277,12 @@ class FilterSection(_Section):
 
 
 class FallbackModel(_Section):
-    """A model that orchestration itself calls if the one before it fails."""
+    """A model that orchestration itself asks if the one before it fails."""
 
     model: _Name
-    """Its name in SAP AI Core."""
+    """The name of the model in SAP AI Core."""
     version: str = ""
-    """Its version; the latest if none is given."""
+    """The version of the model. The default is the latest."""
     params: dict[str, Any] = Field(default_factory=dict)
     """Parameters that replace those of the request."""
 
@@ -264,42 +294,43 @@ _Template = Annotated[
 
 
 class ModulesSection(_Section):
-    """What orchestration does around a model. SAP's documentation of orchestration has the shapes of the objects."""
+    """What orchestration does around one model. SAP's documentation describes the objects."""
 
     masking: Annotated[dict[str, Any], _with(*_MASKING)] | None = None
-    """What is masked in the prompt: {"providers": […]}."""
+    """What is masked in prompts: {"providers": […]}."""
     filtering: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """What is filtered, in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
+    """What is filtered in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
     grounding: Annotated[dict[str, Any], AfterValidator(_grounding)] | None = None
-    """Where documents for the prompt are searched. Its placeholders are filled with the last user message and with the
-    documents that were found."""
+    """Where documents for a prompt are looked up. Its placeholders get the user's last message and what is found."""
     translation: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """The languages that prompts are translated from and answers into: {"input": {…}, "output": {…}}."""
+    """The languages from and to which prompts and answers are translated: {"input": {…}, "output": {…}}."""
     fallbacks: list[_Fallback] | None = None
-    """The models that orchestration itself calls, one after another, if this one fails."""
+    """The models that orchestration itself asks, one after another, if this one fails. Each is a name or an object."""
     template: _Template | None = None
-    """The stored template that the conversation is added to: its id, or {"scenario": …, "name": …, "version": …}."""
+    """A stored template that is added to the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
     placeholders: dict[str, str] | None = None
-    """The values of the template's placeholders."""
+    """The values of the placeholders of the template."""
     version: _Name | None = None
-    """The version of the model; the latest if none is given."""
+    """The version of the model. The default is the latest."""
     timeout: Annotated[int, Field(ge=1, le=1200)] | None = None
-    """Seconds that orchestration waits for each call of a model."""
+    """Orchestration waits for each call of a model for this many seconds. Its default is 600."""
     chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """How many characters of a stream are filtered or translated at a time."""
+    """This many characters of a stream are filtered or translated at a time. The default of orchestration is 100."""
     delimiters: list[_Name] | None = None
-    """The characters after which a stream may be cut for that."""
+    """The texts after which a stream may be cut for that."""
 
 
 class OrchestrationSection(ModulesSection):
-    """Orchestration deployments, each of which serves many models, and the modules that they apply to all of these."""
+    """When orchestration deployments are asked, for which models, and what they do around them."""
 
     standby: bool = True
-    """Whether they are used for a model only if no deployment of that model alone is available."""
+    """Whether orchestration is asked for a model only if no deployment of that model is available."""
     models: list[_Name] | None = None
-    """The models that they serve, by their names in SAP AI Core. The default is what its catalogue lists."""
+    """The models that orchestration serves, by their names in SAP AI Core; [] means none. The default is what the
+    catalogue of SAP AI Core says."""
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
-    """Modules of single models, by any of their names. A module replaces the one for all models; null omits it."""
+    """What differs for single models, each under any of its names. A module here replaces the one for all models, and
+    null switches it off."""
 
     def resolved(self) -> OrchestrationOptions:
         """Give the settings of orchestration, with what it does around single models complete."""
@@ -321,14 +352,15 @@ class OrchestrationSection(ModulesSection):
 
 @dataclass(frozen=True, slots=True)
 class ServerSection(ServerOptions):
-    """How the proxy listens."""
+    """How the proxy listens, and how many requests it takes."""
 
     host: _Name | None = None
-    """The address to listen on."""
+    """Another place for host."""
     port: Port | None = None
-    """The port to listen on."""
+    """Another place for port."""
+    trusted_proxies: _Networks = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """No longer has an effect: threads start and end as they are needed. See requests and connections."""
+    """This setting has no effect any more. See requests and connections."""
 
     def resolved(self) -> ServerOptions:
         """Give the settings of the server itself."""
@@ -336,27 +368,28 @@ class ServerSection(ServerOptions):
 
 
 class UpstreamSection(_Section):
-    """How SAP AI Core is reached."""
+    """How the proxy reaches SAP AI Core."""
 
     proxy: _ProxyUrl | None = None
-    """The URL of the HTTP proxy to use, or "none". The default is HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."""
+    """The URL of an HTTP proxy on the way out, http://user:password@host:port, or "none". The default is what
+    HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names."""
     no_proxy: _Hosts | None = None
-    """Hosts (each with its subdomains), addresses and networks that are reached without an HTTP proxy. The default is
+    """Hosts and their subdomains, addresses and networks that are reached without the HTTP proxy. The default is
     NO_PROXY."""
     proxy_loopback: bool = False
-    """Whether even this machine itself is reached through the HTTP proxy."""
+    """Whether this machine itself is reached through the HTTP proxy as well."""
     ca_bundle: str | None = None
-    """Path of a PEM file with the certificates to trust, relative to the config file. The default is what
-    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, or SSL_CERT_FILE and SSL_CERT_DIR name."""
+    """The path of a PEM file with the certificates to trust, relative to the config file. The default is what
+    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name."""
     trust: Annotated[Store, BeforeValidator(_lower)] | None = None
-    """The authorities to trust in addition to ca_bundle: "system" for those of the operating system, "certifi" for
-    those of Mozilla. The default is ca_bundle alone, or certifi if there is no ca_bundle."""
+    """Which authorities are trusted beside ca_bundle: "system" for those of the operating system, or "certifi" for
+    those of Mozilla. The default is ca_bundle alone, or certifi if there is none."""
     strict_certificates: bool | None = None
-    """Whether certificates must follow every rule of RFC 5280. The default is true from Python 3.13 on; set it to false
-    for authorities that do not follow them."""
+    """Whether certificates must obey every rule of RFC 5280. The default is that of Python, which is true from 3.13 on;
+    false is for authorities that do not obey them."""
     fetch_media: bool = True
-    """Whether the proxy fetches images and documents that requests name by URL, from public addresses only, for models
-    that need the data itself."""
+    """Whether images and documents that are named by URL are fetched for models that want bytes: from ports 80 and 443
+    of public addresses, at most 32 MiB for each request."""
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
@@ -364,29 +397,31 @@ class TelemetrySection(_Section):
     """Traces and metrics for OpenTelemetry; the OTEL_* variables set where they are sent."""
 
     otlp: bool | None = None
-    """Whether they are sent with OTLP over HTTP. The default is true if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
 
 
 class ConfigFile(_Section):
     """The config file of the SAP AI Core LLM proxy."""
 
     schema_: str | None = Field(None, alias="$schema")
-    """Where an editor finds this description."""
+    """The path or URL of the JSON Schema, for editors."""
     subaccounts: dict[_Name, SubAccountSection] = Field(default_factory=dict, alias="subAccounts")
-    """The subaccounts by name; they take turns in this order. Without any, the environment has the service key."""
+    """The subaccounts by name, in the order in which they take turns. The default is one subaccount, whose service key
+    is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
-    """The API keys that callers may use. Strings may contain ${VARIABLES}. Without any, see allow_unauthenticated."""
+    """The keys with which clients open the proxy. They may hold ${VARIABLES}. See allow_unauthenticated."""
     keys: list[KeySection] = Field(default_factory=list)
-    """More API keys, each with the name of its caller."""
+    """Further keys with which clients open the proxy, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
-    """The keys that sign response ids and seals. The first one signs; the others, its predecessors, are still accepted.
-    Strings may contain ${VARIABLES}. Without any, keys are derived from the secrets of the service keys."""
+    """The keys that sign response ids and reasoning. The first one signs, and the others are still accepted. They may
+    hold ${VARIABLES}. The default is keys that are derived from the secrets of the service keys."""
     port: Port | None = None
-    """The port to listen on; the default is 3001."""
+    """The port to listen on. The default is 3001."""
     host: _Name | None = None
-    """The address to listen on; the default is 127.0.0.1."""
+    """The address to listen on. The default is 127.0.0.1."""
     extensions: list[_Name] = Field(default_factory=list)
-    """Python modules beside the config file (or installed) that register strategies, or `extend(router)`."""
+    """Python modules that register strategies, or have a function `extend(router)`. They lie beside the config file or
+    are installed."""
     model_filters: FilterSection = FilterSection.model_construct()
     orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
@@ -396,9 +431,10 @@ class ConfigFile(_Section):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
     """The lowest level that is logged."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    """The format of the log: lines of text for people, or JSON objects for programs."""
+    """The form of the log: lines of text for people, or an object of JSON in each line for programs."""
     allow_unauthenticated: bool = False
-    """Whether everyone may send requests if there are no API keys. If false, only this machine may."""
+    """Whether everybody may use a proxy without keys, from any machine and under any host name. Otherwise a proxy
+    without keys serves this machine only."""
 
 
 def known_keys(place: Place) -> list[str]:

@@ -4,7 +4,8 @@ import ast
 import inspect
 import json
 from collections.abc import Iterator
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
+from typing import get_args
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -20,9 +21,11 @@ def written_schema() -> dict[str, JSON]:
     written = ConfigFile.model_json_schema()
     sections = {"": ConfigFile} | {each.__name__: each for each in _sections()}
     for name, definition in (("", written), *written["$defs"].items()):
-        texts = dict(_descriptions(sections[name]))
+        texts, ranges = dict(_descriptions(sections[name])), dict(_ranges(sections[name]))
         for key, described in definition["properties"].items():
             described.pop("title", None)
+            if key in ranges:
+                _limit(described, ranges[key])
             if key in texts:
                 definition["properties"][key] = dict(sorted((described | {"description": texts[key]}).items()))
         definition.pop("title", None)
@@ -49,6 +52,22 @@ def _descriptions(section: type) -> Iterator[tuple[str, str]]:
                     case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(said))):
                         key = models[name].alias if name in models else None
                         yield key or name, inspect.cleandoc(said)
+
+
+def _ranges(section: type) -> Iterator[tuple[str, policy.Range]]:
+    """Give the fields of a section of the routing that are numbers within a range."""
+    for each in fields(section) if is_dataclass(section) else ():
+        for option in (each.type, *get_args(each.type)):
+            for limit in getattr(option, "__metadata__", ()):
+                if isinstance(limit, policy.Range):
+                    yield each.name, limit
+
+
+def _limit(described: JSON, limit: policy.Range) -> None:
+    """Say of a number which range it has, be it one of several choices or the only one."""
+    for choice in described.get("anyOf", [described]):
+        if choice.get("type") in {"integer", "number"}:
+            choice |= {"minimum": limit.low, "maximum": limit.high}
 
 
 def main() -> None:

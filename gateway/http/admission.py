@@ -1,9 +1,10 @@
-"""Admission control: how many requests are in progress at once, and which ones wait for a place."""
+"""Admission control: how many requests are in progress at once, in all and for each key, and which ones wait."""
 
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 from dialects.core.conversation import JSON
@@ -11,6 +12,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime, Signal
 
 FULL: Final = "The proxy is serving as many requests as it is allowed to. Try again in a moment."
+KEY_FULL: Final = "This key has as many requests in progress as it is allowed to. Try again when some have ended."
 
 
 class Place:
@@ -46,18 +48,23 @@ class Admission:
     """Admits *places* requests at once; up to *waiting* more wait for up to *seconds*, callers taking turns.
 
     A caller with many requests in the room gets one place, then every other caller who waits gets one, before it
-    gets its next. A request that finds the room full, or waits too long, is refused with `Retry-After`.
+    gets its next. A request that finds the room full, or waits too long, is refused with `Retry-After`. A caller has at
+    most *per_caller* places, and the same share of the room.
 
     `_lock` guards the counts, the room, and `has_place` of those in it; nothing is waited for, woken, called or
     logged under it.
     """
 
-    def __init__(self, places: int, waiting: int, seconds: float) -> None:
+    def __init__(self, places: int, waiting: int, seconds: float, per_caller: int | None = None) -> None:
         self._places = places
         self._waiting = waiting
         self._seconds = seconds
+        self._per_caller = places if per_caller is None else min(per_caller, places)
+        self._waiting_per_caller = -(-waiting * self._per_caller // places)
         self._lock = threading.Lock()
         self._working = 0
+        self._working_for: dict[str, int] = {}
+        """By caller, how many of its requests have a place; none is in it that has no place."""
         self._room: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
     @property
@@ -80,42 +87,52 @@ class Admission:
 
     def enter(self, caller: str, lifetime: Lifetime) -> Place:
         """Give a place, after a wait if needed; raises `FaultError` if none is free in time or the client leaves."""
-        if not self._take():
+        if not self._take(caller):
             with closing(_Waiter(caller)) as waiter:
                 self._wait(waiter, lifetime)
-        return Place(self._give_back)
+        return Place(partial(self._give_back, caller))
 
-    def _take(self) -> bool:
-        """Take a place if one is free; while requests wait, none is."""
+    def _take(self, caller: str) -> bool:
+        """Take a place if one is free for *caller*; while another request of the caller waits, none is."""
         with self._lock:
-            free = self._working < self._places
-            self._working += free
+            free = self._working < self._places and self._has_own(caller)
+            if free:
+                self._occupy(caller)
         return free
 
     def _wait(self, waiter: _Waiter, lifetime: Lifetime) -> None:
         """Wait for a place in the room; raises `FaultError` as `enter` does."""
         if not self._sit_down(waiter):
-            raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
+            raise self._refusal(waiter.caller)
         try:
             if not waiter.has_place:
                 lifetime.wait((Interest(waiter.turn),), self._seconds)
         except BaseException:
             if not self._leave_room(waiter):
-                self._give_back()
+                self._give_back(waiter.caller)
             raise
         if self._leave_room(waiter):
-            raise FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
+            raise self._refusal(waiter.caller)
+
+    def _refusal(self, caller: str) -> FaultError:
+        """Say why there is no place: *caller* has all that one caller may have, or there are none."""
+        with self._lock:
+            has_all = self._per_caller < self._places and not self._has_own(caller)
+        if has_all:
+            return FaultError(Fault(FaultKind.RATE_LIMITED, KEY_FULL, retry_after=self._seconds))
+        return FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
 
     def _sit_down(self, waiter: _Waiter) -> bool:
         """Take a place that has come free meanwhile, or a seat in the room; say whether there was either."""
         with self._lock:
-            if self._working < self._places:
-                self._working += 1
+            if self._working < self._places and self._has_own(waiter.caller):
+                self._occupy(waiter.caller)
                 waiter.has_place = True
-            elif self._seated() < self._waiting:
-                self._room.setdefault(waiter.caller, deque()).append(waiter)
-            else:
+                return True
+            seats = self._room.get(waiter.caller, ())
+            if self._seated() >= self._waiting or len(seats) >= self._waiting_per_caller:
                 return False
+            self._room.setdefault(waiter.caller, deque()).append(waiter)
         return True
 
     def _leave_room(self, waiter: _Waiter) -> bool:
@@ -126,21 +143,37 @@ class Admission:
             self._unseat(self._room[waiter.caller], waiter)
         return True
 
-    def _give_back(self) -> None:
-        """Hand a place to the next waiting request, or keep it free."""
+    def _give_back(self, caller: str) -> None:
+        """Hand the place of a request of *caller* to the next waiting request, or keep it free."""
         with self._lock:
+            self._working -= 1
+            self._working_for[caller] -= 1
+            if not self._working_for[caller]:
+                del self._working_for[caller]
             waiter = self._next()
             if waiter is None:
-                self._working -= 1
                 return
+            self._occupy(waiter.caller)
             waiter.has_place = True
         waiter.turn.set()
 
+    def _has_own(self, caller: str) -> bool:
+        """Tell whether *caller* may have another place, if one is free."""
+        return self._working_for.get(caller, 0) < self._per_caller
+
+    def _occupy(self, caller: str) -> None:
+        self._working += 1
+        self._working_for[caller] = self._working_for.get(caller, 0) + 1
+
     def _next(self) -> _Waiter | None:
-        """Remove the oldest waiting request of the caller whose turn it is, and move that caller to the end."""
-        if not self._room:
+        """Remove the oldest waiting request of the caller whose turn it is, and move that caller to the end.
+
+        Callers that have all of their own places are passed over.
+        """
+        caller = next(filter(self._has_own, self._room), None)
+        if caller is None:
             return None
-        caller, waiters = next(iter(self._room.items()))
+        waiters = self._room[caller]
         waiter = waiters[0]
         self._room.move_to_end(caller)
         self._unseat(waiters, waiter)

@@ -19,7 +19,7 @@ def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
     """Find the API keys in a request, wherever its SDK puts them; the names of *headers* are in lower case."""
     found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
-    return (*found, *filter(None, [query.get("key")]))
+    return tuple(filter(None, (*found, query.get("key"))))
 
 
 def why_refused(keys: Collection[str]) -> str:

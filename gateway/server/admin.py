@@ -1,6 +1,7 @@
 """The admin listener: operators are answered for all workers by the process that supervises them."""
 
 import logging
+import math
 import selectors
 import socket
 import time
@@ -13,8 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
+from gateway.http.client_address import read_address
 from gateway.http.cors import is_own_host
+from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
@@ -30,6 +34,7 @@ _REASONS: Final = {
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
+    429: "Too Many Requests",
     503: "Service Unavailable",
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
@@ -46,11 +51,14 @@ class Answer:
     status: int
     content: bytes
     type: str = "application/json"
+    retry_after: float | None = None
+    """Seconds after which to ask again, if that is said."""
 
     @classmethod
-    def refusal(cls, status: int, text: str) -> "Answer":
+    def refusal(cls, status: int, text: str, retry_after: float | None = None) -> "Answer":
         """Say why there is no answer."""
-        return cls(status, dumps({"error": {"message": text, "type": "admin"}}).encode())
+        content = dumps({"error": {"message": text, "type": "admin"}}).encode()
+        return cls(status, content, retry_after=retry_after)
 
 
 class Operations:
@@ -65,9 +73,10 @@ class Operations:
         self._board = board
         self.auth = auth
         self._host_name = host_name
+        self._failed_keys = FailedKeys()
 
-    def answer(self, method: str, target: str, headers: Mapping[str, str]) -> Answer:
-        """Answer one request."""
+    def answer(self, method: str, target: str, headers: Mapping[str, str], address: str = "") -> Answer:
+        """Answer one request that came from *address*."""
         url = urlsplit(target)
         found = {
             "/health": self._health,
@@ -87,10 +96,14 @@ class Operations:
         if not is_open:
             caller = self.auth.admit(keys)
             if caller is None:
-                return Answer.refusal(401, why_refused(keys))
+                return self._refused_keys(keys, address)
             if not may_read_operations(self.auth, caller):
                 return Answer.refusal(403, NEEDS_ADMIN)
         return found[url.path]()
+
+    def _refused_keys(self, keys: tuple[str, ...], address: str) -> Answer:
+        wait = self._failed_keys.record(read_address(address), len({*keys})) if keys else None
+        return Answer.refusal(401, why_refused(keys)) if wait is None else Answer.refusal(429, TOO_MANY, wait)
 
     def _health(self) -> Answer:
         return Answer(200, dumps({"status": "alive"}).encode())
@@ -104,7 +117,7 @@ class Operations:
             return Answer.refusal(
                 503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
-        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
         # Nothing can be changed here: the workers do that, on the main port.
@@ -114,8 +127,9 @@ class Operations:
 class _Client:
     """One connection: what it has asked so far, and what of the answer is still to be sent."""
 
-    def __init__(self, connection: socket.socket, until: float) -> None:
+    def __init__(self, connection: socket.socket, address: str, until: float) -> None:
         self.connection = connection
+        self.address = address
         self.until = until
         self.asked = b""
         self.answer: memoryview | None = None
@@ -164,13 +178,13 @@ class AdminListener:
 
     def _accept(self) -> None:
         try:
-            connection, _ = self._listener.accept()
+            connection, peer = self._listener.accept()
         except OSError:
             return
         connection.setblocking(False)
         if len(self._clients) >= _CONNECTIONS:
             self._close(next(iter(self._clients)))
-        client = _Client(connection, self._clock() + _SECONDS)
+        client = _Client(connection, peer[0], self._clock() + _SECONDS)
         self._clients[client] = None
         self._selector.register(connection, selectors.EVENT_READ, partial(self._guarded, self._read, client))
 
@@ -188,7 +202,7 @@ class AdminListener:
         data = client.connection.recv(_HEAD)
         client.asked += data
         if b"\r\n\r\n" in client.asked:
-            answer = self._answer(client.asked)
+            answer = self._answer(client.asked, client.address)
         elif len(client.asked) > _HEAD:
             answer = Answer.refusal(400, "The request is too long.")
         elif data:
@@ -200,14 +214,14 @@ class AdminListener:
         self._selector.modify(client.connection, selectors.EVENT_WRITE, partial(self._guarded, self._write, client))
         self._write(client)
 
-    def _answer(self, asked: bytes) -> Answer:
+    def _answer(self, asked: bytes, address: str) -> Answer:
         first, *lines = asked.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")
         words = first.split(" ")
         if len(words) != 3:
             return Answer.refusal(400, "This is not valid HTTP/1.1.")
         headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
         try:
-            return self.operations.answer(words[0], words[1], headers)
+            return self.operations.answer(words[0], words[1], headers, address)
         except (ValueError, OSError) as error:
             return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
         except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
@@ -231,8 +245,9 @@ class AdminListener:
 
 
 def _rendered(answer: Answer, *, with_content: bool) -> bytes:
+    retry_after = f"Retry-After: {math.ceil(answer.retry_after)}\r\n" if answer.retry_after is not None else ""
     head = (
-        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n"
+        f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n{retry_after}"
         f"Content-Length: {len(answer.content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
     )
     return head.encode() + (answer.content if with_content else b"")

@@ -21,6 +21,9 @@ from proxy_server import create_app
 from tests.support.processes import COMMAND, PATIENCE, SCRIPT, Place, Run, free_port, is_alive, new_place, until
 from tests.support.running import Cloud, config_of
 
+KEY = "sk-of-a-caller-01"
+"""A key that nobody is warned of."""
+
 
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
@@ -145,7 +148,7 @@ def test_a_service_key_that_lacks_something_is_told_with_all_that_it_lacks(
 def test_a_port_that_is_taken_is_told_with_a_way_out(
     place: Place, run_here: Callable[..., Any], config: dict[str, Any]
 ) -> None:
-    place.write("config.json", config)
+    place.write("config.json", {**config, "secret_authentication_tokens": [KEY]})
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         told = run_here("--port", str(port))
@@ -388,16 +391,16 @@ def test_the_demo_ends_when_it_is_told_to_and_its_emulator_with_it(place: Place,
 @pytest.mark.parametrize("command", [COMMAND, SCRIPT], ids=["command", "script"])
 def test_a_config_file_in_the_folder_is_used(place: Place, config: dict[str, Any], command: tuple[str, ...]) -> None:
     port = free_port()
-    place.write("config.json", {**config, "port": port, "secret_authentication_tokens": ["sk-mine"]})
+    place.write("config.json", {**config, "port": port, "secret_authentication_tokens": [KEY]})
     with place.running(command=command) as run:
         run.await_answer(f"http://127.0.0.1:{port}")
-        asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"x-api-key": "sk-mine"})
+        asked = urllib.request.Request(f"http://127.0.0.1:{port}/v1/models", headers={"x-api-key": KEY})
         with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:
             models = {model["id"] for model in json.load(answer)["data"]}
 
         assert models == {"gpt-4.1", "anthropic--claude-4.5-sonnet", "text-embedding-3-small"}
         assert "demo" not in run.said
-        assert "sk-mine" not in run.said
+        assert KEY not in run.said
         assert "key       your configured key; `sap-ai-proxy connect key` prints it\n" in run.said
         assert "models    3 in eu and us\n" in run.said
 
@@ -417,7 +420,7 @@ def test_without_keys_for_callers_only_this_machine_may_call(place: Place, confi
 
 def test_who_listens_everywhere_is_told_an_address_to_copy(place: Place, config: dict[str, Any]) -> None:
     port = free_port()
-    place.write("config.json", {**config, "host": "0.0.0.0", "port": port})
+    place.write("config.json", {**config, "host": "0.0.0.0", "port": port, "secret_authentication_tokens": [KEY]})
     with place.running() as run:
         run.await_answer(f"http://127.0.0.1:{port}")
 

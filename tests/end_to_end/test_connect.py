@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from click.testing import CliRunner, Result
 from gateway.cli.main import cli
 from tests.support.processes import free_port
 from tests.support.running import KEY, Cloud, Proxy, config_of
+from tests.support.sources import ROOT
 
 Connect = Callable[..., Result]
 
@@ -35,6 +37,10 @@ def run(command: list[str], text: str, key: str = KEY) -> subprocess.CompletedPr
     return subprocess.run(command, input=text, env=env, capture_output=True, text=True, timeout=120, check=False)
 
 
+def without_model(text: str) -> str:
+    return re.sub(r'model="[^"]+"', "", text)
+
+
 @pytest.mark.parametrize(
     ("tool", "module", "family"),
     [
@@ -52,7 +58,10 @@ def test_a_program_runs_as_it_is_printed(
     wide_proxy.cloud.forget()
     told = run([sys.executable, "-"], printed.stdout)
 
+    page, program = (ROOT / "docs/connect.md").read_text(encoding="utf-8"), printed.stdout.partition("\n\n")[2]
+
     assert (told.returncode, bool(told.stdout.strip())) == (0, True), told.stderr
+    assert without_model(program.replace(wide_proxy.url, "http://127.0.0.1:3001")) in without_model(page)
     assert [request["status"] for request in wide_proxy.cloud.requests()] == [200]
     [deployment] = {request["deployment"] for request in wide_proxy.cloud.requests()}
     models = {each["id"]: each["model"] for each in wide_proxy.cloud.tenants["eu"]["deployments"]}

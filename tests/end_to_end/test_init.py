@@ -15,6 +15,7 @@ import emulator
 from emulator.state import Settings
 from emulator.world import World, empty_tenant, tenant, with_group
 from gateway.config.loader import load
+from tests.docs.blocks import blocks_of
 from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place
 from tests.support.running import Cloud
 from tests.support.terminal import CTRL_C, Terminal, terminal
@@ -73,10 +74,10 @@ def test_a_pasted_service_key_leads_to_a_streamed_answer(place: Place, cloud: Cl
     assert "event: message_stop" in streamed
 
 
-def session() -> dict[str, list[str]]:
-    """What the README types from a service key to an answer, with the lines that it shows of what is said."""
-    [block] = re.findall(r"^```console\n(.*?)^```", (ROOT / "README.md").read_text(), re.DOTALL | re.MULTILINE)
-    steps = [step.splitlines() for step in re.split(r"^\$ ", block, flags=re.MULTILINE) if step]
+def session(document: str) -> dict[str, list[str]]:
+    """What a document types from a service key to an answer, with the lines that it shows of what is said."""
+    text = "".join(each.text for each in blocks_of(ROOT / document) if each.language == "console")
+    steps = [step.splitlines() for step in re.split(r"^\$ ", text, flags=re.MULTILINE) if step]
     return {command.partition("  #")[0].strip(): [line for line in lines if line != "…"] for command, *lines in steps}
 
 
@@ -95,7 +96,7 @@ with client.messages.stream(model=os.environ["ANTHROPIC_MODEL"], max_tokens=200,
 
 def test_the_three_commands_of_the_readme_lead_from_a_service_key_to_claude_code(tmp_path: Path) -> None:
     place, port = new_place(tmp_path), free_port()
-    (init, shown), (serve, _), (connect, _) = session().items()
+    (init, shown), (serve, _), (connect, _) = session("README.md").items()
     program = place.home / "claude"
     program.write_text(CLAUDE_CODE)
     program.chmod(0o700)
@@ -121,6 +122,13 @@ def test_the_three_commands_of_the_readme_lead_from_a_service_key_to_claude_code
     assert [line for line in shown if " ".join(line.split()) not in said] == []
     assert (asked.returncode, asked.stderr) == (0, "")
     assert 'You said: "Say hello"' in asked.stdout
+
+
+def test_the_quick_start_types_and_shows_what_the_readme_does() -> None:
+    readme, page = session("README.md"), session("docs/quick-start.md")
+
+    assert list(page) == list(readme)[:2]
+    assert [line for command, lines in page.items() for line in lines if line not in readme[command]] == []
 
 
 def test_ctrl_c_while_a_deployment_starts_leaves_a_file_that_serves_it_later(place: Place, cloud: Cloud) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.caller_keys import digest_of
+from gateway.requests.lifetime import Lifetime
 from tests.end_to_end.test_edges import shape_of
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
 
@@ -67,3 +68,47 @@ def test_a_key_that_is_replaced_under_its_name_keeps_the_ids_of_its_caller(
 
     assert continued.status == 200
     assert (of_another_caller.status, of_another_caller.json["error"]["code"]) == (400, "previous_response_not_found")
+
+
+def test_many_wrong_keys_from_an_address_are_slowed_down_and_a_right_one_always_passes(
+    shared_cloud: Cloud, tmp_path: Path
+) -> None:
+    with running_proxy(shared_cloud, tmp_path, server={"trusted_proxies": ["127.0.0.1"]}) as proxy:
+
+        def ask(key: str, client: str, path: str = "/v1/models", **headers: str) -> HttpAnswer:
+            return proxy.ask("GET", path, **by(key), **headers, **{"X-Forwarded-For": client})
+
+        first = [ask(f"sk-wrong-{number}", "203.0.113.5").status for number in range(10)]
+        slowed = [ask("sk-wrong", "203.0.113.5", headers) for headers in ("/v1/models", "/v1beta/models")]
+        anthropic = ask("sk-wrong", "203.0.113.5", **{"anthropic-version": "2023-06-01"})
+
+        assert first == [401] * 10
+        assert [each.status for each in slowed] == [429, 429]
+        assert [shape_of(each.json) for each in (*slowed, anthropic)] == ["openai", "google", "anthropic"]
+        assert 1 <= int(slowed[0].headers["retry-after"]) <= 60
+        assert [ask(KEY, "203.0.113.5").status, ask("sk-wrong", "198.51.100.1").status] == [200, 401]
+        assert ask("", "203.0.113.5").status == 401
+        assert 'outcome="unauthenticated"' in ask(KEY, "203.0.113.5", "/metrics").body.decode()
+        assert 'outcome="rate_limited"' not in ask(KEY, "203.0.113.5", "/metrics").body.decode()
+
+
+@pytest.mark.parametrize(("server", "places"), [({"requests": 6}, 3), ({"requests": 6, "requests_per_key": 2}, 2)])
+def test_a_key_has_at_most_its_share_of_the_requests_in_progress(
+    shared_cloud: Cloud, tmp_path: Path, server: dict[str, int], places: int
+) -> None:
+    with running_proxy(shared_cloud, tmp_path, keys=KEYS, server={**server, "waiting": 0}) as proxy:
+        held = [proxy.gateway.admission.enter("alice", Lifetime(60)) for _ in range(places)]
+        refusal, other = respond(proxy, ALICE, "Hello"), respond(proxy, BOB, "Hello")
+        held.pop().release()
+
+        assert (refusal.status, refusal.headers["retry-after"], other.status) == (429, "10", 200)
+        assert refusal.json["error"]["message"].startswith("Your key has as many requests in progress as it may.")
+        assert respond(proxy, ALICE, "Hello").status == 200
+
+
+def test_a_single_key_may_have_all_requests_in_progress(shared_cloud: Cloud, tmp_path: Path) -> None:
+    with running_proxy(shared_cloud, tmp_path, server={"requests": 2, "waiting": 0}) as proxy:
+        held = [proxy.gateway.admission.enter(digest_of(KEY).hex()[:8], Lifetime(60)) for _ in range(2)]
+
+        assert respond(proxy, KEY, "Hello").status == 503
+        assert len(held) == 2

@@ -18,9 +18,12 @@ def test_a_request_arrives_with_the_configured_labels_and_the_name_of_its_caller
         path, body = request_of("chat", "gpt-4.1", stream=stream)
         answer = proxy.ask("POST", path, body)
         caller = proxy.gateway.auth.admit(["sk-demo"])
+    assert caller is not None
     [sent] = [each["headers"] for each in shared_cloud.requests()]
 
     assert answer.status == 200
     assert sent["ai-client-type"] == "SAP AI Core LLM proxy"
     assert sent["ai-inference-observability-persistence-mode"] == "metadata"
-    assert sent["ai-inference-observability-labels"] == f"ext.ai.sap.com/team=search,ext.ai.sap.com/caller={caller}"
+    assert (
+        sent["ai-inference-observability-labels"] == f"ext.ai.sap.com/team=search,ext.ai.sap.com/caller={caller.name}"
+    )

@@ -66,7 +66,12 @@ CHECKED = [
 ]
 ENDED = "gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash"
 TAKEN = "cannot listen on 127.0.0.1:3001: Address already in use"
-PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN]
+USED_UP = "the quota of every deployment of 'gpt-5.5' is used up"
+NO_KEYS = (
+    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses.",
+    "This proxy has no API keys, so web pages of other sites must not call it.",
+)
+PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN, USED_UP, *NO_KEYS]
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +114,24 @@ def test_what_broke_is_said_as_the_guide_quotes_it(
     told = breakable.ask("POST", path, {**HELLO, "model": model, "max_tokens": 100, "stream": is_streamed})
 
     assert line in told.json["error"]["message"]
+
+
+def test_a_quota_that_is_used_up_is_said_as_the_guide_quotes_it(breakable: Proxy) -> None:
+    [deployment] = breakable.cloud.deployments("gpt-5.5")
+    breakable.cloud.fault(deployment, "429-quota", retry_after=60)
+    asked = [breakable.ask("POST", CHAT, {**HELLO, "model": "gpt-5.5"}) for _ in range(2)]
+
+    assert asked[1].json["error"]["message"] == USED_UP
+    assert int(asked[1].headers["retry-after"]) > 2
+
+
+def test_a_proxy_without_keys_says_whom_it_serves_as_the_guide_quotes_it(two_models: Cloud, tmp_path: Path) -> None:
+    with running_proxy(two_models, tmp_path, secret_authentication_tokens=[]) as served:
+        named = served.ask("GET", "/v1/models", Host="proxy.example").json["error"]["message"]
+        elsewhere = served.ask("GET", "/v1/models", Origin="https://page.example").json["error"]["message"]
+
+    assert NO_KEYS[0] in named
+    assert NO_KEYS[1] in elsewhere
 
 
 def test_check_says_of_a_deployment_what_the_guide_quotes(two_models: Cloud, tmp_path: Path) -> None:

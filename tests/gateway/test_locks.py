@@ -13,6 +13,7 @@ import pytest
 import gateway
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.admission import Admission, Place
+from gateway.http.failed_keys import MOST_FAILURES, FailedKeys
 from gateway.observability.activity import Activity
 from gateway.observability.history import History, merged_history
 from gateway.observability.log_writer import LogWriter
@@ -163,9 +164,16 @@ def requests_in(subject: History) -> int:
     return sum(merged_history([subject.rows()], 0.0)["endpoints"][0]["requests"])
 
 
+def failed_keys() -> Scenario:
+    """Each wrong key is counted."""
+    subject = FailedKeys(lambda: 0.0)
+    tasks = [partial(subject.record, None, MOST_FAILURES // 2)] * 2
+    return Scenario(subject, "_lock", tasks, lambda: subject.record(None) is not None)
+
+
 SCENARIOS: list[Callable[[], Scenario]] = [
-    activity, admission, history, kept_connections, lessons, log_lines, open_requests, pins, place, readiness,
-    thread_pool, token_tasks,
+    activity, admission, failed_keys, history, kept_connections, lessons, log_lines, open_requests, pins, place,
+    readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

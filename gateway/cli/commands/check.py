@@ -32,9 +32,10 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     from gateway.cli.configuration import load_settings, required_file
     from gateway.cli.messages import quiet
     from gateway.cli.terminal import working
+    from gateway.config.key_strength import with_judged_keys
     from gateway.upstream.management import ManagementClient
 
-    settings = load_settings(required_file(config or context.obj), warns=False)
+    settings = load_settings(required_file(config or context.obj), warns=False, finish=with_judged_keys)
     with closing(ManagementClient(network=settings.network)) as management, quiet():
         with working("Looking at what is configured…"):
             found = run_check(settings, management)

@@ -110,8 +110,9 @@ async function showDashboard() {
   (await dashboard)?.show(isWanted());
 }
 
-/** Forget a key that the proxy does not know any more. */
-function refuse(message) {
+/** Ask for another key where the dashboard is refused, and forget one that the proxy does not know any more. */
+function refuse(message, status) {
+  if (status !== 401) return byId("key-place-of-dashboard").hidden = false;
   latest++;
   keepKey("");
   lock(true);

@@ -98,7 +98,7 @@ def test_a_demo_serves_nobodys_account_and_takes_the_port_of_the_variable(
 def test_a_host_that_leads_nowhere_is_one_clear_line(
     ask: Ask, config: Callable[..., None], served: list[Settings]
 ) -> None:
-    config(host="nowhere.invalid")
+    config(host="nowhere.invalid", secret_authentication_tokens=["sk-of-a-caller-01"])
     told = ask()
 
     assert (told.exit_code, served) == (2, [])

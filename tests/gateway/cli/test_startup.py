@@ -134,7 +134,9 @@ def test_it_is_said_what_is_served_and_how_to_go_on(ask: Ask, config: Callable[.
     accounts = config_of(cloud, {model: [] for model in models})["subAccounts"]
     del accounts["us"]["deployment_models"]
     written = config(
-        subAccounts=accounts, secret_authentication_tokens=["sk-1", "sk-2"], routing={"strategy": "least-latency"}
+        subAccounts=accounts,
+        secret_authentication_tokens=["sk-of-a-caller-01", "sk-of-a-caller-02"],
+        routing={"strategy": "least-latency"},
     )
     base = f"http://127.0.0.1:{written['port']}"
     title, *lines = ask().stderr.splitlines()
@@ -208,3 +210,16 @@ def test_what_keeps_the_proxy_from_starting_is_an_object_for_programs_too(
     assert (told.exit_code, told.stderr) == (2, "")
     assert [line["level"] for line in lines] == ["warning", "critical"]
     assert "config.json: port" in lines[1]["message"]
+
+
+def test_example_keys_and_short_ones_are_looked_for_before_the_proxy_serves(
+    ask: Ask, config: Callable[..., Any]
+) -> None:
+    config(secret_authentication_tokens=["sk-choose-your-own", "sk-short"])
+    exposed, here = ask("--host", "0.0.0.0"), ask()
+
+    assert exposed.exit_code == 2
+    assert "config.json: secret_authentication_tokens[0]: is an example key of the documentation" in exposed.stderr
+    assert here.exit_code == 0
+    assert "secret_authentication_tokens[0]: is an example key of the documentation" in here.stderr
+    assert "secret_authentication_tokens[1]: is shorter than 16 characters" in here.stderr

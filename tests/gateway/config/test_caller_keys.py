@@ -89,6 +89,10 @@ def test_the_shell_line_in_the_message_makes_the_hash_that_is_asked_for():
         ([{**ALICE, "key": ""}], "keys[0].key", "is empty"),
         ([{**ALICE, "key": " "}], "keys[0].key", "is blank"),
         ([{**ALICE, "key": "${NOT_SET}"}], "keys[0].key", "variable NOT_SET is not set"),
+        ([{**ALICE, "key": "sk-\u00a01"}], "keys[0].key", "has a character that no header can carry"),
+        ([{**ALICE, "key": "sk-1\nsk-2"}], "keys[0].key", "has a character that no header can carry"),
+        ([{**ALICE, "key": "sk-ключ"}], "keys[0].key", "has a character that no header can carry"),
+        ([{**ALICE, "key": "bearer sk-1"}], "keys[0].key", 'begins with "Bearer "'),
         ([{**ALICE, "admin": "perhaps"}], "keys[0].admin", "must be true or false, not a string"),
     ],
 )

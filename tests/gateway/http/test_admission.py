@@ -141,7 +141,7 @@ def test_callers_take_turns_however_many_requests_one_of_them_has_in_the_room() 
 
 
 def test_no_more_requests_work_than_may_and_none_is_forgotten() -> None:
-    admission = Admission(3, 100, 60)
+    admission = Admission(3, 100, 60, per_caller=2)
     lock, inside, most, done = threading.Lock(), 0, 0, 0
 
     def work(place: Place) -> None:
@@ -169,6 +169,80 @@ def test_no_more_requests_work_than_may_and_none_is_forgotten() -> None:
     assert most <= 3
     assert done >= 16 * 40
     assert (admission.working, admission.in_room) == (0, 0)
+
+
+def test_a_caller_that_has_all_of_its_own_places_is_refused_while_others_find_some() -> None:
+    admission = Admission(4, 0, 10, per_caller=2)
+    held = [admission.enter("a", Meanwhile()) for _ in range(2)]
+
+    fault = refused(admission, Meanwhile(), "a").fault
+
+    assert (fault.kind, fault.retry_after, fault.message[:8]) == (FaultKind.RATE_LIMITED, 10, "Your key")
+    others = [admission.enter("b", Meanwhile()) for _ in range(2)]
+    assert refused(admission, Meanwhile(), "c").fault.kind is FaultKind.UNAVAILABLE
+    for place in (*held, *others):
+        place.release()
+    assert admission.working == 0
+
+
+def test_a_caller_that_has_all_of_its_own_places_waits_for_one_of_these() -> None:
+    admission = Admission(4, 4, 10, per_caller=1)
+    first = admission.enter("a", Meanwhile())
+    lifetime = Meanwhile(first.release)
+
+    second = admission.enter("a", lifetime)
+
+    assert (lifetime.waits, admission.working, admission.in_room) == ([10], 1, 0)
+    second.release()
+    assert admission.working == 0
+
+
+def test_a_caller_that_waits_for_its_own_places_keeps_nobody_from_a_free_one() -> None:
+    admission = Admission(2, 4, 10, per_caller=1)
+    held = {caller: admission.enter(caller, Meanwhile()) for caller in ("a", "b")}
+    given: list[str] = []
+
+    def meanwhile() -> None:
+        held["b"].release()
+        other = admission.enter("b", Meanwhile())
+        given.append("b")
+        other.release()
+
+    fault = refused(admission, Meanwhile(meanwhile), "a").fault
+
+    assert (fault.kind, given, admission.working) == (FaultKind.RATE_LIMITED, ["b"], 1)
+
+
+def test_a_place_that_comes_free_passes_over_callers_that_have_all_of_their_own() -> None:
+    admission = Admission(2, 4, 10, per_caller=1)
+    of_a, of_b = admission.enter("a", Meanwhile()), admission.enter("b", Meanwhile())
+
+    def meanwhile() -> None:
+        """While one of a's waits first, one of c's waits behind it."""
+        admission.enter("c", Meanwhile(of_b.release)).release()
+
+    fault = refused(admission, Meanwhile(meanwhile), "a").fault
+
+    assert (fault.kind, admission.working, admission.in_room) == (FaultKind.RATE_LIMITED, 1, 0)
+    of_a.release()
+
+
+def test_a_caller_has_its_share_of_the_room_and_no_more() -> None:
+    admission = Admission(2, 2, 10, per_caller=1)
+    place = admission.enter("a", Meanwhile())
+    beside = Meanwhile()
+    refused(admission, Meanwhile(lambda: refused(admission, beside, "a")), "a")
+
+    assert beside.waits == []
+    place.release()
+    assert (admission.working, admission.in_room) == (0, 0)
+
+
+def test_where_one_caller_may_have_all_places_it_is_told_that_there_are_none() -> None:
+    admission = Admission(1, 0, 10, per_caller=5)
+    admission.enter("a", Meanwhile())
+
+    assert refused(admission, Meanwhile(), "a").fault.kind is FaultKind.UNAVAILABLE
 
 
 def _until(holds: Callable[[], bool]) -> None:

@@ -164,6 +164,25 @@ def test_beyond_this_machine_the_state_is_for_admin_keys_once_there_is_one(board
     assert (refusal.status, refusal.json["error"]["message"].partition(":")[0]) == (403, "This needs an admin key")
 
 
+def test_many_wrong_keys_are_slowed_down_on_the_admin_port_too(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1")])
+    wrong = [admin.ask(f"/metrics?key=sk-wrong-{number}") for number in range(11)]
+    right = admin.ask("/metrics?key=sk-1")
+    admin.close()
+
+    assert [each.status for each in wrong] == [401] * 10 + [429]
+    assert 1 <= int(wrong[-1].headers["retry-after"]) <= 60
+    assert right.status == 200
+
+
+def test_a_header_with_underscores_is_no_key_on_the_admin_port(board: StatusBoard) -> None:
+    admin = Admin(board, [unnamed_key("sk-1")])
+    statuses = [admin.ask("/metrics", f"{name}: sk-1\r\n").status for name in ("x_api_key", "x-api-key")]
+    admin.close()
+
+    assert statuses == [401, 200]
+
+
 @pytest.mark.parametrize(
     ("host", "status"), [("rebound.example:3002", 401), ("127.0.0.1:3002", 200), ("ops.example:3002", 200)]
 )

@@ -1,5 +1,7 @@
 """The names of what is sent are those of the semantic conventions, which another package holds, or begin with ours."""
 
+import re
+
 import pytest
 from opentelemetry.semconv import attributes
 from opentelemetry.semconv._incubating.attributes import gen_ai_attributes
@@ -7,6 +9,7 @@ from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes
 
 from gateway.observability.telemetry import names
+from tests.support.sources import ROOT
 
 CONVENTIONS = {
     value
@@ -18,12 +21,23 @@ PROVIDERS = {each.value for each in gen_ai_attributes.GenAiProviderNameValues}
 OPERATIONS = {each.value for each in gen_ai_attributes.GenAiOperationNameValues}
 
 
+def sent_names() -> set[str]:
+    return {value for name, value in vars(names).items() if name.isupper() and name[0] != "_" and "." in value}
+
+
 def test_every_name_is_one_of_the_conventions_or_begins_with_our_prefix() -> None:
-    sent = {value for name, value in vars(names).items() if name.isupper() and name[0] != "_" and "." in value}
+    sent = sent_names()
     unknown = {name for name in sent - CONVENTIONS if not name.startswith("aicore_proxy.")}
 
     assert len(sent) > 20
     assert unknown == set()
+
+
+def test_every_name_is_described_on_its_page_and_no_other_is() -> None:
+    page = (ROOT / "docs/observability-otel.md").read_text(encoding="utf-8")
+    described = set(re.findall(r"`((?:gen_ai|aicore_proxy|error|http|server)\.[a-z_.]+)`", page))
+
+    assert described - {"server.drain_seconds"} == sent_names()
 
 
 @pytest.mark.parametrize(

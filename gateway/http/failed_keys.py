@@ -1,0 +1,63 @@
+"""Wrong keys, counted by the address they come from: whoever tries many is told to wait."""
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, IPv6Network
+from typing import Final
+
+from gateway.http.client_address import Address
+
+_log = logging.getLogger("sap_ai_proxy")
+
+TOO_MANY: Final = (
+    "Too many wrong API keys have come from your address. Wait, or send a right one: it is let in at once."
+)
+MOST_FAILURES: Final = 10
+"""How many wrong keys an address may send within one period."""
+SECONDS: Final = 60.0
+"""How long a period is; it begins with the first wrong key."""
+_MOST_ADDRESSES: Final = 4096
+"""How many addresses are remembered, the latest ones."""
+_PREFIX: Final = 64
+"""How many bits of an IPv6 address count: one customer of a provider has all addresses that share them."""
+
+
+class FailedKeys:
+    """Counts the wrong keys of each address, and says how long it must wait once there are too many.
+
+    `_lock` guards the periods; nothing is logged under it.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._periods: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By address, when its period ends and how many wrong keys it has sent in it; the latest period is last."""
+
+    def __len__(self) -> int:
+        """How many addresses are remembered."""
+        return len(self._periods)
+
+    def record(self, address: Address | None, keys: int = 1) -> float | None:
+        """Count *keys* wrong keys from an address; give the seconds that it must wait, or None if it may go on."""
+        source, now = _source(address), self._clock()
+        with self._lock:
+            end, failures = self._periods.get(source, (0.0, 0))
+            if source not in self._periods or end <= now:
+                end, failures = now + SECONDS, 0
+                self._periods.pop(source, None)
+            self._periods[source] = end, failures + keys
+            while len(self._periods) > _MOST_ADDRESSES:
+                self._periods.popitem(last=False)
+        if failures < MOST_FAILURES <= failures + keys:
+            _log.warning("%d wrong keys from %s within %g s: further ones get a 429", MOST_FAILURES, source, SECONDS)
+        return end - now if failures >= MOST_FAILURES else None
+
+
+def _source(address: Address | None) -> str:
+    if isinstance(address, IPv6Address):
+        return str(IPv6Network((address, _PREFIX), strict=False))
+    return "an unknown address" if address is None else str(address)
