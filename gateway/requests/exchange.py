@@ -37,7 +37,7 @@ from routing.policy import Timeouts
 
 _LONGEST = 1000
 """How many characters of a header are sent."""
-DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
+DEFECT = Fault(FaultKind.DEFECT, "The proxy failed because of a defect in it; the log of the proxy has the details.")
 
 
 class UpstreamClient(Protocol):

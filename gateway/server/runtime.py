@@ -173,7 +173,7 @@ class Runtime:
         try:
             ready, told = self._readiness()
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("whether this process is ready cannot be told")
+            _log.exception("cannot determine whether this process is ready")
             ready, told = False, {}
         self.board.publish_readiness(told)
         self.row.ready = ready
@@ -195,7 +195,7 @@ class Runtime:
             state = self._router_state()
             self._state = {**state, "saturation": {**state.get("saturation", {}), **self._saturation()}}
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("the state of this process cannot be told")
+            _log.exception("cannot determine the state of this process")
         return self._state
 
     def _look_often(self) -> None:

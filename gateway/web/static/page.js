@@ -88,7 +88,7 @@ function forget() {
   field.value = "";
   lock(true);
   field.focus();
-  announce("The key is forgotten.");
+  announce("The key is deleted from this tab.");
 }
 
 /** Hide what only a key shows, or show it; what is hidden holds no key, and asks nothing with it any more. */
