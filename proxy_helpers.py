@@ -161,7 +161,7 @@ class _Backend:
         except (FaultError, ValueError, LookupError, TypeError, AttributeError) as error:
             if isinstance(error, FaultError) and "error" in response:
                 return client.dialect.render_fault(error.fault)
-            logger.error("an answer that makes no sense")  # noqa: TRY400 - a traceback would quote it
+            logger.error("an answer that cannot be read")  # noqa: TRY400 - a traceback would quote it
             return client.failure(_NO_RESPONSE)
         if self.usage not in response:
             logger.warning("an answer that counts no tokens")
@@ -216,7 +216,7 @@ class _Backend:
         if events is ChunkError.UNKNOWN:
             logger.warning("a chunk of an unknown kind")
         elif isinstance(events, ChunkError):
-            logger.error("a chunk that makes no sense")
+            logger.error("a chunk that cannot be read")
         return events
 
 

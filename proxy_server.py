@@ -29,7 +29,7 @@ from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
-from gateway.observability.shared_metrics import exposition
+from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -56,11 +56,11 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path, and as much of it as may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host. "
-    "Ask by one of these, or configure secret_authentication_tokens or allow_unauthenticated."
+    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
+    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
 )
 _NO_PAGES = (
-    "This proxy has no keys configured, so web pages of other sites may not call it. "
+    "This proxy has no API keys, so web pages of other sites must not call it. "
     "Configure secret_authentication_tokens, and send one of them."
 )
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
@@ -166,7 +166,7 @@ def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str,
     if keys:
         wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
         if wait is not None:
-            return Fault(FaultKind.RATE_LIMITED, TOO_MANY, retry_after=wait)
+            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
     return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
@@ -214,11 +214,11 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
             body = _body(gateway)
             asked = body.get("generateContentRequest") or body
             if not isinstance(asked, dict):
-                raise invalid("generateContentRequest must be an object.")
+                raise invalid("generateContentRequest must be an object")
             gateway.resolve(model)
             return _json({"totalTokens": estimate_tokens(gemini.parse_request({**asked, "model": model}))})
         if verb not in _GEMINI_VERBS:
-            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not offered here."))
+            raise FaultError(Fault(FaultKind.NOT_FOUND, f"{verb} is not supported by this proxy."))
         return _converse(gateway, gemini.DIALECT, {**_body(gateway), "model": model, "stream": _GEMINI_VERBS[verb]})
 
 
@@ -258,7 +258,15 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
         # Codex tries a WebSocket first, and falls back at once on this status alone.
-        return _json({"error": {"message": "WebSockets are not spoken here: POST instead.", "type": "upgrade"}}, 426)
+        return _json(
+            {
+                "error": {
+                    "message": "WebSockets are not supported here: send a POST request instead.",
+                    "type": "upgrade",
+                }
+            },
+            426,
+        )
 
 
 def _add_models(app: Flask, gateway: Gateway) -> None:
@@ -335,14 +343,14 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
 
     @app.route("/api/event_logging/batch", methods=["POST", "OPTIONS"])
     def event_logging() -> Response:
-        return _json({"status": "success", "message": "Events are taken and forgotten."})
+        return _json({"status": "success", "message": "The proxy accepts these events and discards them."})
 
     @app.get("/metrics")
     def metrics() -> Response:
         require_reader(gateway.auth, current_request().caller)
         if runtime is not None:
-            return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
-        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
+            return Response(runtime.metrics(gateway.registry), content_type=CONTENT_TYPE)
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), content_type=CONTENT_TYPE)
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:

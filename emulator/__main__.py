@@ -26,11 +26,19 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=_PATHS + textwrap.fill(f"kinds: {', '.join(each.value for each in FaultKind)}", subsequent_indent="  "),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=8001, help="port to listen on, 0 for any (default: %(default)s)")
-    parser.add_argument("--expires-in", type=float, default=43_199, help="seconds a token lives (default: %(default)s)")
-    parser.add_argument("--notice", default="", help="a sentence at the end of what models say of themselves")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end as soon as whoever started this is gone")
+    parser.add_argument("--host", default="127.0.0.1", help="The address to listen on (default: %(default)s).")
+    parser.add_argument(
+        "--port", type=int, default=8001, help="The port to listen on, 0 for a free one (default: %(default)s)."
+    )
+    parser.add_argument(
+        "--expires-in", type=float, default=43_199, help="The lifetime of a token in seconds (default: %(default)s)."
+    )
+    parser.add_argument("--notice", default="", help="A sentence that models add to what they say about themselves.")
+    parser.add_argument(
+        "--until-stdin-closes",
+        action="store_true",
+        help="End as soon as the process that started the emulator has ended.",
+    )
     given = parser.parse_args(arguments)
     with serve(
         host=given.host, port=given.port, settings=Settings(expires_in=given.expires_in, notice=given.notice)

@@ -133,7 +133,7 @@ class EndpointPool:
                         steps[lookers.submit(self._orchestration.ask, account)] = account, True
                     if (error := done.exception()) is not None:
                         # Whatever failed, this subaccount keeps what it had, and the others are served.
-                        _log.error("looking up the deployments of %s failed", account.name, exc_info=error)
+                        _log.error("listing the deployments of %s failed", account.name, exc_info=error)
                     self._serve(account, is_asked)
                 if all(is_asked for _, is_asked in steps.values()):
                     self._is_listed.set()
@@ -186,7 +186,7 @@ class EndpointPool:
         self._versions[account.name] = versions_of(listed) or self._versions[account.name]
         before = self._found.get(account.name, {})
         if before and not listed:
-            _log.warning("the list of deployments of %s is empty: what was listed before is kept", account.name)
+            _log.warning("the list of deployments of %s is empty: the earlier list is kept", account.name)
         states = (each for each in self._balancer.snapshot() if each.endpoint.subaccount == account.name)
         answers = deployments_heard_from(states, self._settings.policy).__contains__
         self._found[account.name] = merge_listing(account, listed, before, answers)
@@ -227,7 +227,7 @@ class EndpointPool:
             try:
                 self.refresh()
             except Exception:  # noqa: BLE001 - whatever failed, the next round is due
-                _log.exception("looking up deployments failed")
+                _log.exception("listing deployments failed")
             pause = min(patience, longest) if self._unlisted else interval
             patience = min(2 * patience, longest)
             self._due = self._clock() + pause

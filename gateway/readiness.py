@@ -115,4 +115,4 @@ def _status(state: TokenState, unlisted: bool) -> str:
     """Say how a subaccount does."""
     if not state.good:
         return f"{NO_TOKEN}: {state.fault.message}" if state.fault else NO_TOKEN_YET
-    return "its deployments could not be looked up yet" if unlisted else WELL
+    return "its deployments could not be listed yet" if unlisted else WELL

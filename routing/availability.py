@@ -16,7 +16,7 @@ class Availability(Enum):
 
     AVAILABLE = "ready"
     PROBE = "half-open: may be probed"
-    PROBING = "half-open: a probe is out"
+    PROBING = "half-open: a probe is in progress"
     OPEN = "open"
     GONE = "gone"
     COOLDOWN = "cooling"
@@ -27,7 +27,7 @@ _SELECTABLE = frozenset({Availability.AVAILABLE, Availability.PROBE})
 
 MAKER_LEFT = Fault(
     FaultKind.NOT_FOUND,
-    "What this request continues was made by a deployment that is not there any more.",
+    "This request continues a response of a deployment that no longer exists.",
     404,
     param="previous_response_id",
 )

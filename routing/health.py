@@ -215,7 +215,7 @@ class CircuitBreaker:
             if self._counts(permit):
                 had_begun = self._settle(permit)
                 if end is PermitEnd.THROTTLED and self._now.circuit is _HALF_OPEN:
-                    self._open(now, self._now.k, "the probe met a used-up quota")
+                    self._open(now, self._now.k, "the probe found the quota used up")
                 elif end is PermitEnd.COMPLETE and had_begun and self._now.circuit is _CLOSED:
                     self._window.completed()
                     self._proofs.clear()
@@ -242,7 +242,7 @@ class CircuitBreaker:
     def checked(self, trouble: str = "") -> None:
         """Report an active check: without *trouble* a probe may try an open circuit before its time."""
         if not trouble:
-            self._let_a_probe_in(ejected=False, reason="an active check got through")
+            self._let_a_probe_in(ejected=False, reason="an active check succeeded")
             return
         with self._lock:
             now = self._tick()
@@ -278,7 +278,7 @@ class CircuitBreaker:
         """Let an open circuit become half-open if its time is over; return the time."""
         now = self._clock()
         if self._now.until is not None and now >= self._now.until:
-            self._become(_HALF_OPEN, now, "its time was over", self._now.k)
+            self._become(_HALF_OPEN, now, "its open time has passed", self._now.k)
         return now
 
     def _publish(self) -> None:
@@ -311,7 +311,7 @@ class CircuitBreaker:
         if permit.generation != self._generation or self._now.circuit is _OPEN:
             return
         if self._now.circuit is _HALF_OPEN:
-            self._open(now, self._now.k + 1, f"the probe refused what others accept: {reason}")
+            self._open(now, self._now.k + 1, f"the deployment refused a probe that others accept: {reason}")
         elif why := self._window.refused():
             self._open(now, self._k_at(now), f"{why}: {reason}")
 

@@ -85,7 +85,12 @@ class _ListingReview:
         """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
         empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
         if 0 < empty <= _ROUNDS:
-            log.warning("the list of deployments of %s is empty (%d of %d): not believed", subaccount, empty, _ROUNDS)
+            log.warning(
+                "the list of deployments of %s is empty (%d of %d): the earlier list is kept",
+                subaccount,
+                empty,
+                _ROUNDS,
+            )
         return 0 < empty <= _ROUNDS
 
     def _compare(self, breaker: "CircuitBreaker", status: str, *, answers: bool) -> None:

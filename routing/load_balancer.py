@@ -106,7 +106,7 @@ class _CheckedStrategy:
             offered = _find(candidates, selected)
             if offered is not None:
                 return offered, self.name
-            error = LookupError(f"it named {_described(selected)}, which it was not offered")
+            error = LookupError(f"it selected {_described(selected)}, which is not one of its candidates")
         except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
             error = raised
         finally:

@@ -33,7 +33,7 @@ class StrategyLock:
 
     def __enter__(self) -> None:
         if self.asks and self.asks == threading.get_ident():
-            raise RuntimeError("a strategy must not call the balancer that asks it: all it may use is in its arguments")
+            raise RuntimeError("a strategy must not call the balancer that is calling it: use its arguments alone")
         self.lock.acquire()
 
     def __exit__(self, *error: object) -> None:

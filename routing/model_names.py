@@ -55,7 +55,7 @@ class Resolution:
 
 _NO_NAME = Fault(
     FaultKind.INVALID_REQUEST,
-    f"model must be a name of at most {LONGEST_NAME} characters, none of them a control character.",
+    f"model must be a name of at most {LONGEST_NAME} characters, none of them a control character",
     400,
     param="model",
 )
@@ -221,7 +221,7 @@ class ModelPolicies(dict[str, ModelPolicy]):
     def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
         wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
         if wrong is not None:
-            raise ValueError(f"models: {wrong[:LONGEST_NAME]!r} is no name of a model: {_NO_NAME.message}")
+            raise ValueError(f"models: {wrong[:LONGEST_NAME]!r} is not the name of a model: {_NO_NAME.message}")
         super().__init__(given)
         self._aliases = dict(aliases)
         self._known: dict[str, str | None] = {}
@@ -246,7 +246,7 @@ def with_resolved_names(policy: Policy) -> Policy:
 def _not_yet(name: str, unlisted: Unlisted) -> Fault:
     """Say that it cannot be said whether a model is there, and when to ask again."""
     where = ", ".join(unlisted.subaccounts)
-    message = f"The model {name!r} is not known yet: SAP AI Core has not said what is deployed in {where}."
+    message = f"The model {name!r} is not known yet: the proxy has not listed the deployments of {where} yet."
     return Fault(FaultKind.UNAVAILABLE, message, 503, unlisted.seconds)
 
 

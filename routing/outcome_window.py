@@ -61,7 +61,7 @@ class OutcomeWindow:
         if streak >= policy.failure_threshold:
             return f"{streak} failures in a row"
         if self._cuts >= policy.failure_threshold:
-            return f"{self._cuts} answers in a row were cut"
+            return f"{self._cuts} answers in a row ended early"
         if total >= policy.minimum_outcomes and bad >= policy.failure_rate * total:
             return f"{bad} of {total} failed"
         return ""
@@ -70,5 +70,5 @@ class OutcomeWindow:
         """Count a refusal of what another endpoint accepts; say why it is one too many, if it is."""
         self._refusals += 1
         if self._refusals >= self._policy.failure_threshold:
-            return f"{self._refusals} requests in a row refused that others accept"
+            return f"{self._refusals} requests in a row were refused that others accept"
         return ""

@@ -58,7 +58,7 @@ class RequestRouter:
         sleep: Callable[[float], object] | None = None,
     ) -> None:
         if policy is not None and with_resolved_names(policy) != balancer.policy:
-            raise ValueError("policy differs from the balancer's: give it to the LoadBalancer alone")
+            raise ValueError("policy must be the balancer's: give it to the LoadBalancer alone")
         self._balancer = balancer
         self._names = ModelNames.configured(balancer.policy, unlisted, successors)
         self._protocols = tuple(protocols)
@@ -148,7 +148,7 @@ class RequestRouter:
             _log.warning("no endpoint is selected: %s", error)
             raise
         if resolution.how is How.FALLBACK:
-            _log.warning("%r is not deployed: %s answers for it", model, resolution.model)
+            _log.warning("%r is not deployed: requests go to %s instead", model, resolution.model)
         return endpoint
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:

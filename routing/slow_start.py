@@ -12,4 +12,4 @@ class SlowStart:
 
     def share(self, age: float) -> float:
         """The share of its weight *age* seconds after it came back; before it does, *age* is below 0."""
-        return 1.0 if age >= self._seconds else max(self._floor, age / self._seconds)
+        return 1.0 if age >= self._seconds else max(self._floor, age / (self._seconds or 1.0))

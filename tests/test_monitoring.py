@@ -63,8 +63,16 @@ def test_each_alert_says_what_is_wrong_how_bad_it_is_and_what_to_do(alert: dict[
     assert re.fullmatch(r"\d+[mh]", alert["for"])
     assert len(notes["summary"]) < 120
     assert notes["description"].endswith(".")
-    assert notes["runbook"] == "docs/troubleshooting.md"
+    page, _, section = notes["runbook"].partition("#")
+    assert page == "docs/troubleshooting.md"
+    assert section in sections(ROOT / page)
     assert f"`{alert['alert']}`" in GUIDE.read_text(encoding="utf-8")
+
+
+def sections(page: Path) -> set[str]:
+    """The anchors of a page, as GitHub and mkdocs make them of its headings."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings}
 
 
 def test_failures_are_all_outcomes_but_the_mistakes_of_callers() -> None:

@@ -49,23 +49,23 @@ def check(media: Media, profile: ModelProfile) -> set[str]:
     """Refuse what the model cannot see, and name what is left out."""
     seen = {MediaKind.IMAGE: profile.images, MediaKind.DOCUMENT: profile.documents}
     if not seen.get(media.kind, False):
-        raise refused(media, profile, "does not take it")
+        raise refused(media, profile, "does not support it")
     if media.url:
-        raise refused(media, profile, "cannot fetch it from an address: send the data itself, as base64")
+        raise refused(media, profile, "cannot fetch it from a URL: send the data itself, as base64")
     return {f"{media.kind.value} detail"} if media.detail not in ("", "auto") else set()
 
 
 def refused(media: Media, profile: ModelProfile, why: str) -> FaultError:
     """Build the error for an attachment that model *profile* is about cannot be given."""
     what = f"{media.kind.value} ({media.mime})" if media.mime else media.kind.value
-    return invalid(f"messages holds an attachment, {what}, but model {profile.name} {why}", "messages")
+    return invalid(f"messages contains an attachment, {what}, but model {profile.name} {why}", "messages")
 
 
 def image_type(media: Media, profile: ModelProfile) -> str:
     """Name an image's type as Bedrock knows it."""
     mime = official_type(media.mime).lower()
     if mime not in _IMAGE_TYPES:
-        raise refused(media, profile, "takes images as PNG, JPEG, GIF or WebP")
+        raise refused(media, profile, "supports images as PNG, JPEG, GIF or WebP only")
     return mime
 
 
@@ -76,7 +76,7 @@ def text_of(media: Media) -> str | None:
     try:
         return base64.b64decode(media.data).decode("utf-8", "replace")
     except binascii.Error as error:
-        raise invalid("messages holds a document whose data is not base64", "messages") from error
+        raise invalid("messages contains a document with data that is not base64", "messages") from error
 
 
 def as_text(text: str, *, name: str = "", source: str = "") -> str:

@@ -36,6 +36,6 @@ class SchemaBudget:
             self._left = -1
         if self.is_spent:
             raise invalid(
-                f"{where}: what its references stand for takes more than {self._most} bytes, written out for all"
-                " schemas of the request. Refer less often, or to smaller definitions."
+                f"{where}: with references resolved, the schemas of this request take more than {self._most} bytes."
+                " Use fewer references, or smaller definitions."
             )

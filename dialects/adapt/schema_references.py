@@ -57,7 +57,7 @@ class _Writer:
     def write(self, node: Any, inside: tuple[str, ...] = (), depth: int = 0) -> Any:
         """Write a schema that stands *inside* these references."""
         if depth > MAX_DEPTH:
-            raise invalid(f"a schema is nested more than {MAX_DEPTH} deep")
+            raise invalid(f"a schema is nested more than {MAX_DEPTH} levels deep")
         if not isinstance(node, dict):
             return node
         while isinstance(reference := node.get("$ref"), str):

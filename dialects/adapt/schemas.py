@@ -147,7 +147,7 @@ def has_parameters(schema: Mapping[str, Any]) -> bool:
 def walked(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
     """Apply *change* to a schema and all schemas within, outermost first."""
     if depth > MAX_DEPTH:
-        raise invalid(f"a schema is nested more than {MAX_DEPTH} deep")
+        raise invalid(f"a schema is nested more than {MAX_DEPTH} levels deep")
     if not isinstance(node, dict):
         return node
     return visited(change(node), lambda inner: walked(inner, change, depth + 1))

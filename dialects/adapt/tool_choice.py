@@ -37,10 +37,12 @@ def cannot_call(name: str, model: str, *, is_declared: bool) -> FaultError:
     """Build the error for a choice of a tool that the model is not declared; *is_declared* if the client did."""
     if not is_declared:
         return invalid(f"{_WHERE} names {name}, which is not among the tools", _WHERE)
-    return invalid(f"{_WHERE} insists on {name}, which model {model} does not have: leave the choice to it", _WHERE)
+    return invalid(
+        f"{_WHERE} requires {name}, which model {model} does not have: leave the choice to the model", _WHERE
+    )
 
 
 def nothing_to_call(lost: Iterable[Opaque], model: str) -> FaultError:
     """Build the error for a choice that insists on a call, of a model that is left without any tool."""
     names = ", ".join(sorted({name.removeprefix("tool ") for tool in lost for name in lost_with(tool)}))
-    return invalid(f"{_WHERE} insists on a tool, and model {model} has none of these: {names}", _WHERE)
+    return invalid(f"{_WHERE} requires a tool, but model {model} has none of these: {names}", _WHERE)

@@ -27,7 +27,7 @@ def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message
     system, rest = _hoisted(conversation)
     turns = _answered(_merged(rest))
     if not turns:
-        raise invalid(f"messages holds nothing to answer by model {conversation.model}", "messages")
+        raise invalid(f"messages contains nothing to answer for model {conversation.model}", "messages")
     if turns[0].role is Role.ASSISTANT and not all(isinstance(part, Opaque) for part in turns[0].parts):
         turns.insert(0, Message(Role.USER, (Text(BEGINNING),)))
     return tuple(text for text in system if text.text.strip()), tuple(turns)

@@ -13,11 +13,11 @@ from dialects.core.conversation import JSON, Conversation, Message, Opaque, Part
 from dialects.core.faults import FaultError, invalid
 
 _STORED_ELSEWHERE = {
-    "previous_response_id": "the conversation so far is not here; send it whole as input",
-    "conversation": "the conversation so far is not here; send it whole as input",
-    "prompt": "stored prompts are not here; send the instructions and the input",
-    "background": "an answer in the background is not possible; leave it out or stream",
-    "cachedContent": "the prompt it stands for is not here; send it whole as contents",
+    "previous_response_id": "the conversation is stored elsewhere; send all of it as input",
+    "conversation": "the conversation is stored elsewhere; send all of it as input",
+    "prompt": "stored prompts are not supported; send the instructions and the input themselves",
+    "background": "responses in the background are not supported; leave it out, or stream the response",
+    "cachedContent": "the cached prompt is stored elsewhere; send all of it as contents",
 }
 """Fields that mean something to one server alone, and what to do without."""
 _ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
@@ -56,13 +56,13 @@ def reject_stored(fields: Mapping[str, Any], model: str, names: Iterable[str] = 
 
 def unknown(kind: str, where: str, model: str) -> FaultError:
     """Build the error for what the user said of a *kind* that the model does not have."""
-    return invalid(f"{where} is of the type {kind}, which cannot be told to model {model}: say it as text", where)
+    return invalid(f"{where} is of the type {kind}, which model {model} does not support: send it as text", where)
 
 
 def by_id(where: str, model: str) -> FaultError:
     """Build the error for a file that the user names by an id the model cannot look up."""
     why = f"which model {model} cannot look up: send the data itself, as base64"
-    return invalid(f"{where} is a file by its id, {why}", where)
+    return invalid(f"{where} refers to a file by its id, {why}", where)
 
 
 def _check_fields(conversation: Conversation) -> None:
@@ -70,7 +70,7 @@ def _check_fields(conversation: Conversation) -> None:
     for name in _ANSWER_COUNTS:
         many = conversation.extra.get(name)
         if isinstance(many, int | float) and many > 1:
-            raise invalid(f"{name} must be 1 with model {conversation.model}: it gives one answer at a time", name)
+            raise invalid(f"{name} must be 1 with model {conversation.model}: it gives one response at a time", name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,7 +61,7 @@ _SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_
 _UNMARKED = ("thinking", "redacted_thinking")
 """Blocks that can bear no cache mark."""
 _CONFIG = frozenset({"effort", "format"})
-_REMOTE = {"url": "an address", "file": "a file id"}
+_REMOTE = {"url": "a URL", "file": "a file id"}
 
 
 def fit_request(body: JSON, profile: ModelProfile) -> Rendered:

@@ -244,7 +244,9 @@ class _Parser:
                 mime = "application/pdf" if kind is MediaKind.DOCUMENT else ""
                 return Media(kind, mime, url=url, name=name, cache=cache)
             case {"type": "base64" | "text" | "url"}:
-                raise invalid(f"{where}.source lacks a field", f"{where}.source")
+                raise invalid(
+                    f"{where}.source must have data, text or a url, and base64 data a media_type", f"{where}.source"
+                )
             case {"type": "content", "content": str() | [*_] as content}:
                 return Opaque(DIALECT, block, self.document(content, f"{where}.source.content", name=name), where)
             case _:

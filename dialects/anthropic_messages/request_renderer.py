@@ -143,7 +143,7 @@ class _Renderer:
             return _cached({"type": "image", "source": source}, media.cache)
         text = attachments.text_of(media)
         if text is None and media.mime != "application/pdf":
-            raise attachments.refused(media, self.profile, "takes documents as PDF or text")
+            raise attachments.refused(media, self.profile, "supports documents as PDF or text only")
         source = {"type": "base64", "media_type": "application/pdf", "data": media.data}
         if text is not None:
             source = {"type": "text", "media_type": "text/plain", "data": text}

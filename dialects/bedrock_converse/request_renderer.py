@@ -200,7 +200,7 @@ class _Renderer:
         mime = media.mime.lower().partition(";")[0]
         kind = _DOCUMENT_FORMATS.get(mime) or ("txt" if attachments.text_of(media) is not None else "")
         if not kind:
-            raise attachments.refused(media, self.profile, "takes documents as PDF, Office files or text")
+            raise attachments.refused(media, self.profile, "supports documents as PDF, Office files or text only")
         return {"document": {"format": kind, "name": self.name(media), "source": {"bytes": media.data}}}
 
     def name(self, media: Media) -> str:

@@ -140,7 +140,7 @@ class _Normalizer:
                 try:
                     settled[name] = read(body[name])
                 except (ValueError, TypeError, OverflowError):
-                    self.left_out(name, "its value makes no sense")
+                    self.left_out(name, "its value is not valid")
         return settled
 
     def message(self, message: Any, where: str) -> Any:
@@ -181,7 +181,7 @@ class _Normalizer:
                 case {"type": _} as known:
                     blocks.append(known)
                 case _:
-                    self.left_out(f"{where}[{index}]", "it is no part of a content")
+                    self.left_out(f"{where}[{index}]", "it is not a content part")
         return blocks
 
 
@@ -191,7 +191,7 @@ def _why_useless(message: JSON) -> str:
     if not isinstance(role, str) or role not in _ROLES:
         return "its role is unknown"
     if role in _ANSWERS and not isinstance(message.get(_ANSWERS[role]), str):
-        return f"it answers no call, as it has no {_ANSWERS[role]}"
+        return f"it answers no call, because it has no {_ANSWERS[role]}"
     return ""
 
 

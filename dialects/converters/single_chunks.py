@@ -25,7 +25,7 @@ CONVERSE_KINDS = frozenset(
 class ChunkError(Enum):
     """Why nothing can be read from a chunk."""
 
-    UNREADABLE = "it is no JSON object"
+    UNREADABLE = "it is not a JSON object"
     BROKEN = "it contradicts itself"
     UNKNOWN = "it is of an unknown kind"
 

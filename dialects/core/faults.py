@@ -113,7 +113,7 @@ UNREADABLE = (
     *(OverflowError, RecursionError, MemoryError),
 )
 """What is raised while an answer is read that makes no sense."""
-NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's answer makes no sense.")
+NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's response cannot be read.")
 
 
 def invalid(message: str, param: str | None = None) -> FaultError:
@@ -151,6 +151,7 @@ _CALLERS_OWN = frozenset(
         FaultKind.CONTENT_FILTERED,
         FaultKind.TOO_LARGE,
         FaultKind.NOT_FOUND,
+        FaultKind.UNAUTHENTICATED,
         FaultKind.REQUEST_FORBIDDEN,
     }
 )

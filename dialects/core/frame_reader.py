@@ -92,7 +92,7 @@ class FrameReader(ABC):
             if message is not None:
                 events.extend(self.read(message))
         except UNREADABLE:
-            events.extend(self._unreadable("a frame that makes no sense"))
+            events.extend(self._unreadable("a frame that cannot be read"))
         return events
 
     def continuation(self, frame: Frame) -> str:

@@ -126,7 +126,7 @@ class UnfoldingReader:
         self._size += len(data)
         if self._size > self._longest:
             self._pieces.clear()
-            return [Failed(Fault(FaultKind.STREAM_BROKEN, "The model's answer is larger than this proxy takes."))]
+            return [Failed(Fault(FaultKind.STREAM_BROKEN, "The model's response is larger than this proxy accepts."))]
         self._pieces.append(data)
         return []
 

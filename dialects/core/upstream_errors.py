@@ -89,7 +89,7 @@ _OUR_MESSAGES = {
 }
 _LONGEST_REASON = 300
 """How many characters of a reason are logged."""
-_PAGE = "The request was refused on its way to the model, as by a firewall."
+_PAGE = "The request was refused between the proxy and the model, for example by a firewall."
 """What callers read instead of a page that was written for browsers."""
 _MESH = re.compile(
     r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
@@ -211,7 +211,7 @@ def _refusal(status: int, code: str, message: str) -> FaultKind:
 def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: str | None) -> Fault:
     own_limit = _AI_CORES_OWN_LIMIT.search(f"{code} {message}")
     quota = Quota.MODEL if kind is FaultKind.RATE_LIMITED and own_limit else Quota.ENDPOINT
-    said = _OUR_MESSAGES.get(kind) or redacted(message) or f"The model's endpoint answered {status}."
+    said = _OUR_MESSAGES.get(kind) or redacted(message) or f"The model's endpoint answered with status {status}."
     named = redacted(param) if param is not None else None
     overflow = overflow_in(code, message) if kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else None
     return Fault(kind, said, status or None, None, quota, redacted(code) or None, named, overflow=overflow)

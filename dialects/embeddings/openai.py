@@ -128,7 +128,7 @@ def packed(vector: Sequence[float]) -> str:
     try:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     except (OverflowError, struct.error) as error:
-        raise ValueError("a vector of numbers that are none of 32 bits") from error
+        raise ValueError("a vector with numbers that do not fit 32 bits") from error
 
 
 def unpacked(text: str) -> tuple[float, ...]:

@@ -131,4 +131,4 @@ def dumps_bytes(value: Any) -> bytes:
         try:
             return json.dumps(value, separators=(",", ":")).encode()
         except RecursionError as error:
-            raise invalid("the request holds JSON that is nested too deeply") from error
+            raise invalid("the request contains JSON that is nested too deeply") from error

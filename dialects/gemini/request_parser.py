@@ -219,7 +219,7 @@ class _Contents:
         """Parse the turns."""
         contents = _objects(value, "contents")
         if not contents:
-            raise invalid("contents must hold at least one turn", "contents")
+            raise invalid("contents must have at least one turn", "contents")
         messages: list[Message] = []
         for index, item in enumerate(contents):
             self._add_message(messages, camelled(item), f"contents[{index}]")
@@ -259,7 +259,7 @@ class _Contents:
         """Parse what a part holds; nothing if it says nothing, or nothing but what is kept apart."""
         held = [name for name in _HELD if part.get(name) not in (None, "")]
         if len(held) > 1:
-            raise invalid(f"{where} must hold one thing, not both {held[0]} and {held[1]}", where)
+            raise invalid(f"{where} must have one kind of content, not both {held[0]} and {held[1]}", where)
         if not held:
             return self._unheld(part, where)
         self._keep(part, {held[0], "thought", *_HELD_BESIDE.get(held[0], ())}, PARTS)
@@ -291,7 +291,7 @@ class _Contents:
         data = read_text(blob.get("data"), f"{where}.inlineData.data").replace("-", "+").replace("_", "/")
         url = read_text(blob.get("fileUri"), f"{where}.fileData.fileUri")
         if bool(data) == bool(url):
-            raise invalid(f"{where} must hold data or a fileUri", where)
+            raise invalid(f"{where} must have data or a fileUri", where)
         name = read_text(blob.get("displayName"), f"{where}.displayName")
         kind = kind_of(mime or mime_by_suffix(url or name) or "image/")
         return Media(kind, mime, data, url, name, self._detail(part))

@@ -198,7 +198,7 @@ class _Renderer:
             choice = self._conversation.tool_choice
             if choice is not None and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED):
                 raise invalid(
-                    f"{self._profile.name} cannot call functions, yet tool_choice insists on it", "tool_choice"
+                    f"{self._profile.name} cannot call functions, but tool_choice requires a call", "tool_choice"
                 )
             self.dropped.add("tools")
             return []
@@ -272,7 +272,7 @@ class _Renderer:
             if rendered:
                 contents.append({"role": role, "parts": rendered})
         if not contents:
-            raise invalid(f"nothing was said that {self._profile.name} understands", "messages")
+            raise invalid(f"messages contains nothing that model {self._profile.name} supports", "messages")
         if self._profile.thinking is ThinkingStyle.LEVEL:
             sign_calls_of_others(contents)
         return contents
@@ -366,7 +366,7 @@ class _Renderer:
             MediaKind.VIDEO: self._profile.audio,
         }
         if not seen[media.kind]:
-            raise invalid(f"{self._profile.name} does not take a part of the kind {media.kind.value}", "contents")
+            raise invalid(f"{self._profile.name} does not support parts of the kind {media.kind.value}", "contents")
         if media.cache:
             self.dropped.add("cache_control")
         place = {"data": media.data} if media.data else {"fileUri": media.url}

@@ -222,7 +222,7 @@ class MessageWriter:
                 case Thinking():
                     self._dropped.add("thinking")
                 case ToolCall() | ToolResult():
-                    raise invalid("a user's message holds a call of a function, which only an assistant's can")
+                    raise invalid("a user message contains a function call, which only assistant messages can have")
 
     def _marked(self, block: JSON, part: Text | Media) -> JSON:  # noqa: ARG002 - for who can be told
         """Write into the block of a part whether the prompt up to it is worth caching."""
@@ -251,9 +251,8 @@ class MessageWriter:
                 name = part.name or "document.pdf"
                 return {"type": "file", "file": {"filename": name, "file_data": data_uri(part)}}
             case _:
-                raise invalid(
-                    f"messages hold {part.kind.value} content by URL; model {self._profile.name} wants the data"
-                )
+                what = f"messages contains {part.kind.value} content by URL"
+                raise invalid(f"{what}: send the data itself to model {self._profile.name}")
 
     def _assistant(self, message: Message) -> Iterator[JSON]:
         texts = [part.text for part in message.parts if isinstance(part, Text) and part.text]

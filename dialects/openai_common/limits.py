@@ -139,4 +139,4 @@ def check_media(attached: Media, profile: ModelProfile) -> None:
         MediaKind.VIDEO: False,
     }
     if not able[attached.kind]:
-        raise invalid(f"messages hold {attached.kind.value} content, which model {profile.name} does not take")
+        raise invalid(f"messages contains {attached.kind.value} content, which model {profile.name} does not support")

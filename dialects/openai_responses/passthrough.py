@@ -296,7 +296,10 @@ def _opened(item: Any, open: Open) -> Any:
         case {"type": "compaction" | "compaction_summary" as kind, "encrypted_content": str(seal)}:
             readable = open(Family.OPENAI, seal)
             if readable is None:
-                raise invalid(f"input holds an item of the type {kind}, which only its maker can read", "input")
+                raise invalid(
+                    f"input contains an item of the type {kind}, which only the deployment that made it can read",
+                    "input",
+                )
             return {**item, "encrypted_content": readable}
         case _:
             return item

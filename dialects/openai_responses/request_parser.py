@@ -83,10 +83,10 @@ _NOT_ARGUMENTS = frozenset({"type", "id", "call_id", "status", "created_by", "pe
 SIGNED = "reasoning.encrypted_content"
 """What `include` asks for that every answer holds anyway."""
 _STAND_INS = {
-    "item_reference": "cannot follow: send the item itself, and store: false",
-    "compaction": "cannot read, as only its maker can: send the items it stands for",
-    "compaction_trigger": "cannot make shorter: ask for a summary in words",
-    "compaction_summary": "cannot read, as only its maker can: send the items it stands for",
+    "item_reference": "cannot look up: send the item itself, and store: false",
+    "compaction": "cannot read, because only the deployment that made it can: send the items that it replaces",
+    "compaction_trigger": "cannot act on: ask for a summary as text",
+    "compaction_summary": "cannot read, because only the deployment that made it can: send the items that it replaces",
 }
 """Items that stand for others, by their type, and what no other model can do with them."""
 

@@ -141,7 +141,7 @@ class _Items:
                 case Thinking():
                     self._dropped.add("thinking")
                 case ToolCall() | ToolResult():
-                    raise invalid("a user's message holds a call of a function, which only an assistant's can")
+                    raise invalid("a user message contains a function call, which only assistant messages can have")
 
     def _media(self, part: Media) -> JSON:
         if (text := plain_text(part)) is not None:
@@ -155,7 +155,7 @@ class _Items:
             case MediaKind.DOCUMENT:
                 return {"type": "input_file", "filename": part.name or "document.pdf", "file_data": data_uri(part)}
             case _:
-                raise invalid(f"messages hold {part.kind.value} content, which Responses does not take")
+                raise invalid(f"messages contains {part.kind.value} content, which the Responses API does not support")
 
     def _said(self, part: Part) -> Iterator[JSON]:
         """Render what the model said before."""

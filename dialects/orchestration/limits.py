@@ -121,8 +121,8 @@ def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[s
     if profile.vendor is Vendor.NOVA:
         return _without_none(conversation, choice, dropped)
     if choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED) and conversation.tools:
-        why = f"model {profile.name} cannot be made to call one through orchestration: leave the choice to it"
-        raise invalid(f"tool_choice insists on a tool, and {why}", "tool_choice")
+        why = f"model {profile.name} cannot be forced to call one through orchestration: leave the choice to the model"
+        raise invalid(f"tool_choice requires a tool, but {why}", "tool_choice")
     tools = () if choice.mode is ToolMode.NONE else conversation.tools
     if choice.parallel is not None and tools:
         dropped.add("parallel_tool_calls")

@@ -29,8 +29,8 @@ DELIMITERS = ("\n", ".", "?", "!")
 """Where a stream is cut for translation, which must be said, unless the settings say otherwise."""
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 _WITH_A_TEMPLATE = {
-    "tools": "tools cannot be used with model {model}: its orchestration takes a stored template, which has its own",
-    "response_format": "a format of the answer cannot be asked of model {model}: its stored template has its own",
+    "tools": "tools cannot be used with model {model}: its stored template has tools of its own",
+    "response_format": "a response format cannot be set for model {model}: its stored template has one of its own",
 }
 
 

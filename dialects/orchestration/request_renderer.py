@@ -68,7 +68,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body = chat_body(_without_tool_marks(conversation, profile), _Messages(profile, dropped), profile, dropped)
     messages = body.pop("messages")
     if profile.vendor is Vendor.GEMINI and not any(map(_says_something, messages)):
-        raise invalid(f"messages holds nothing to answer by model {conversation.model}", "messages")
+        raise invalid(f"messages contains nothing to answer for model {conversation.model}", "messages")
     history, template, values = laid_out(messages)
     prompt = {"template": template, **{name: body.pop(name) for name in _IN_THE_PROMPT if name in body}}
     if profile.vendor is Vendor.CLAUDE and "tools" in prompt:
@@ -186,7 +186,7 @@ class _Messages(MessageWriter):
 
     def _media(self, part: Media) -> JSON:
         if part.url:
-            raise attachments.refused(part, self._profile, "cannot fetch it from an address: send the data itself")
+            raise attachments.refused(part, self._profile, "cannot fetch it from a URL: send the data itself")
         return super()._media(part)
 
     def _opaque(self, part: Opaque) -> Iterator[JSON]:

@@ -27,7 +27,7 @@ def result_in(message: JSON) -> JSON:
     """
     found: object = next((message[name] for name in _RESULTS if message.get(name)), {})
     if not isinstance(found, dict):
-        raise TypeError("a result that is no object")
+        raise TypeError("a result that is not an object")
     return found
 
 

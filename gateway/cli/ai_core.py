@@ -84,12 +84,12 @@ class AiCore:
 
     def deploy(self, group: str, what: Deployable) -> str:
         """Make a deployment and give its id."""
-        with self._explaining(f"no deployment of {what.name} can be made in the resource group {group}"):
+        with self._explaining(f"a deployment of {what.name} cannot be created in the resource group {group}"):
             return provisioning.deploy(self._in(group), what, self._api.post)
 
     def state_of(self, group: str, deployment: str) -> DeploymentState:
         """Ask how far a deployment is."""
-        with self._explaining(f"the deployment {deployment} cannot be looked at"):
+        with self._explaining(f"the status of the deployment {deployment} cannot be read"):
             return provisioning.state_of(self._in(group), deployment, self._api)
 
     def _look_into(self, name: str) -> ResourceGroup:

@@ -90,7 +90,7 @@ class Banner:
         if self.settings.is_demo:
             return KEY
         if not keys:
-            return "any: none is configured"
+            return "any: no key is configured"
         which = f"one of your {len(keys)} configured keys" if len(keys) > 1 else "your configured key"
         if key_for_models(keys) is None:
             return which
@@ -107,7 +107,9 @@ class Banner:
         rows += [("", line) for line in by_family(models, _MOST_NAMED)]
         if looked_up:
             also = "also what" if models else "what"
-            rows.append(("" if models else "models", f"{also} runs in {enumerated(looked_up)}, which is looked up now"))
+            rows.append(
+                ("" if models else "models", f"{also} runs in {enumerated(looked_up)}, where discovery is under way")
+            )
         return rows
 
     def _looked_up(self) -> list[str]:

@@ -78,9 +78,11 @@ class ConfigDraft:
         while not folder.exists():
             folder = folder.parent
         if not folder.is_dir():
-            raise CommandError(f"{self.path} cannot be written: {folder} is no folder; give another --config FILE")
+            raise CommandError(f"{self.path} cannot be written: {folder} is not a folder; give another --config FILE")
         if not os.access(folder, os.W_OK):
-            raise CommandError(f"{self.path} cannot be written: {folder} may not be written to; give --config FILE")
+            raise CommandError(
+                f"{self.path} cannot be written: you may not write to {folder}; give another --config FILE"
+            )
 
     def write(self) -> list[str]:
         """Write the file, for whom it was before or its owner alone, with a copy of how it was; say what was done."""
@@ -96,7 +98,7 @@ class ConfigDraft:
             text = json.dumps(merged({}, self._edits), indent=2, ensure_ascii=False)
             replace_file(path, f"{text}\n")
         except ConnectError as error:
-            raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
+            raise CommandError(f"{error}; correct that first, or give another --config FILE") from None
         except OSError as error:
             raise CommandError(f"{self.path} cannot be written: {error.strerror}") from None
         return [f"wrote {self.path}"]
@@ -109,16 +111,16 @@ def _put_right_first() -> Iterator[None]:
     except SettingsError as error:
         first, *others = str(error).splitlines()
         more = f" (and {len(others)} more: `sap-ai-proxy check` lists all)" if others else ""
-        raise CommandError(f"{first}{more}; put that right first") from None
+        raise CommandError(f"{first}{more}; correct that first") from None
 
 
 def _content(path: Path) -> dict[str, Any]:
     try:
         content = load_json(path)
     except ServiceKeyError as error:
-        raise CommandError(f"{error}; put that right first, or give another --config FILE") from None
+        raise CommandError(f"{error}; correct that first, or give another --config FILE") from None
     if not isinstance(content, dict):
-        raise CommandError(f"{path} is no object of JSON; put that right first, or give another --config FILE")
+        raise CommandError(f"{path} is not a JSON object; correct that first, or give another --config FILE")
     return content
 
 

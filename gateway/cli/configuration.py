@@ -44,7 +44,7 @@ def required_file(config: Path | None) -> Path | None:
     path = found_file(config)
     if not is_configured(path):
         what = "There is no config.json here and no service key in the environment."
-        fail(f"{what} Make one with `sap-ai-proxy init`, or name one with --config FILE.")
+        fail(f"{what} Create one with `sap-ai-proxy init`, or name one with --config FILE.")
     return path
 
 

@@ -144,9 +144,9 @@ def add_to(draft: ConfigDraft, found: Sequence[Discovered], verb: str = "added")
                 new = added[name, each.group] = free_name(f"{name}-{each.group}", {*draft.subaccounts, *added.values()})
                 key = {kind: section[kind] for kind in KEY_FIELDS if kind in section}
                 draft.set((SUBACCOUNTS, new), {"resource_group": each.group, **key})
-                yield f"{verb} the subaccount {new}: what runs in the resource group {each.group}"
+                yield f"{verb} the subaccount {new}, for the deployments of the resource group {each.group}"
         elif each.listed.orchestration:
-            yield f'{what} ({each.listed.id}) is not added: write "discovery": true into {name} to have it served'
+            yield f'{what} ({each.listed.id}) is not added: set "discovery": true in {name} to serve it'
         else:
             listed = ids.setdefault((name, what), _as_list(section.get(_IDS, {}).get(what, [])))
             listed.append(each.listed.id)
@@ -202,12 +202,12 @@ def _why_not(account: SubAccount | None, group: ResourceGroup, each: Listed, set
     if each.id in group.elsewhere:
         return ELSEWHERE
     if not group.can_be_asked(each):
-        return "it runs no model"
+        return "it has no model"
     if each.model and not settings.filters.admits(each.model):
         return _FILTERED
     if account is None:
         return _UNCONFIGURED
-    return "orchestration serves no model that is not left out" if account.discovery else _UNLISTED
+    return "model_filters leave out every model that orchestration serves" if account.discovery else _UNLISTED
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -39,10 +39,12 @@ class _Commands(click.Group):
         """Find the command that *args* begin with."""
         name = args[0]
         if name in _SERVING:
-            context.fail(f"No such command {name!r}: `sap-ai-proxy` alone serves, with options such as --port.")
+            context.fail(
+                f"No such command {name!r}: `sap-ai-proxy` alone starts the proxy, with options such as --port."
+            )
         if name.endswith(".json"):
             key, config = f"sap-ai-proxy init {name}", f"sap-ai-proxy --config {name}"
-            context.fail(f"No such command {name!r}: if it is a service key, `{key}`; if a config file, `{config}`.")
+            context.fail(f"No such command {name!r}: for a service key run `{key}`, for a config file `{config}`.")
         return super().resolve_command(context, args)
 
 
@@ -52,16 +54,20 @@ class _Commands(click.Group):
 @click.option(
     "-p", "--port", type=click.IntRange(1, 65535), help="The port to listen on, instead of the config file's."
 )
-@click.option("--workers", type=click.IntRange(1, 256), help="How many processes serve; each balances for itself.")
-@click.option("--log-level", type=_LEVELS, help="How much is logged.")
-@click.option("--log-format", type=_FORMATS, help="How: text for people, or json for programs.")
+@click.option(
+    "--workers", type=click.IntRange(1, 256), help="The number of worker processes; each balances for itself."
+)
+@click.option("--log-level", type=_LEVELS, help="The lowest level that is logged.")
+@click.option("--log-format", type=_FORMATS, help="The format of the log: text for people, json for programs.")
 @click.option("-d", "--debug", is_flag=True, help="The same as --log-level debug.")
-@click.option("--demo", "demo", flag_value="always", help="Serve the embedded emulator, whatever is configured.")
-@click.option("--or-demo", "demo", flag_value="otherwise", help="Serve it where nothing is configured.")
+@click.option(
+    "--demo", "demo", flag_value="always", help="Serve the embedded emulator, even if something is configured."
+)
+@click.option("--or-demo", "demo", flag_value="otherwise", help="Serve the embedded emulator if nothing is configured.")
 @click.version_option(VERSION, "-v", "--version", prog_name="sap-ai-proxy")
 @click.pass_context
 def cli(context: click.Context, /, config: Path | None, *, debug: bool, demo: str | None, **given: Any) -> None:
-    """One URL in front of every large language model on SAP AI Core."""
+    """Serve every large language model on SAP AI Core behind one URL."""
     load, context.obj = context.obj, config
     if context.invoked_subcommand is None:
         with loading():

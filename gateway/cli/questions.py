@@ -46,7 +46,7 @@ class Questions:
         if self.takes_defaults and default is not None:
             return read(default)
         if not self.can_ask:
-            fail(f"There is no terminal to ask at for {missing}.")
+            fail(f"There is no terminal on which to ask for {missing}.")
         shown = one_line(f"{question} [{default}]" if default else question)
         while True:
             try:
@@ -59,7 +59,7 @@ class Questions:
         if self.takes_defaults:
             return True
         if not self.can_ask:
-            fail(f"There is no terminal to ask at: {question} Say it with {option}.")
+            fail(f"There is no terminal on which to ask: {question} Answer with {option}.")
         return _answer(lambda: click.confirm(one_line(question), default=default))
 
     def pasted(self, question: str, text: str, is_whole: Callable[[str], bool]) -> str:

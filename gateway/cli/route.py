@@ -112,7 +112,7 @@ def explain(
     """
     dialect = _CLIENTS.get(client, client)
     if dialect not in _CLIENTS.values():
-        raise ValueError(f"{client!r} is no client; write one of {', '.join(sorted(_CLIENTS))}")
+        raise ValueError(f"{client!r} is not a client; write one of {', '.join(sorted(_CLIENTS))}")
     unknown = Unlisted(tuple(unlisted))
     balancer = LoadBalancer(pools(settings), policy=settings.policy)
     router = RequestRouter(balancer, unlisted=lambda: unknown, successors=successors)

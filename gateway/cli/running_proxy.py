@@ -53,9 +53,9 @@ class RunningProxy:
         self._key = key
         self._source = source
         if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
-            raise RunningProxyError(f"{self.url!r} is no URL: give one such as http://127.0.0.1:3001 with --url")
+            raise RunningProxyError(f"{self.url!r} is not a URL: give one such as http://127.0.0.1:3001 with --url")
         if not fits_header(key):
-            what = "cannot be sent: it has a line break or a letter that no header holds"
+            what = "cannot be sent: it has a line break or a character that HTTP headers cannot have"
             raise RunningProxyError(f"{source.value} {what}; give another with --key KEY")
 
     def ask(self, path: str, read: Callable[[JSON], _Found], about: str, seconds: float = _PATIENCE) -> _Found:
@@ -76,7 +76,7 @@ class RunningProxy:
                 raise _silence(self.url, seconds) from None
             raise RunningProxyError(
                 f"no proxy answers at {self.url}: start it with `sap-ai-proxy`, "
-                "or say where it is with --url URL, or with the --config FILE that it serves"
+                "or give its address with --url URL, or the config file that it serves with --config FILE"
             ) from None
         except (HTTPException, ValueError, LookupError, TypeError, AttributeError):
             raise _something_else(self.url) from None
@@ -150,18 +150,18 @@ def _refusal(url: str, status: int, about: str, source: KeySource) -> RunningPro
         case HTTPStatus.NOT_FOUND:
             return _something_else(url)
         case _:
-            what = f"cannot say {about} (status {status})"
-            return RunningProxyError(f"the proxy at {url} {what}: look into its log", what)
+            what = f"cannot report {about} (status {status})"
+            return RunningProxyError(f"the proxy at {url} {what}: see its log", what)
 
 
 def _silence(url: str, seconds: float) -> RunningProxyError:
     what = f"does not answer within {seconds:g} s"
-    return RunningProxyError(f"the proxy at {url} {what}: look into its log, or say where it is with --url URL", what)
+    return RunningProxyError(f"the proxy at {url} {what}: see its log, or give its address with --url URL", what)
 
 
 def _something_else(url: str) -> RunningProxyError:
-    what = "is no SAP AI Core LLM proxy"
-    return RunningProxyError(f"what answers at {url} {what}: say where it is with --url URL", what)
+    what = "is not an SAP AI Core LLM proxy"
+    return RunningProxyError(f"the server at {url} {what}: give the address of the proxy with --url URL", what)
 
 
 def _opener(url: str) -> urllib.request.OpenerDirector:

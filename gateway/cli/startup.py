@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     _Load = Callable[[], CreateApplication]
 
-_WAYS_OUT = "Write a config.json with `sap-ai-proxy init`, name one with --config FILE, or serve the demo with --demo."
+_WAYS_OUT = "Create a config.json with `sap-ai-proxy init`, name one with --config FILE, or serve the demo with --demo."
 
 
 class DemoWhen(Enum):
@@ -97,14 +97,16 @@ def _run(path: Path | None, overrides: dict[str, Any], load_application: "_Load"
         address = "127.0.0.1"
         settings = replace(settings, host=address)
     elif not settings.keys:
-        messages.warn(["No secret_authentication_tokens are configured: everyone who can reach this port may call."])
+        messages.warn(
+            ["No secret_authentication_tokens are configured: everyone who can reach this port may send requests."]
+        )
     try:
         ensure_free(address, settings.port)
     except PortTakenError as error:
         at = reachable_url(settings.host, settings.port)
         is_used = isinstance(error.__cause__, OSError) and error.__cause__.errno == EADDRINUSE
-        whose = f" `sap-ai-proxy status --url {at}` tells whether it serves there already." if is_used else ""
-        messages.fail(f"{error}.{whose} Give another one with --port.")
+        whose = f" `sap-ai-proxy status --url {at}` shows whether a proxy is already serving there." if is_used else ""
+        messages.fail(f"{error}.{whose} Choose another port with --port.")
     url, base = url_of(settings.host, settings.port), reachable_url(settings.host, settings.port)
     banner = Banner(settings, url, base)
     messages.report(banner.text(coloured=shows_colours(2)), banner.fields())

@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
-    """Read the settings from *path* and the environment, which goes first; raise `SettingsError` with every mistake."""
+    """Read the settings from *path* and the environment, which takes precedence; raises `SettingsError`."""
     loader = _Loader(path, env, home)
     return loader.settings(loader.config())
 
@@ -53,7 +53,7 @@ def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
 
 
 def network_of(path: Path | None, env: Mapping[str, str]) -> Network:
-    """Tell how the network is left; raise `SettingsError` as `load` does."""
+    """Read the network settings alone; raises `SettingsError` as `load` does."""
     return _Loader(path, env, None).network()
 
 
@@ -96,7 +96,7 @@ class _Loader:
         return replace(settings, warnings=self._found.warnings)
 
     def address(self) -> tuple[str, int]:
-        """Read the host and the port alone, whoever may call."""
+        """Read only the host and the port, regardless of API keys."""
         config = self.config()
         host, port = self._host(config), self._port(config)
         if self._found.mistakes:
@@ -104,7 +104,7 @@ class _Loader:
         return host, port
 
     def network(self) -> Network:
-        """Read how the network is left, whoever is asked there."""
+        """Read only the network settings, regardless of accounts."""
         found = read_network(self.config().upstream, self._found)
         if self._found.mistakes:
             raise self._error()
@@ -167,7 +167,7 @@ class _Loader:
             raise self._error() from None
         if is_service_key(raw):
             command = f"sap-ai-proxy init --service-key {shlex.quote(str(self._path))}"
-            self._found.wrong("", f"is a service key, not a config file; make one of it with: {command}")
+            self._found.wrong("", f"is a service key, not a config file; create a config file from it with: {command}")
             raise self._error()
         return raw
 
@@ -181,13 +181,15 @@ class _Loader:
             return {} if self._found.mistakes else reader.from_environment()
         for name in config.subaccounts:
             if name != name.strip() and name.strip() in config.subaccounts:
-                self._found.wrong(spelled(("subAccounts", name)), "is there without the blanks too; name one otherwise")
+                self._found.wrong(
+                    spelled(("subAccounts", name)), "exists a second time without the blanks; rename one of them"
+                )
         read = (reader.read(name.strip(), section) for name, section in config.subaccounts.items())
         return {account.name: account for account in read if account is not None}
 
     def _server(self, section: ServerSection) -> ServerOptions:
         if section.threads is not None:
-            what = "has no effect any more: threads come and go as they are needed; server.requests limits requests"
+            what = "no longer has an effect: threads start as they are needed; server.requests limits requests"
             self._found.odd("server.threads", what)
         return section.resolved()
 
@@ -208,7 +210,7 @@ class _Loader:
     def _either(self, outer: _T | None, inner: _T | None, name: str) -> _T | None:
         """Choose between a key at the top and its twin under `server`; two values are one too many."""
         if outer is not None and inner is not None and outer != inner:
-            self._found.wrong(f"server.{name}", f"differs from {name} at the top; keep one of them")
+            self._found.wrong(f"server.{name}", f"differs from {name} at the top level; keep one of them")
         return outer if inner is None else inner
 
     def _port(self, config: ConfigFile) -> int:
@@ -224,8 +226,8 @@ class _Loader:
             return host
         if not any(map(self._found.reported, ("secret_authentication_tokens", "keys"))):
             what = (
-                f"listening on {LOOPBACK} and not on {host}, since there are no secret_authentication_tokens; "
-                "write some, or set allow_unauthenticated"
+                f"listening on {LOOPBACK} and not on {host}, because there are no "
+                "secret_authentication_tokens; add some, or set allow_unauthenticated"
             )
             self._found.odd("host", what)
         return LOOPBACK

@@ -1,4 +1,4 @@
-"""What the settings say about models under `routing` and `orchestration`: for whom it is, and what is for nobody."""
+"""Checks the settings of single models under `routing` and `orchestration`, and reports those without an effect."""
 
 import difflib
 from collections.abc import Collection, Iterator
@@ -17,7 +17,7 @@ _READ_BY_ALL = frozenset({0.0, 1.0})
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
-    """Say which names lead to none of the models that are *deployed*; *per_model* are those under `orchestration`."""
+    """Report names that match none of the *deployed* models; *per_model* are the names under `orchestration`."""
     names = ModelNames(deployed, policy.aliases, fallback=False)
     own_names = ModelNames(deployed, fallback=False)
     for section, known, where in (
@@ -29,7 +29,7 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
                 yield f"{spelled((*where, name))}: has no effect: {_missing(name, deployed)}"
     for name, target in policy.aliases.items():
         if not names.knows(name):
-            yield f"{spelled(('routing', 'aliases', name))}: leads nowhere: {_missing(target, deployed)}"
+            yield f"{spelled(('routing', 'aliases', name))}: has no effect: {_missing(target, deployed)}"
 
 
 def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> Iterator[str]:
@@ -39,7 +39,7 @@ def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> It
     if named:
         which = f"{', '.join(named[:_NAMED])}{' and others' * (len(named) > _NAMED)}"
         have = "has" if len(named) == 1 else "have"
-        yield f"orchestration: masks and filters only where it answers; {which} {have} deployments that do without"
+        yield f"orchestration: its masking and filtering cover no other deployments; {which} {have} some"
 
 
 def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Reads how the network is left: from the settings, and from the environment where they say nothing."""
+"""Reads the network settings, from the config file or else from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _INSTEAD: Final = f'; set {PROXY} to one, or to "{NO_PROXY_AT_ALL}"'
 
 
 def read_network(section: UpstreamSection, findings: Findings) -> Network:
-    """Read how the network is left; what cannot be used goes to *findings*."""
+    """Read the network settings; what cannot be used goes to *findings*."""
     return Network(_proxies(section, findings), _trust(section, findings))
 
 
@@ -49,7 +49,7 @@ def _named(names: tuple[str, ...], findings: Findings) -> Proxy | None:
         try:
             return Proxy(Secret(proxy_url(url)), name)
         except ValueError as error:
-            what = f"names no HTTP proxy that can be used, so none is: it {error}{_INSTEAD}"
+            what = f"does not name an HTTP proxy that can be used, so the proxy uses none: the value {error}{_INSTEAD}"
             if all(what not in line for line in findings.warnings):
                 findings.odd(name, what)
             return None
@@ -74,7 +74,7 @@ def _paths(name: str, findings: Findings) -> list[Path]:
     named = [Path(each) for each in (text.split(os.pathsep) if name == _FOLDERS else [text]) if each]
     found = [path for path in named if path.exists()]
     if len(found) < len(named):
-        findings.odd(name, "names certificates that are not there, which has no effect")
+        findings.odd(name, "names certificates that do not exist, so it has no effect; correct the path, or unset it")
     return found
 
 

@@ -30,7 +30,10 @@ class SubaccountReader:
             return None
         discovery = not listed if section.discovery is None else section.discovery
         if not listed and not discovery:
-            self._findings.odd(where, "lists no deployments and looks none up, so it is never used")
+            self._findings.odd(
+                where,
+                "lists no deployments and has no discovery, so it is never used; list some, or set discovery to true",
+            )
         return SubAccount(
             name=name,
             resource_group=section.resource_group or group,
@@ -91,7 +94,9 @@ class SubaccountReader:
             self._findings.wrong(where, "is not a deployment URL; write https://…/v2/inference/deployments/<id>")
             return
         if match["rest"].strip("/"):
-            self._findings.odd(where, "what follows the deployment id is cut off; the proxy adds the path")
+            self._findings.odd(
+                where, "what follows the deployment id is ignored, because the proxy adds the path; remove it"
+            )
         yield Deployment(match["base"], entry.weight, entry.tier, orchestration=entry.orchestration)
 
     def _key(self, where: str, section: SubAccountSection) -> tuple[ServiceKey | None, str]:

@@ -18,7 +18,7 @@ _BOOLEAN: Final = "must be true or false, not {kind}; write one of them without 
 _OBJECT_AS_JSON: Final = 'must be an object; write it as JSON, as in {{"…": "…"}}'
 _MESSAGES: Final = {
     # pydantic's name of a mistake   what is wrong, and what to write instead
-    "missing": "is missing; write it",
+    "missing": "is missing; add it",
     "string_type": "must be a string, not {kind}; write it in quotes",
     "list_type": 'must be a list, not {kind}; write it in brackets, as in ["…"]',
     "dict_type": _OBJECT,

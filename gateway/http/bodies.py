@@ -1,4 +1,4 @@
-"""Request bodies as they come over HTTP: compressed or not, within a limit of bytes."""
+"""Reads request bodies: compressed or not, up to a limit of bytes."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -29,7 +29,7 @@ def read_body(environ: Mapping[str, Any], limit: int) -> bytes:
         raise _too_large(limit)
     body = source.read(int(length))
     if len(body) < int(length):
-        raise invalid("The body was cut short.")
+        raise invalid("The body ended early.")
     return body
 
 
@@ -44,7 +44,9 @@ def decoded(body: bytes, encodings: str, limit: int) -> bytes:
     if unknown or len(names) > _MOST_ENCODINGS:
         known = ", ".join(_DECODERS)
         said = unknown[0][:50] if unknown else f"a list of {len(names)}"
-        message = f"Content-Encoding {said!r} is not supported: send the body plain, or as one of {known}."
+        message = (
+            f"Content-Encoding {said!r} is not supported: send the body uncompressed, or compressed as one of {known}."
+        )
         raise FaultError(Fault(FaultKind.INVALID_REQUEST, message, 415))
     for name in reversed(names):
         body = _DECODERS[name](body, limit)
@@ -108,7 +110,7 @@ def _too_large(limit: int) -> FaultError:
 
 
 def _garbled() -> FaultError:
-    return invalid("The body is not compressed as its Content-Encoding says, or it was cut short.")
+    return invalid("The body is not compressed as its Content-Encoding says, or it ended early.")
 
 
 _GZIP, _ZLIB, _BARE = 31, 15, -15
@@ -116,7 +118,7 @@ _GZIP, _ZLIB, _BARE = 31, 15, -15
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 """The bytes that a sender may refer back to, which RFC 9659 limits for HTTP."""
 _PIECE: Final = 512
-"""Bytes that are unpacked at once: they become no more than some 16 MiB, and then the limit is looked at."""
+"""Bytes that are decompressed at once, to about 16 MiB at most; then the limit is checked."""
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": lambda body, limit: _inflated(body, limit, _GZIP),

@@ -106,19 +106,19 @@ class MediaFetcher:
         if 300 <= response.status < 400 and "Location" in response.headers:
             return str(response.headers["Location"])
         if response.status != 200:
-            raise _refused(url, f"the server answered {response.status}")
+            raise _refused(url, f"the server answered with status {response.status}")
         mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
         return Fetched(mime, self._read(url, response, until, room))
 
     def _connection(self, url: str, parts: SplitResult, until: float) -> HTTPConnection:
         if parts.scheme not in _PORTS or not parts.hostname:
-            raise _refused(url, "only http and https addresses are fetched")
+            raise _refused(url, "only http and https URLs are supported")
         port = _PORTS[parts.scheme] if parts.port is None else parts.port
         if port not in self._ports:
-            raise _refused(url, "only ports 80 and 443 are fetched from")
+            raise _refused(url, "only ports 80 and 443 are allowed")
         addresses = self._resolve(parts.hostname, port)
         if not addresses or not all(map(self._allows, addresses)):
-            raise _refused(url, "it is not a public address")
+            raise _refused(url, "its address is not public")
         host, timeout = parts.hostname, max(0.1, until - self._clock())
         found = self._proxies.to(host, port, secure=parts.scheme == "https")
         proxy = HttpProxy.of(found) if found is not None else None
@@ -150,7 +150,7 @@ class MediaFetcher:
         return bytes(read)
 
     def _too_slow(self, url: str) -> FaultError:
-        return _refused(url, f"it takes longer than {self._seconds:g} seconds")
+        return _refused(url, f"it took longer than {self._seconds:g} seconds")
 
 
 @contextmanager

@@ -44,7 +44,7 @@ def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
     if fetch is None:
         raise invalid("This model takes images and documents as base64 data, not as URLs.")
     if len(addresses) > _FEW:
-        raise invalid(f"A request may point at {_FEW} URLs at most.")
+        raise invalid(f"A request may refer to at most {_FEW} URLs.")
     fetched: dict[str, Fetched] = {}
     left = most
     for address, times in sorted(addresses.items()):

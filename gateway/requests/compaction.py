@@ -19,7 +19,7 @@ class CompactionExchange(Exchange):
         """Ask the attempt's endpoint once; raises `FaultError`."""
         with unwritable_as_unasked():
             if attempt.protocol.dialect != openai_responses.DIALECT:
-                why = "does not make conversations shorter: ask it for a summary in words"
+                why = "cannot compact conversations: ask it for a summary as text"
                 raise invalid(f"model {self.incoming.request.envelope.model} {why}", "model")
             attempt.protocol = _PROTOCOL
             request = self.request_for(attempt)

@@ -37,7 +37,7 @@ from routing.policy import Timeouts
 
 _LONGEST = 1000
 """How many characters of a header are sent."""
-DEFECT = Fault(FaultKind.DEFECT, "The proxy itself failed.")
+DEFECT = Fault(FaultKind.DEFECT, "The proxy failed because of a defect in it; the log of the proxy has the details.")
 
 
 class UpstreamClient(Protocol):
@@ -157,8 +157,6 @@ class Exchange:
         *sequence* holds the attempts at a part of the request, where it has parts.
         """
         attempts = sequence or self.attempts
-        if self.incoming.spans is not None:
-            self.incoming.spans.settle()
         try:
             attempt = next(attempts, None)
         except NoEndpointError as error:

@@ -17,8 +17,8 @@ from routing.model_names import Unlisted
 PREVIOUS_ID: Final = "previous_response_id"
 _LONGEST_ID = 100
 """How many characters of an unknown id are repeated to whoever sent it."""
-_KNOWN = "Ids are known to the key that they were made for."
-_KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
+_KNOWN = "An id can be used only with the API key that it was created with."
+_KNOWN_HERE = "An id can be used only with the API key that it was created with, and until the proxy restarts."
 _PREVIOUS = Fault(
     FaultKind.INVALID_REQUEST,
     f"Previous response with id '{{}}' not found. {_KNOWN} Send the whole conversation as input instead.",
@@ -27,7 +27,9 @@ _PREVIOUS = Fault(
     param=PREVIOUS_ID,
 )
 _NOT_YET = Fault(
-    FaultKind.UNAVAILABLE, "It is not known yet whether the deployment that keeps this response is still there.", 503
+    FaultKind.UNAVAILABLE,
+    "The proxy has not listed the deployments yet, and so cannot find this response. Try again in a moment.",
+    503,
 )
 _ITEM = Fault(
     FaultKind.NOT_FOUND,

@@ -13,7 +13,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 
 Clock = Callable[[], float]
 
-TOO_LATE: Final = Fault(FaultKind.TIMEOUT, "The request has taken all the time that it may.")
+TOO_LATE: Final = Fault(FaultKind.TIMEOUT, "The request took longer than the proxy allows.")
 CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The client closed its connection.")
 SHUTTING_DOWN: Final = Fault(FaultKind.UNAVAILABLE, "The proxy is shutting down.", retry_after=1.0)
 

@@ -19,7 +19,7 @@ _MOST_HELD = 256 * 1024
 _MOST_EVENTS_HELD = 64
 """How many bytes, and how many events, of prelude are held back before they are let go, come what may."""
 
-_TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint said nothing for too long.", unanswered=True)
+_TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint sent nothing for too long.", unanswered=True)
 _CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The caller hung up.")
 
 RenderFault = Callable[[Fault], bytes]

@@ -18,6 +18,7 @@ from gateway.http.client_address import read_address
 from gateway.http.cors import is_own_host
 from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
@@ -38,7 +39,9 @@ _REASONS: Final = {
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
-_FOREIGN_NAME: Final = "This name is not known here: ask by an IP address, as localhost, or by server.admin_host."
+_FOREIGN_NAME: Final = (
+    "This host name is not accepted here: use an IP address, localhost or the name in server.admin_host."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +85,9 @@ class Operations:
             "/router/state": self._state,
         }
         if url.path not in found:
-            return Answer.refusal(404, f"There are {', '.join(found)}.")
+            return Answer.refusal(404, f"This path does not exist; there are {', '.join(found)}.")
         if method not in {"GET", "HEAD"}:
-            return Answer.refusal(405, "Only GET is offered here.")
+            return Answer.refusal(405, "Only GET and HEAD are supported here.")
         is_open = url.path in _OPEN_PATHS
         known = self._any_name or is_own_host(headers.get("host", ""), self._host_name)
         if self.auth.is_open and not (is_open or known):
@@ -112,9 +115,9 @@ class Operations:
     def _metrics(self) -> Answer:
         if self._board.folder is None:
             return Answer.refusal(
-                503, "No folder for temporary files can be written: ask the workers, on the main port."
+                503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
-        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
         # Nothing can be changed here: the workers do that, on the main port.
@@ -220,10 +223,12 @@ class AdminListener:
         try:
             return self.operations.answer(words[0], words[1], headers, address)
         except (ValueError, OSError) as error:
-            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This cannot be answered now.")
+            return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
         except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
             _log.exception("an operator's request for %s failed", urlsplit(words[1]).path)
-            return Answer.refusal(503, "This cannot be answered because of a defect in the proxy; the log has it.")
+            return Answer.refusal(
+                503, "The proxy failed because of a defect in it; the log of the proxy has the details."
+            )
 
     def _write(self, client: _Client) -> None:
         if client.answer is not None:

@@ -34,8 +34,8 @@ _SPELLED_OTHERWISE: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
 _SINGLE: Final = {"HTTP_HOST", "CONTENT_TYPE"}
 """What may not come twice: who reads the first one and who reads the last one would understand different requests."""
 
-STALLED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body has stopped coming.", 408)
-_MALFORMED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body is not framed as HTTP/1.1 wants it.", 400)
+STALLED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body did not arrive in time.", 408)
+_MALFORMED: Final = Fault(FaultKind.INVALID_REQUEST, "The framing of the request body is not valid HTTP/1.1.", 400)
 
 _REASONS: Final = {
     400: "Bad Request",
@@ -62,7 +62,7 @@ def _no_http() -> RefusedError:
 
 def _too_large() -> RefusedError:
     longest = f"one of more than {FIELD_SIZE} bytes, or a name of more than {NAME_SIZE}"
-    return RefusedError(431, f"There are more than {FIELDS} headers, {longest}.")
+    return RefusedError(431, f"The request has more than {FIELDS} headers, {longest}.")
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
@@ -145,7 +145,7 @@ class Requests:
     def on_headers_complete(self) -> None:
         """Put the request in line; its body may come later. Whatever is raised here refuses it."""
         if len(self._line) == IN_LINE:
-            self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for an answer."))
+            self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for a response."))
         parser = self._parser
         method, version = parser.get_method().decode(), parser.get_http_version()
         try:
@@ -234,7 +234,7 @@ class Request:
         if self.version == "1.0":
             raise _no_http()
         if coding.lower() != "chunked":
-            raise RefusedError(501, "This transfer coding is not supported.")
+            raise RefusedError(501, "This Transfer-Encoding is not supported.")
         return None
 
     def _expects_continue(self) -> bool:
@@ -242,7 +242,7 @@ class Request:
         if expected is None:
             return False
         if expected.lower() != "100-continue":
-            raise RefusedError(417, "This expectation cannot be met.")
+            raise RefusedError(417, "This value of the header Expect is not supported.")
         return self.version == "1.1"
 
 

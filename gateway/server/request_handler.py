@@ -97,7 +97,7 @@ class RequestHandler:
             return None
         except StalledError:
             if requests.is_midway:
-                self._refuse(connection, RefusedError(408, "The request has stopped coming."))
+                self._refuse(connection, RefusedError(408, "The request did not arrive in time."))
             return None
         connection.expect_body()
         return request

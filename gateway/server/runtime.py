@@ -173,17 +173,17 @@ class Runtime:
         try:
             ready, told = self._readiness()
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("whether this process is ready cannot be told")
+            _log.exception("cannot determine whether this process is ready")
             ready, told = False, {}
         self.board.publish_readiness(told)
         self.row.ready = ready
 
     def add_last_duty(self, duty: Callable[[float], object]) -> None:
-        """Have *duty* called when all requests are answered, with the seconds that it may take."""
+        """Have *duty* called with the seconds that it may take, once all requests are answered."""
         self._last_duties.append(duty)
 
     def do_last_duties(self, seconds: float) -> None:
-        """Do what is left when all requests are answered, for about so many *seconds*."""
+        """Call the last duties one after another; each is given the *seconds*, and one that fails is logged."""
         for duty in self._last_duties:
             try:
                 duty(seconds)
@@ -195,7 +195,7 @@ class Runtime:
             state = self._router_state()
             self._state = {**state, "saturation": {**state.get("saturation", {}), **self._saturation()}}
         except Exception:  # noqa: BLE001 - whatever an application raises
-            _log.exception("the state of this process cannot be told")
+            _log.exception("cannot determine the state of this process")
         return self._state
 
     def _look_often(self) -> None:

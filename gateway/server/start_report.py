@@ -65,6 +65,6 @@ class StartReport:
         else:
             served = "no model is served"
         if amiss:
-            _log.warning("%s. Amiss: %s. `sap-ai-proxy check` says what to do", served, "; ".join(amiss))
+            _log.warning("%s. Problems: %s. Run `sap-ai-proxy check` for advice", served, "; ".join(amiss))
         else:
             _log.info("%s", served)

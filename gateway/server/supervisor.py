@@ -92,7 +92,7 @@ class Supervisor:
         """Processes that are gone, and whose metrics are not yet added to those of all that are."""
         self._reload_again = False
         self._generation = 0
-        """How often the settings were read anew: workers with the same settings share what operators change."""
+        """How often the settings were reloaded: workers with the same settings share what operators change."""
         self._stage = Stage.SERVING
         self._stop_at = self._replace_at = self._look_at = 0.0
         self._early_deaths = 0
@@ -278,14 +278,14 @@ class Supervisor:
             self._replace_at = 0.0
         else:
             self._pause_replacing()
-        _log.error("worker %d ended unexpectedly with %s; another one takes its place", child.pid, how)
+        _log.error("worker %d ended unexpectedly with %s; a new worker replaces it", child.pid, how)
 
     def _kill_stuck(self) -> None:
         """Kill workers whose loop stands still. Looks are counted, so that a machine that slept kills none."""
         for child in [each for each in self._children if each.has_served]:
             child.look_for_beat()
             if child.missed_beats == _MOST_MISSED:
-                _log.error("worker %d has stood still for %d s and is killed", child.pid, _MOST_MISSED)
+                _log.error("worker %d has not responded for %d s and is killed", child.pid, _MOST_MISSED)
                 child.send(signal.SIGKILL)
 
     def _pause_replacing(self) -> None:
@@ -317,10 +317,10 @@ class Supervisor:
             settings = self._load()
         except SettingsError as error:
             for line in str(error).splitlines():
-                _log.error("the settings stay as they were: %s", line)
+                _log.error("the settings are unchanged: %s", line)
             return
         except Exception:  # noqa: BLE001 - whatever a module of the user's own does must not end the proxy
-            _log.exception("the settings stay as they were: they cannot be read")
+            _log.exception("the settings are unchanged: they cannot be read")
             return
         for warning in settings.warnings:
             _log.warning("%s", warning)
@@ -336,10 +336,10 @@ class Supervisor:
         """Keep what cannot change while sockets are open, and say so."""
         now, then = self._settings, settings
         if (now.host, now.port) != (then.host, then.port):
-            _log.warning("host and port stay %s:%d until the proxy is started again", now.host, now.port)
+            _log.warning("host and port stay %s:%d until the proxy is restarted", now.host, now.port)
         kept = replace(then.server, admin_host=now.server.admin_host, admin_port=now.server.admin_port)
         if kept != then.server:
-            _log.warning("server.admin_host and server.admin_port stay as they are until the proxy is started again")
+            _log.warning("server.admin_host and server.admin_port stay as they are until the proxy is restarted")
         return replace(settings, host=now.host, port=now.port, server=kept)
 
     def _take_over(self, now: float) -> None:
@@ -357,10 +357,10 @@ class Supervisor:
         self._start_report = StartReport(self._board.router_state)
         log_writer.set_up(self._settings.log_level, self._settings.log_format)
         self._operations.auth = _admin_auth(self._settings)
-        _log.info("the settings were read anew: new workers serve, old ones end what they have begun")
+        _log.info("the settings were reloaded: new workers serve, old ones finish their requests")
 
     def _give_up_reload(self, why: str) -> None:
-        _log.error("the settings stay as they were: %s", why)
+        _log.error("the settings are unchanged: %s", why)
         for child in self._incoming:
             child.retiring = True
             child.send(signal.SIGKILL)
@@ -383,7 +383,7 @@ class Supervisor:
         waiting_for = sum(child.row.open_requests for child in self._children)
         if waiting_for:
             what = f"{waiting_for} open request{'s' if waiting_for > 1 else ''}"
-            _log.info("waiting up to %g s for %s; a second Ctrl-C ends at once", seconds, what)
+            _log.info("waiting up to %g s for %s; press Ctrl-C again to stop at once", seconds, what)
         for child in self._children:
             child.kill_at = now + child.settings.server.drain_seconds + GRACE + TARDY
             child.send(DRAIN)

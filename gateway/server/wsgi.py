@@ -83,7 +83,7 @@ class Response:
     ) -> Callable[[bytes], None]:
         """Take the status and the headers; raises `ValueError` for a header that would break its line."""
         if self._status and exc_info is None:
-            raise AssertionError("The response has been started already.")
+            raise AssertionError("The response has already been started.")
         if self.is_begun and exc_info is not None and exc_info[1] is not None:
             raise exc_info[1].with_traceback(exc_info[2])
         self._status, self._length, lines = status, None, []

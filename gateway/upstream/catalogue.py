@@ -173,7 +173,7 @@ class CatalogueRefresher:
             try:
                 self.refresh()
             except Exception:  # noqa: BLE001 - whatever failed, the next round is due
-                _log.exception("looking at the catalogue failed")
+                _log.exception("reading the catalogue of models failed")
             self._stop.wait(_PAUSE)
 
 

@@ -106,7 +106,7 @@ class HttpProxy:
         url = proxy.url.reveal()
         target, parts = target_of(url), urlsplit(url)
         if target.secure:
-            raise ValueError("a proxy that is spoken to over TLS")
+            raise ValueError("TLS to an HTTP proxy is not supported")
         if parts.username is None:
             return cls(target.host, target.port, "", proxy.named_in)
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
@@ -338,7 +338,7 @@ def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
         yield reading
         with suppress(BlockingIOError):
             if not (data := sock.recv(_TUNNEL_HEAD)) or len(head) > _TUNNEL_HEAD:
-                raise OSError("the proxy broke off")
+                raise OSError("the HTTP proxy closed the connection")
             head += data
     if not _TUNNEL_STANDS.match(head) or not head.endswith(b"\r\n\r\n"):
         raise ProxyRefusedError(head.partition(b"\r\n")[0].decode("latin-1"))

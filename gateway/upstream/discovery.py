@@ -35,7 +35,7 @@ _PAGE = 100
 _PAGES = 100
 """More pages than this are not asked for: a service that never comes to an end must not hold us."""
 _PORTS = {"http": 80, "https": 443}
-ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
+ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, so no token is sent there"
 ORCHESTRATION: Final = "orchestration"
 """What SAP AI Core calls the scenario, and the executable, of orchestration."""
 _UNNAMED: Final = ""

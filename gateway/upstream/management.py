@@ -112,7 +112,7 @@ _REFUSED_KEY = "SAP AI Core's token service refuses the service key of this suba
 _NO_PLACE_FOR_CERTIFICATE = Fault(
     # Of the kind that puts the whole subaccount in cooldown: no other endpoint of it can be asked either.
     FaultKind.REFUSED_CREDENTIALS,
-    "The client certificate of this subaccount cannot be used: the proxy finds no folder for temporary files.",
+    "The client certificate of this subaccount cannot be used: the proxy cannot write to a folder for temporary files.",
 )
 
 
@@ -434,14 +434,14 @@ def _token(body: bytes) -> Token:
         case {"access_token": str(value)} if _TOKEN.fullmatch(value):
             return Token(value, _lifetime(answer.get("expires_in")))
         case {"access_token": str(value)} if value:
-            what = "sent a token with a letter that no header can hold."
+            what = "sent a token with a character that an HTTP header cannot have"
         case {"access_token": _}:
-            what = "sent a token that is none."
+            what = "sent an access_token that is empty or not a string"
         case dict():
-            what = "sent no token."
+            what = "sent a response without a token"
         case _:
-            what = "answered with something else than JSON with a token: its URL may be wrong."
-    raise FaultError(Fault(FaultKind.SERVER_ERROR, f"{_SERVICE} {what}"))
+            what = "sent a response that is not a JSON object: the token URL in the service key may be wrong"
+    raise FaultError(Fault(FaultKind.SERVER_ERROR, f"{_SERVICE} {what}."))
 
 
 def _lifetime(said: object) -> float:
@@ -464,7 +464,9 @@ def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
 def _token_fault(status: int, pause: float | None) -> Fault:
     """Say what a refusal by the token service means."""
     if status == requests.codes.too_many_requests:
-        return Fault(FaultKind.OVERLOADED, "SAP AI Core's token service is busy.", status, pause)
+        return Fault(
+            FaultKind.OVERLOADED, "SAP AI Core's token service has too many requests. Try again later.", status, pause
+        )
     if 400 <= status < 500 and status not in _PAUSES:
         return Fault(FaultKind.REFUSED_CREDENTIALS, _REFUSED_KEY, status)
-    return Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service is out of order.", status)
+    return Fault(FaultKind.SERVER_ERROR, "SAP AI Core's token service failed.", status)

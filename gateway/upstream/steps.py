@@ -13,7 +13,7 @@ from gateway.upstream.background import Task
 T = TypeVar("T")
 
 NO_ANSWER_IN_TIME: Final = replace(transport_faults.NO_ANSWER_IN_TIME, unanswered=True)
-_CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The answer of SAP AI Core was given up.")
+_CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The proxy stopped reading the response of SAP AI Core.")
 
 
 class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on later

@@ -17,7 +17,7 @@ _log = logging.getLogger("sap_ai_proxy.tokens")
 WITHOUT_TOKEN: Final = 2.0
 """Seconds after which to look whether there is a token now, unless the token service says when."""
 NO_TOKEN_IN_TIME: Final = Fault(
-    FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=WITHOUT_TOKEN
+    FaultKind.NO_TOKEN, "The proxy did not get an access token for SAP AI Core in time.", retry_after=WITHOUT_TOKEN
 )
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
@@ -217,8 +217,8 @@ class TokenSource:
             self._end(None, self._failure_of(error.fault))
             raise
         except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more
-            what = f"An access token for SAP AI Core could not be asked for: {type(error).__name__}."
-            _log.exception("an access token could not be asked for")
+            what = f"The proxy could not request an access token for SAP AI Core: {type(error).__name__}."
+            _log.exception("an access token could not be requested")
             fault = Fault(FaultKind.SERVER_ERROR, what)
             self._end(None, self._failure_of(fault))
             raise FaultError(fault) from None

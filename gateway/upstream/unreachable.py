@@ -17,19 +17,21 @@ class Reason(Enum):
 
     UNKNOWN_HOST = "the name of its host is unknown"
     REFUSED = "the connection was refused"
-    NO_ROUTE = "no route leads to its host"
-    TIMED_OUT = "no connection came about in time"
-    SILENT = "it took the connection and did not answer in time"
-    BROKEN = "the connection broke before an answer came"
+    NO_ROUTE = "there is no route to its host"
+    TIMED_OUT = "the connection timed out"
+    SILENT = "it accepted the connection and did not answer in time"
+    BROKEN = "the connection broke before an answer arrived"
     NO_TLS = "it does not speak TLS"
     UNTRUSTED = "its certificate is not trusted"
     EXPIRED = "its certificate has expired"
     OTHER_HOST = "its certificate is for another host"
-    NOT_STRICT = "its certificate, or its authority's, breaks a rule that is held strictly here"
-    TRUST_UNUSABLE = "the certificates to trust cannot be read"
+    NOT_STRICT = (
+        "its certificate, or that of its authority, violates RFC 5280, which upstream.strict_certificates enforces"
+    )
+    TRUST_UNUSABLE = "the file of trusted certificates cannot be read"
     CLIENT_CERTIFICATE_REFUSED = "it refuses the client certificate"
     CLIENT_CERTIFICATE_UNUSABLE = "the client certificate cannot be read, or does not belong to its key"
-    PROXY_PASSWORD = "the HTTP proxy wants a user and a password"  # noqa: S105 - a sentence
+    PROXY_PASSWORD = "the HTTP proxy requires a user and a password"  # noqa: S105 - a sentence
     PROXY_REFUSED = "the HTTP proxy refuses to connect to it"
 
 

@@ -44,10 +44,14 @@ def protocol_for(
     """
     profile = profile_for(model)
     if profile.embeds is not (client == EmbeddingsProtocol.dialect):
-        what = "makes embeddings and does not talk" if profile.embeds else "talks and makes no embeddings"
+        what = (
+            "is an embedding model and has no conversations"
+            if profile.embeds
+            else "is a chat model and makes no embeddings"
+        )
         raise invalid(f"{model!r} {what}", param="model")
     able = [protocol for protocol in protocols if protocol.speaks(profile)]
     if not able:
-        raise invalid(f"{model!r} cannot be asked in any protocol the proxy knows", param="model")
+        raise invalid(f"{model!r} is not supported by any protocol of the proxy", param="model")
     wanted = OpenAIResponsesProtocol.dialect if tools_with_reasoning and profile.responses_for_tools else client
     return next((protocol for protocol in able if protocol.dialect == wanted), able[0])

@@ -15,7 +15,7 @@ NO_ACCESS = "No access to gs://somebody/else.png"
 REFUSALS = {
     "403-provider": (403, "No access to …"),
     "404-provider": (404, "No access to …"),
-    "403-html": (403, "The request was refused on its way to the model, as by a firewall."),
+    "403-html": (403, "The request was refused between the proxy and the model, for example by a firewall."),
 }
 WORDS = {
     ("anthropic", 403): "permission_error",

@@ -13,8 +13,8 @@ from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
 
 OTHER = "sk-another-caller"
 MODEL = "gpt-5"
-KNOWN = "Ids are known to the key that they were made for."
-KNOWN_HERE = "Ids are known to the key that they were made for, until the proxy restarts."
+KNOWN = "An id can be used only with the API key that it was created with."
+KNOWN_HERE = "An id can be used only with the API key that it was created with, and until the proxy restarts."
 
 
 @pytest.fixture

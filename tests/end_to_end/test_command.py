@@ -82,14 +82,14 @@ MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
     # name            config.json            arguments                    what is said
     "no-file": (None, ("--config", "gone.json"), r"There is no config file gone\.json\."),
     "folder": (None, ("--config", "."), r"There is no config file \.\."),
-    "broken-json": ('{"subAccounts": {', (), r"config\.json: .*is no JSON: .* line 1"),
+    "broken-json": ('{"subAccounts": {', (), r"config\.json: .*is not valid JSON: .* line 1"),
     "list": ([], (), r"config\.json: .*object"),
     "no-subaccount": ({}, ("check",), r"there is no subaccount"),
     "no-key-file": (
         {"subAccounts": {"eu": {"service_key_json": "gone.json"}}}, (), r"subAccounts\.eu\.service_key_json: .*no file",
     ),
     "check-no-file": (None, ("check", "--config", "gone.json"), r"There is no config file gone\.json\."),
-    "check-nothing": (None, ("check",), r"no service key in the environment\. Make one with `sap-ai-proxy init`"),
+    "check-nothing": (None, ("check",), r"no service key in the environment\. Create one with `sap-ai-proxy init`"),
     "route-no-file": (None, ("route", "gpt-4.1", "-c", "gone.json"), r"There is no config file gone\.json\."),
 }  # fmt: skip
 
@@ -126,7 +126,7 @@ def test_a_broken_service_key_in_the_environment_is_told(place: Place) -> None:
     )
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is no JSON")
+    assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is not valid JSON")
     assert told.stderr.count("\n") == 1
 
 
@@ -156,7 +156,7 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(
     assert (told.returncode, told.stdout) == (2, "")
     assert told.stderr == (
         f"sap-ai-proxy: cannot listen on 127.0.0.1:{port}: Address already in use. `sap-ai-proxy status --url "
-        f"http://127.0.0.1:{port}` tells whether it serves there already. Give another one with --port.\n"
+        f"http://127.0.0.1:{port}` shows whether a proxy is already serving there. Choose another port with --port.\n"
     )
 
 
@@ -250,9 +250,9 @@ def test_route_knows_protocols_of_ones_own(place: Place, run_here: Callable[...,
     ("arguments", "said"),
     [
         (("route", "unheard-of"), "The model 'unheard-of' is not deployed."),
-        (("route", "gpt-4.1", "--client", "quark"), "'quark' is no client"),
-        (("route", "text-embedding-3-small", "--client", "gemini"), "makes embeddings and does not talk"),
-        (("route", "gpt-4.1", "--client", "embeddings"), "talks and makes no embeddings"),
+        (("route", "gpt-4.1", "--client", "quark"), "'quark' is not a client"),
+        (("route", "text-embedding-3-small", "--client", "gemini"), "is an embedding model and has no conversations"),
+        (("route", "gpt-4.1", "--client", "embeddings"), "is a chat model and makes no embeddings"),
     ],
 )
 def test_route_says_why_a_request_would_go_nowhere(

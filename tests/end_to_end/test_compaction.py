@@ -46,7 +46,7 @@ def test_a_model_that_makes_no_conversation_shorter_says_so(wide_proxy: Proxy, m
     answer = wide_proxy.ask("POST", COMPACT, codex(model))
 
     assert (answer.status, answer.json["error"]["param"]) == (400, "model")
-    assert "summary in words" in answer.json["error"]["message"]
+    assert "summary as text" in answer.json["error"]["message"]
     assert sent(wide_proxy) == []
 
 
@@ -114,5 +114,5 @@ def test_a_compaction_of_somebody_else_is_refused(proxy: Proxy, content: str) ->
     answer = proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": [sealed, *SAID]})
 
     assert (answer.status, answer.json["error"]["param"]) == (400, "input")
-    assert "only its maker can read" in answer.json["error"]["message"]
+    assert "only the deployment that made it can read" in answer.json["error"]["message"]
     assert sent(proxy) == []

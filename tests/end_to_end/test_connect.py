@@ -121,7 +121,7 @@ def test_what_is_written_is_undone(wide_proxy: Proxy, connect: Connect, tmp_path
 
     assert wrote.stdout == f"wrote {path} (as it was: config.toml.before-sap-ai-proxy)\n"
     assert KEY in content
-    assert undone.stdout == f"removed {path}, which was not there before\n"
+    assert undone.stdout == f"removed {path}, which did not exist before\n"
     assert [*path.parent.iterdir()] == []
 
 
@@ -163,13 +163,13 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 
 
 OTHERS = [
-    (404, b"", "is no SAP AI Core LLM proxy"),
-    (200, b"<html>", "is no SAP AI Core LLM proxy"),
-    (200, b'{"models": []}', "is no SAP AI Core LLM proxy"),
-    (200, b'{"data": [1]}', "is no SAP AI Core LLM proxy"),
-    (200, b'{"data": []}', "serves no model: `sap-ai-proxy check` says why"),
-    (302, b"", "cannot say which models it serves (status 302)"),
-    (503, b"", r"cannot say which models it serves (status 503): look into its log"),
+    (404, b"", "is not an SAP AI Core LLM proxy"),
+    (200, b"<html>", "is not an SAP AI Core LLM proxy"),
+    (200, b'{"models": []}', "is not an SAP AI Core LLM proxy"),
+    (200, b'{"data": [1]}', "is not an SAP AI Core LLM proxy"),
+    (200, b'{"data": []}', "serves no model: run `sap-ai-proxy check` to see why"),
+    (302, b"", "cannot report which models it serves (status 302)"),
+    (503, b"", r"cannot report which models it serves (status 503): see its log"),
 ]
 
 
@@ -197,13 +197,13 @@ def test_a_wrong_key_is_one_clear_line(wide_proxy: Proxy, connect: Connect) -> N
 
 
 MISTAKES = [
-    (("emacs",), 1, "no tool is called 'emacs'"),
-    (("claude", "--url", "ftp://x"), 1, "'ftp://x' is no URL"),
+    (("emacs",), 1, "there is no tool 'emacs'"),
+    (("claude", "--url", "ftp://x"), 1, "'ftp://x' is not a URL"),
     (("cursor", "--write"), 1, "Cursor is set up by hand"),
     (("openai", "--", "x"), 1, "is set up by hand"),
     (("codex", "--undo"), 1, "nothing to undo"),
-    (("codex", "exec"), 2, "stand behind --"),
-    (("codex", "--write", "--", "exec"), 2, "stand behind --"),
+    (("codex", "exec"), 2, "after --, without"),
+    (("codex", "--write", "--", "exec"), 2, "after --, without"),
 ]
 
 

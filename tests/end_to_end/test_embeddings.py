@@ -141,7 +141,7 @@ def test_an_unknown_model_is_not_found(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("model", TALKERS)
 def test_a_model_that_talks_makes_no_embeddings(proxy: Proxy, client: openai.OpenAI, model: str) -> None:
-    with pytest.raises(openai.BadRequestError, match="talks and makes no embeddings") as caught:
+    with pytest.raises(openai.BadRequestError, match="is a chat model and makes no embeddings") as caught:
         client.embeddings.create(model=model, input="Hello")
     assert caught.value.param == "model"
     assert proxy.cloud.requests() == []
@@ -173,7 +173,7 @@ def test_a_model_that_makes_embeddings_does_not_talk(
     told = proxy.ask("POST", path.format(model=model), body)
 
     assert (400, shape) == (told.status, shape_of(told.json))
-    assert "makes embeddings and does not talk" in told.body.decode()
+    assert "is an embedding model and has no conversations" in told.body.decode()
     assert proxy.cloud.requests() == []
 
 

@@ -114,7 +114,7 @@ def test_going_on_from_an_answer_of_another_model_is_refused(own_proxy: Proxy, c
     answer = client.responses.create(model=MODEL, input="Hello")
     own_proxy.cloud.forget()
 
-    with pytest.raises(openai.NotFoundError, match="not there any more"):
+    with pytest.raises(openai.NotFoundError, match="no longer exists"):
         client.responses.create(model="gpt-5.3-codex", input="Hello", previous_response_id=answer.id)
     assert makers(own_proxy) == []
 
@@ -261,11 +261,11 @@ def test_a_picture_is_fetched_and_put_in(
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("http://127.0.0.1/a.png", "it is not a public address"),
-        ("http://169.254.169.254/latest/meta-data", "it is not a public address"),
-        ("http://[::ffff:10.0.0.1]/a.png", "it is not a public address"),
-        ("http://localhost/a.png", "it is not a public address"),
-        ("ftp://example.com/a.png", "only http and https addresses are fetched"),
+        ("http://127.0.0.1/a.png", "its address is not public"),
+        ("http://169.254.169.254/latest/meta-data", "its address is not public"),
+        ("http://[::ffff:10.0.0.1]/a.png", "its address is not public"),
+        ("http://localhost/a.png", "its address is not public"),
+        ("ftp://example.com/a.png", "only http and https URLs are supported"),
     ],
 )
 @pytest.mark.parametrize("client", ["openai", "responses", "anthropic"])
@@ -286,7 +286,7 @@ def test_a_picture_that_is_not_there_is_refused_and_blames_no_deployment(fetchin
     told = [fetching.ask("POST", where, body) for _ in range(6)]
 
     assert [each.status for each in told] == [400] * 6
-    assert "the server answered 404" in told[0].json["error"]["message"]
+    assert "the server answered with status 404" in told[0].json["error"]["message"]
     standings = {row["standing"] for row in fetching.gateway.state()["endpoints"] if row["model"] == CLAUDE}
     assert standings == {"ready"}
 

@@ -40,7 +40,8 @@ def test_what_runs_there_is_asked_for_later_until_it_comes_up(tmp_path: Path, st
     assert early.status == 503
     assert 1 <= int(early.headers["retry-after"]) <= 16
     assert (
-        "'gpt-5' is not known yet: SAP AI Core has not said what is deployed in us." in early.json["error"]["message"]
+        "'gpt-5' is not known yet: the proxy has not listed the deployments of us yet."
+        in early.json["error"]["message"]
     )
     assert (known.status, known.headers["x-proxy-model"]) == (200, "gpt-4.1")
     assert (late.status, late.headers["x-proxy-model"]) == (200, "gpt-5")

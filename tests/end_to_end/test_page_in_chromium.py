@@ -204,7 +204,7 @@ def test_a_wrong_key_is_called_wrong_and_opens_nothing(visit: Visitor, locked_pr
     seen.page.get_by_label("A key of this proxy").fill("sk-wrong")
     seen.page.keyboard.press("Enter")
     seen.await_text(
-        "#key-error", "The proxy does not know this key. Where it runs, sap-ai-proxy connect key prints one."
+        "#key-error", "The proxy does not accept this key. Where it runs, sap-ai-proxy connect key prints one."
     )
 
     assert complaint_at_first == ""
@@ -263,9 +263,9 @@ def test_a_key_that_is_forgotten_is_nowhere_in_the_page_and_asks_nothing_more(
     ("reason", "last", "said"),
     [
         ("stop", "data: [DONE]\n\n", LOADED),
-        ("length", "data: [DONE]\n\n", "The answer stops here: it has as many tokens as it may have."),
-        ("content_filter", "data: [DONE]\n\n", "The answer stops here: a content filter has cut it off."),
-        ("stop", "", "The answer broke off."),
+        ("length", "data: [DONE]\n\n", "The answer ends here: it has reached its limit of tokens."),
+        ("content_filter", "data: [DONE]\n\n", "The answer ends here: a content filter has stopped it."),
+        ("stop", "", "The answer ended early."),
     ],
 )
 def test_an_answer_is_called_complete_only_if_it_is(
@@ -302,7 +302,7 @@ def test_errors_are_told_in_words_before_and_within_an_answer(visit: Visitor, lo
     assert (seen.text("#answer"), seen.awaited("400")) == ("", 1)
 
     seen.page.get_by_label("Model", exact=True).select_option("gpt-5")
-    asked(seen, "scene:long 50").await_text("#answer-state", "The answer broke off.")
+    asked(seen, "scene:long 50").await_text("#answer-state", "The answer ended early.")
 
     assert seen.text("#answer-error") not in ("", refused)
     assert 0 < len(seen.text("#answer").split()) < 50

@@ -163,7 +163,7 @@ def test_a_reload_refuses_nothing_breaks_nothing_and_cuts_no_stream(shared_cloud
         try:
             served.rewrite(routing={"strategy": "weighted"})
             served.send(signal.SIGHUP)
-            served.run.await_text(r"(the settings were read anew)")
+            served.run.await_text(r"(the settings were reloaded)")
             assert until(lambda: len(served.pids()) == 2 and not served.pids() & before)
             # A connection of an old worker is answered, and told that it ends.
             response = send(kept, "/health")
@@ -218,7 +218,7 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(shared_cl
         assert served.ask("/health")[0] == 200
         assert exchanges(metrics := served.operator("/metrics")[1]) == 1
         assert "\naicore_proxy_worker_restarts_total 2.0\n" in metrics
-        assert served.run.said.count("ended unexpectedly with SIGKILL; another one takes its place") == 2
+        assert served.run.said.count("ended unexpectedly with SIGKILL; a new worker replaces it") == 2
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])
@@ -259,7 +259,7 @@ def test_ctrl_c_says_how_many_requests_it_waits_for_and_a_second_one_ends_at_onc
         served.stream(NEVER)
         children = served.pids()
         served.send(signal.SIGINT)
-        said = served.run.await_text(r"(waiting up to 600 s for 1 open request; a second Ctrl-C ends at once)")
+        said = served.run.await_text(r"(waiting up to 600 s for 1 open request; press Ctrl-C again to stop at once)")
         served.send(signal.SIGINT)
 
         assert said
@@ -314,7 +314,7 @@ def test_a_reload_that_fails_leaves_the_old_workers_at_work(shared_cloud: Cloud,
         served.place.write("broken.py", "def extend(router):\n    raise RuntimeError('no such luck')\n")
         served.rewrite(extensions=["broken"])
         served.send(signal.SIGHUP)
-        served.run.await_text(r"(the settings stay as they were: worker \d+ ended with exit code 3)")
+        served.run.await_text(r"(the settings are unchanged: worker \d+ ended with exit code 3)")
 
         assert before == served.pids()
         assert served.ask("/health")[0] == 200

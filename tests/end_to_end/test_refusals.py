@@ -27,10 +27,10 @@ def said(*content: Any) -> list[Any]:
         (CHAT, {"messages": said(BY_ID)}, CLAUDE, "openai", "send the data itself"),
         (CHAT, {"messages": said(BY_ID)}, GEMINI, "openai", "send the data itself"),
         (RESPONSES, {"input": said(IMAGE_BY_ID)}, CLAUDE, "openai", "send the data itself"),
-        (RESPONSES, {"input": [COMPACTED, *said()]}, CLAUDE, "openai", "only its maker can"),
+        (RESPONSES, {"input": [COMPACTED, *said()]}, CLAUDE, "openai", "only the deployment that made it can"),
         (MESSAGES, {"max_tokens": 99, "messages": said(PICTURE_BY_ID)}, GPT, "anthropic", "send the data itself"),
         (MESSAGES, {"max_tokens": 99, "messages": said({"type": "hologram"})}, GPT, "anthropic", "hologram"),
-        (gemini_path(CLAUDE, stream=False), {"contents": SAID, "cachedContent": "c"}, "", "google", "send it whole"),
+        (gemini_path(CLAUDE, stream=False), {"contents": SAID, "cachedContent": "c"}, "", "google", "send all of it"),
         (gemini_path(GPT, stream=True), {"contents": UNHEARD}, "", "google", "hologram"),
         (gemini_path(GEMINI, stream=False), {"contents": UNHEARD}, "", "google", "hologram"),
         (
@@ -38,7 +38,7 @@ def said(*content: Any) -> list[Any]:
             {"contents": SAID, "generationConfig": {"candidateCount": 2}},
             "",
             "google",
-            "one answer at a time",
+            "one response at a time",
         ),
     ],
 )

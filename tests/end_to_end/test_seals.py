@@ -159,7 +159,7 @@ def test_an_answer_of_a_deployment_that_has_left_is_not_found(cloud: Cloud, tmp_
         ]
 
     assert [each.status for each in told] == [404, 404]
-    assert all("not there any more" in each.json["error"]["message"] for each in told)
+    assert all("no longer exists" in each.json["error"]["message"] for each in told)
 
 
 def test_what_an_answer_went_on_from_is_listed_where_it_is_kept(own_proxy: Proxy) -> None:

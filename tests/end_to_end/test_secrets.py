@@ -183,6 +183,12 @@ def test_a_defect_of_the_proxy_tells_nothing_of_itself(
     told = proxy.ask("POST", path, body)
 
     assert told.status == 500
-    assert told.json == {"type": "error", "error": {"type": "api_error", "message": "The proxy itself failed."}}
+    assert told.json == {
+        "type": "error",
+        "error": {
+            "type": "api_error",
+            "message": "The proxy failed because of a defect in it; the log of the proxy has the details.",
+        },
+    }
     assert "inner-details" in lines.text
     assert OWN_WORDS not in lines.text

@@ -24,11 +24,15 @@ CHAT, MESSAGES = "/v1/chat/completions", "/v1/messages"
 HELLO = {"messages": [{"role": "user", "content": "Hello"}]}
 
 JSON = "The body is not valid JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)."
-NO_KEY = "This request has no API key: send one of this proxy's, as `Authorization: Bearer KEY` or in `x-api-key`."
-ENCODING = "Content-Encoding 'br' is not supported: send the body plain, or as one of gzip, x-gzip, deflate, zstd."
-ONE_ANSWER = "n must be 1 with model gemini-3.5-flash: it gives one answer at a time"
+NO_KEY = "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
+ENCODING = (
+    "Content-Encoding 'br' is not supported: "
+    "send the body uncompressed, or compressed as one of gzip, x-gzip, deflate, zstd."
+)
+ONE_ANSWER = "n must be 1 with model gemini-3.5-flash: it gives one response at a time"
 PREVIOUS = (
-    "Previous response with id 'resp_nope' not found. Ids are known to the key that they were made for. "
+    "Previous response with id 'resp_nope' not found. "
+    "An id can be used only with the API key that it was created with. "
     "Send the whole conversation as input instead."
 )
 TOO_LONG = "Your input exceeds the context window of this model. Please adjust your input and try again."
@@ -46,14 +50,14 @@ HEALTHY: list[tuple[str, Any, dict[str, str], str]] = [
 BROKEN = [
     # the fault of every deployment, the path, the model, and the line that comes back
     ("403", CHAT, "gpt-5", "SAP AI Core does not let the proxy use the deployment behind this model."),
-    ("403-html", CHAT, "gpt-5", "The request was refused on its way to the model, as by a firewall."),
+    ("403-html", CHAT, "gpt-5", "The request was refused between the proxy and the model, for example by a firewall."),
     ("404", CHAT, "gpt-5", "The deployment behind this model does not exist any more or is not running."),
     ("500", CHAT, "gpt-5", "The model's endpoint failed."),
     ("400-overflow", CHAT, "gpt-5", TOO_LONG),
     ("400-overflow", MESSAGES, "anthropic--claude-4.5-sonnet", "prompt is too long: 215432 tokens > 200000 maximum"),
     ("429-quota", CHAT, "gpt-5", QUOTA),
     ("eof", CHAT, "gpt-5", "the stream ended early"),
-    ("cut", CHAT, "gpt-5", "The answer of SAP AI Core broke off."),
+    ("cut", CHAT, "gpt-5", "The response of SAP AI Core ended early."),
 ]
 CHECKED = [
     "gpt-5.5 (d180f89064ebbd9b) is STOPPED, not RUNNING",
@@ -64,8 +68,8 @@ ENDED = "gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash"
 TAKEN = "cannot listen on 127.0.0.1:3001: Address already in use"
 USED_UP = "the quota of every deployment of 'gpt-5.5' is used up"
 NO_KEYS = (
-    "This proxy has no keys configured, so it answers only to localhost, an IP address and its configured host.",
-    "This proxy has no keys configured, so web pages of other sites may not call it.",
+    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses.",
+    "This proxy has no API keys, so web pages of other sites must not call it.",
 )
 PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN, USED_UP, *NO_KEYS]
 

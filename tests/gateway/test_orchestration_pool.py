@@ -157,7 +157,7 @@ def test_models_that_are_asked_without_the_masks_that_are_set_are_told_once(capl
     place.pool.refresh()
 
     assert [text for text in caplog.messages if text.startswith("orchestration:")] == [
-        "orchestration: masks and filters only where it answers; other has deployments that do without"
+        "orchestration: its masking and filtering cover no other deployments; other has some"
     ]
 
 

@@ -241,4 +241,4 @@ def test_a_refresher_that_fails_looks_again(caplog):
     refresher.stop()
 
     assert is_failed
-    assert caplog.messages == ["looking at the catalogue failed"]
+    assert caplog.messages == ["reading the catalogue of models failed"]

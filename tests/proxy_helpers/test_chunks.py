@@ -170,14 +170,14 @@ class TestChunks:
     )
     def test_what_is_no_json_is_none_and_logged_once(self, convert, chunk, caplog):
         assert convert(chunk, "m") is None
-        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
+        assert levels(caplog) == [("ERROR", "a chunk that cannot be read")]
 
     @pytest.mark.parametrize("chunk", UNREADABLE)
     def test_in_a_claude_stream_it_is_an_error_to_the_client(self, chunk, caplog):
         [error] = said(Converters.convert_claude_chunk_to_openai(chunk, "m"))
 
         assert "Invalid JSON" in error["error"]["message"]
-        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
+        assert levels(caplog) == [("ERROR", "a chunk that cannot be read")]
 
     @pytest.mark.parametrize("chunk", UNREADABLE)
     @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ class TestChunks:
     )
     def test_an_anthropic_client_gets_no_delta_of_it(self, convert, chunk, caplog):
         assert convert(chunk) is None
-        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
+        assert levels(caplog) == [("ERROR", "a chunk that cannot be read")]
 
     @pytest.mark.parametrize(
         ("convert", "chunk"),
@@ -208,7 +208,7 @@ class TestChunks:
 
         assert list(error) == ["error"]
         assert "PROXY ERROR" in error["error"]["message"]
-        assert levels(caplog) == [("ERROR", "a chunk that makes no sense")]
+        assert levels(caplog) == [("ERROR", "a chunk that cannot be read")]
 
     @pytest.mark.parametrize(
         ("delta", "expected"),

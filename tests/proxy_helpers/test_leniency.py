@@ -72,7 +72,7 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize("convert", FROM_CHAT)
     def test_a_setting_without_sense_is_as_if_it_were_not_there(self, convert, name, value, caplog):
         assert convert(CHAT) == convert(CHAT | {name: value})
-        assert caplog.messages == [f"a request: {name} is left out: its value makes no sense"]
+        assert caplog.messages == [f"a request: {name} is left out: its value is not valid"]
 
     @pytest.mark.parametrize(
         ("name", "value"),
@@ -85,7 +85,7 @@ class TestWhatIsLeftOut:
     @pytest.mark.parametrize("convert", FROM_CLAUDE)
     def test_so_is_one_of_anthropics(self, convert, name, value, caplog):
         assert convert(CLAUDE) == convert(CLAUDE | {name: value})
-        assert caplog.messages == [f"a request: {name} is left out: its value makes no sense"]
+        assert caplog.messages == [f"a request: {name} is left out: its value is not valid"]
 
     @pytest.mark.parametrize("message", SENSELESS_MESSAGES, ids=repr)
     @pytest.mark.parametrize("convert", FROM_CHAT)
@@ -109,7 +109,7 @@ class TestWhatIsLeftOut:
         where = f"messages[{len(base['messages'])}].content[1]"
 
         assert convert(saying(base, user("Hi"))) == convert(saying(base, user("Hi", part)))
-        assert caplog.messages == [f"a request: {where} is left out: it is no part of a content"]
+        assert caplog.messages == [f"a request: {where} is left out: it is not a content part"]
 
     @pytest.mark.parametrize("convert", FROM_CHAT)
     def test_a_content_without_sense_leaves_the_calls_beside_it(self, convert, caplog):

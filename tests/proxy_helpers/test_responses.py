@@ -283,4 +283,4 @@ class TestResponses:
             answer = Converters.convert_claude37_to_openai({"output": "secret"})
 
         assert "secret" not in str(answer)
-        assert caplog.messages == ["an answer that makes no sense"]
+        assert caplog.messages == ["an answer that cannot be read"]

@@ -143,8 +143,8 @@ class TestTelling:
             "the strategy naming failed for n, so the first candidate is selected",
             "the strategy naming failed for m, so the first candidate is selected",
         ]
-        assert "it named NoneType, which it was not offered" in caplog.text
-        assert "it named ap/d9, which it was not offered" in caplog.text
+        assert "it selected NoneType, which is not one of its candidates" in caplog.text
+        assert "it selected ap/d9, which is not one of its candidates" in caplog.text
 
     def test_what_it_raised_is_in_the_log_with_where(self, caplog):
         scene = BalancerScene(strategy=Naming(lambda rows: rows[7]))

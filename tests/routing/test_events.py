@@ -55,7 +55,7 @@ class TestVisible:
             OutcomeRecorded(EU1, FaultKind.SERVER_ERROR, 2.0),
             CooldownStarted(US1, US1, 3.0, FaultKind.RATE_LIMITED),
             OutcomeRecorded(US1, FaultKind.RATE_LIMITED, 0.0),
-            CircuitChanged(EU1, Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its time was over", 0.0, 0)),
+            CircuitChanged(EU1, Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its open time has passed", 0.0, 0)),
             CircuitChanged(EU1, Transition(Circuit.HALF_OPEN, Circuit.CLOSED, "it answered", 0.0, 0)),
             OutcomeRecorded(EU1, None, 0.5),
         ]
@@ -95,7 +95,7 @@ class TestVisible:
 
         assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
             ("WARNING", "circuit of m at eu/d1: closed -> open: 1 failures in a row: server_error"),
-            ("INFO", "circuit of m at eu/d1: open -> half-open: its time was over"),
+            ("INFO", "circuit of m at eu/d1: open -> half-open: its open time has passed"),
             ("INFO", "circuit of m at eu/d1: half-open -> closed: it answered"),
             ("WARNING", "m at us/d7 is in cooldown for 3.0 s: rate_limited"),
             ("WARNING", "the quota of m in eu is in cooldown for 5.0 s: rate_limited"),

@@ -138,16 +138,16 @@ class TestTheLog:
         load_balance_url("gpt-5-latest")
 
         assert caplog.messages == [
-            "'claude-3-opus' is not deployed: anthropic--claude-4.5-sonnet answers for it",
-            "'mistral-tiny' is not deployed: gpt-5 answers for it",
+            "'claude-3-opus' is not deployed: requests go to anthropic--claude-4.5-sonnet instead",
+            "'mistral-tiny' is not deployed: requests go to gpt-5 instead",
         ]
 
     @pytest.mark.parametrize(
         ("model", "said"),
         [
             ("gemini-2.5-flash", "The model 'gemini-2.5-flash' is not deployed. Deployed: o3."),
-            ("@" * 300, "model must be a name of at most 200 characters, none of them a control character."),
-            (None, "model must be a name of at most 200 characters, none of them a control character."),
+            ("@" * 300, "model must be a name of at most 200 characters, none of them a control character"),
+            (None, "model must be a name of at most 200 characters, none of them a control character"),
             ("o3", "the quota of every deployment of 'o3' is used up"),
         ],
     )

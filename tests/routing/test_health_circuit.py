@@ -106,7 +106,7 @@ class TestOpen:
         scene.clock.now = 10
 
         assert HALF_OPEN is scene.breaker.state
-        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "its time was over", 0.0, 0)
+        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "its open time has passed", 0.0, 0)
 
     @pytest.mark.parametrize(("chance", "seconds"), [(0.0, 8.0), (0.5, 10.0), (1.0, 12.0)])
     def test_jitter_of_a_fifth(self, chance, seconds):
@@ -406,7 +406,7 @@ class TestHalfOpen:
         scene = self.half_open()
         scene.breaker.released(scene.breaker.enter(), PermitEnd.THROTTLED)
 
-        assert scene.said[-1] == Transition(HALF_OPEN, OPEN, "the probe met a used-up quota", 10.0, 0)
+        assert scene.said[-1] == Transition(HALF_OPEN, OPEN, "the probe found the quota used up", 10.0, 0)
 
     def test_a_permit_comes_back_when_the_probe_taught_nothing(self):
         scene = self.half_open()

@@ -75,7 +75,7 @@ class TestActiveChecks:
         scene.fail()
         scene.breaker.checked()
 
-        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "an active check got through", 0.0, 0)
+        assert scene.said[-1] == Transition(OPEN, HALF_OPEN, "an active check succeeded", 0.0, 0)
         scene.breaker.checked()
         assert len(scene.said) == 2
 

@@ -136,7 +136,7 @@ class TestOverlapping:
 
         self.overlapping(scene, 1)
 
-        assert scene.breaker.snapshot().reason == "5 answers in a row were cut: cut"
+        assert scene.breaker.snapshot().reason == "5 answers in a row ended early: cut"
 
     def test_one_that_ends_well_begins_the_count_anew(self):
         scene = CutScene()

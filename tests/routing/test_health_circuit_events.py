@@ -38,7 +38,7 @@ class TestTelling:
         scene.clock.now = 10
         look(scene.breaker, late)
 
-        assert scene.said[1].reason == "its time was over"
+        assert scene.said[1].reason == "its open time has passed"
 
     def test_nobody_has_to_listen(self):
         breaker = CircuitBreaker(failure_threshold=1)

@@ -168,7 +168,7 @@ class TestExclusion:
 
         row = scene.balancer.snapshot("m")[0]
 
-        assert (row.availability, row.why) == (Availability.PROBE, "its time was over")
+        assert (row.availability, row.why) == (Availability.PROBE, "its open time has passed")
 
 
 class TestPeek:

@@ -95,7 +95,7 @@ class TestSharing:
 
     def test_a_late_half_open_does_not_reopen_what_has_closed(self):
         scene = BalancerScene([EU1, US1])
-        late = Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its time was over")
+        late = Transition(Circuit.OPEN, Circuit.HALF_OPEN, "its open time has passed")
         scene.balancer.apply(CircuitChanged(EU1, late))
 
         assert Availability.AVAILABLE is scene.state(EU1).availability
@@ -231,9 +231,7 @@ class TestStrategiesThatCallBack:
 
         [event] = scene.told
         assert isinstance(event, StrategyFailed)
-        assert (
-            str(event.error) == "a strategy must not call the balancer that asks it: all it may use is in its arguments"
-        )
+        assert str(event.error) == "a strategy must not call the balancer that is calling it: use its arguments alone"
 
     def test_another_thread_waits_for_it_as_always(self):
         inside, done = threading.Event(), threading.Event()

@@ -409,7 +409,7 @@ def test_a_name_that_no_model_can_have_is_the_callers_mistake_and_no_fallback_an
     fault = caught.value.fault
 
     assert (fault.kind, fault.status, fault.param) == (FaultKind.INVALID_REQUEST, 400, "model")
-    assert fault.message == "model must be a name of at most 200 characters, none of them a control character."
+    assert fault.message == "model must be a name of at most 200 characters, none of them a control character"
     assert not names.knows(name)
 
 
@@ -452,7 +452,7 @@ def test_while_a_subaccount_is_not_listed_a_name_that_is_not_known_may_be_soon()
         assert (fault.kind, fault.status, fault.retry_after) == (FaultKind.UNAVAILABLE, 503, 3.0)
         assert (
             fault.message
-            == f"The model '{name}' is not known yet: SAP AI Core has not said what is deployed in us, ap."
+            == f"The model '{name}' is not known yet: the proxy has not listed the deployments of us, ap yet."
         )
     for name in ("gpt-4.1", "fast", "gpt-4.1-2025-04-14"):
         assert names.resolve(name).model == "gpt-4.1"

@@ -71,7 +71,9 @@ def test_a_strategy_for_a_model_that_is_not_deployed_is_refused(name, kind):
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "gpt-5\n", "gpt\0"])
 def test_a_policy_for_what_is_no_name_is_refused(name):
-    with pytest.raises(ValueError, match=r"^models: '.* is no name of a model: model must be a name of at most 200"):
+    with pytest.raises(
+        ValueError, match=r"^models: '.* is not the name of a model: model must be a name of at most 200"
+    ):
         LoadBalancer({}, policy=Policy(models={name: ModelPolicy("weighted")}))
 
 

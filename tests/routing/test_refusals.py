@@ -179,7 +179,7 @@ class TestTheBreaker:
         self.overruled(scene)
 
         assert OPEN is scene.breaker.state
-        assert scene.breaker.snapshot().reason == "5 requests in a row refused that others accept: no"
+        assert scene.breaker.snapshot().reason == "5 requests in a row were refused that others accept: no"
 
     def test_a_probe_that_is_overruled_opens_it_for_longer(self):
         scene = CircuitScene(failure_threshold=1)
@@ -188,7 +188,7 @@ class TestTheBreaker:
         self.overruled(scene)
 
         assert (scene.breaker.state, scene.breaker.snapshot().k) == (OPEN, 1)
-        assert scene.breaker.snapshot().reason == "the probe refused what others accept: no"
+        assert scene.breaker.snapshot().reason == "the deployment refused a probe that others accept: no"
 
     @pytest.mark.parametrize("later", [CircuitBreaker.failed, CircuitBreaker.succeeded])
     def test_one_of_an_earlier_generation_counts_for_nothing(self, later):

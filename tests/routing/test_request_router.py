@@ -90,7 +90,7 @@ class TestOrchestration:
         [attempt] = router.attempts("text-embedding-3-small", client="openai-embeddings")
 
         assert attempt.protocol.name == "orchestration-embeddings"
-        with pytest.raises(FaultError, match="does not talk"):
+        with pytest.raises(FaultError, match="has no conversations"):
             router.attempts("text-embedding-3-small")
 
     def test_what_is_registered_for_a_model_is_for_its_own_deployments(self, router_of):
@@ -182,7 +182,7 @@ class TestProtocols:
         router = router_of({"m": pool})
         first, second = router.attempts("m"), router.attempts("m")
         next(first).lease.close()
-        with pytest.raises(FaultError, match="makes embeddings"):
+        with pytest.raises(FaultError, match="is an embedding model"):
             next(second)
 
         assert nothing_in_flight(router)
@@ -358,7 +358,7 @@ def test_policy_aliases_and_retries_are_the_balancers():
 @pytest.mark.parametrize("other", [Policy(), Policy(aliases={"fast": "gpt-5"})])
 def test_a_second_policy_is_refused(other):
     balancer = LoadBalancer(pool_at("eu/d1"), policy=Policy(retry=RetryPolicy(max_attempts=1)))
-    with pytest.raises(ValueError, match=r"^policy differs from the balancer's: give it to the LoadBalancer alone$"):
+    with pytest.raises(ValueError, match=r"^policy must be the balancer's: give it to the LoadBalancer alone$"):
         RequestRouter(balancer, policy=other)
 
 

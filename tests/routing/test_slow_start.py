@@ -35,6 +35,9 @@ class TestSlowStart:
     def test_it_can_be_switched_off(self):
         assert SlowStart(BreakerPolicy(slow_start=0)).share(0) == 1.0
 
+    def test_without_it_an_endpoint_that_is_not_back_yet_has_the_least_weight(self):
+        assert SlowStart(BreakerPolicy(slow_start=0)).share(-5) == 0.1
+
     def test_half_a_second_of_it_is_not_none(self):
         assert SlowStart(BreakerPolicy(slow_start=0.5)).share(0) == 0.1
 

@@ -38,7 +38,7 @@ class TestPinned:
 
         fault = caught.value.fault
         assert (fault.kind, fault.status, fault.param) == (FaultKind.NOT_FOUND, 404, "previous_response_id")
-        assert fault.message == "What this request continues was made by a deployment that is not there any more."
+        assert fault.message == "This request continues a response of a deployment that no longer exists."
 
     def test_one_that_rests_for_long_is_a_429_that_says_when(self, router_of, clock):
         router = router_of(pool_at("eu/d1", "us/d7"), Policy(cooldown=NO_REST))

@@ -27,31 +27,34 @@ _REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     Reason.UNKNOWN_HOST: ("unreachable", "correct {place}"),
     Reason.REFUSED: ("unreachable", "correct {place}"),
     Reason.NO_ROUTE: ("unreachable", "connect this machine to a network that reaches {host}"),
-    Reason.TIMED_OUT: ("unreachable", "have connections to {host} let through the firewall"),
-    Reason.SILENT: ("unreachable", f"{_AGAIN}; if it stays silent, correct {{place}}"),
-    Reason.BROKEN: ("unreachable", "find out what on the way to {host} cuts connections, such as a firewall"),
+    Reason.TIMED_OUT: ("unreachable", "allow connections to {host} in the firewall"),
+    Reason.SILENT: ("unreachable", f"{_AGAIN}; if it still does not answer, correct {{place}}"),
+    Reason.BROKEN: ("unreachable", "find out what cuts connections on the way to {host}, such as a firewall"),
     Reason.NO_TLS: ("unreachable", "correct {place}: its port, or its scheme"),
     Reason.UNTRUSTED: (
         "certificate",
-        "set upstream.ca_bundle to a file with the certificates that this network trusts, {issuer} among them",
+        "set upstream.ca_bundle to a file of the certificates that this network trusts, including {issuer}",
     ),
-    Reason.EXPIRED: ("certificate", "set this machine's clock if it is wrong; else {host} needs a new certificate"),
+    Reason.EXPIRED: (
+        "certificate",
+        "correct the clock of this machine if it is wrong; otherwise {host} needs a new certificate",
+    ),
     Reason.OTHER_HOST: ("certificate", "correct {place}: the certificate there is for another host"),
     Reason.NOT_STRICT: (
         "certificate",
-        "set upstream.strict_certificates to false, or have {issuer} make certificates that keep to RFC 5280",
+        "set upstream.strict_certificates to false, or ask {issuer} for certificates that comply with RFC 5280",
     ),
-    Reason.TRUST_UNUSABLE: ("certificate", "name a file of certificates in PEM, each of them whole"),
+    Reason.TRUST_UNUSABLE: ("certificate", "name a file of certificates in PEM format, each of them complete"),
     Reason.CLIENT_CERTIFICATE_REFUSED: ("client_certificate", "{new_key}"),
     Reason.CLIENT_CERTIFICATE_UNUSABLE: (
         "client_certificate",
-        "copy the certificate and its key anew, both from the same service key",
+        "copy the certificate and its key again, both from the same service key",
     ),
     Reason.PROXY_PASSWORD: (
         "proxy",
-        "write both into {proxy}: http://USER:PASSWORD@HOST:PORT, with %40 for an @ in the password and the like",
+        "write both into {proxy} as http://USER:PASSWORD@HOST:PORT; write %40 for an @ in the password",
     ),
-    Reason.PROXY_REFUSED: ("proxy", "have {host} allowed there, or set {proxy} to another one"),
+    Reason.PROXY_REFUSED: ("proxy", "allow {host} in that proxy, or set {proxy} to another one"),
 }
 
 
@@ -120,11 +123,11 @@ class Adviser:
                 reasons = ": it was deleted, has expired or was copied in part" if fault.status else ""
                 return Advice("service_key", f"{_clause(fault)}{reasons}", self._new_key)
             case Fault(kind=FaultKind.NO_TOKEN):
-                return Advice("unreachable", _clause(fault), f"{_AGAIN}; if it stays silent, correct {place}")
+                return Advice("unreachable", _clause(fault), f"{_AGAIN}; if it still does not answer, correct {place}")
             case Fault(kind=FaultKind.OVERLOADED):
                 return Advice("token", _clause(fault), _AGAIN)
             case _:
-                return Advice("token", _clause(fault), f"{_AGAIN}; if it stays so, correct {place}")
+                return Advice("token", _clause(fault), f"{_AGAIN}; if it keeps failing, correct {place}")
 
     def listing(self, fault: Fault, place: str) -> Advice:
         """Say what to do where deployments cannot be listed; the AI API's URL stands at *place*."""
@@ -132,7 +135,7 @@ class Adviser:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
             case Fault(status=401 | 403 | 404):
-                what = f"SAP AI Core answers {fault.status} when it is asked for deployments"
+                what = f"SAP AI Core answers the request for deployments with status {fault.status}"
                 return replace(self.management(fault, place), what=what)
             case _:
                 advice = self.management(fault, place)
@@ -162,37 +165,43 @@ class Adviser:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
             case Fault(status=400) if "Subpath" in fault.message:
-                return Advice("path", f"SAP AI Core does not take this protocol: {_clause(fault)}", f"correct {place}")
+                return Advice(
+                    "path", f"SAP AI Core does not support this protocol: {_clause(fault)}", f"correct {place}"
+                )
             case Fault(kind=FaultKind.INVALID_REQUEST, status=400 | 422):
                 return None
             case Fault(kind=FaultKind.CONTENT_FILTERED | FaultKind.CONTEXT_LENGTH_EXCEEDED):
                 return None
             case Fault(kind=FaultKind.DEPLOYMENT_FORBIDDEN):
-                plan = "give the instance the service plan extended, which generative AI needs"
-                fix = f"{plan}; if it has that, {self._new_key}"
+                plan = "change the service plan of the instance to extended, which generative AI needs"
+                fix = f"{plan}; if it is extended already, {self._new_key}"
                 return Advice("forbidden", _answered(fault, "the service key may not use it"), fix)
             case Fault(status=403):
-                fix = "let it through the firewall or the HTTP proxy on the way; if it is the provider, deploy another"
-                return Advice("forbidden", _answered(fault, f"refused on the way: {_clause(fault)}"), fix)
+                fix = (
+                    "allow it in the firewall or HTTP proxy of this network; if the provider refuses it, deploy another"
+                )
+                return Advice("forbidden", _answered(fault, _clause(fault)), fix)
             case Fault(status=401):
-                return Advice("forbidden", _answered(fault, "the access token is not taken here"), f"correct {place}")
+                return Advice(
+                    "forbidden", _answered(fault, "the access token is not accepted here"), f"correct {place}"
+                )
             case Fault(status=404 | 405):
-                fix = f"correct {place}; if it is right, see in {LAUNCHPAD} whether it runs"
-                return Advice("url", _answered(fault, "its URL leads to no deployment that runs"), fix)
+                fix = f"correct {place}; if it is correct, see in {LAUNCHPAD} whether the deployment runs"
+                return Advice("url", _answered(fault, "its URL does not lead to a running deployment"), fix)
             case Fault(kind=FaultKind.RATE_LIMITED):
                 return Advice("quota", _answered(fault, "its quota is used up, so it could not be tried"), _AGAIN)
             case _:
-                fix = f"{_AGAIN}; if it lasts, deploy the model anew in {LAUNCHPAD}"
+                fix = f"{_AGAIN}; if it keeps failing, deploy the model again in {LAUNCHPAD}"
                 return Advice("failing", _answered(fault, _clause(fault)), fix)
 
     def _through_a_proxy(self, why: Unreachable) -> str:
         """Say how to get out of a network that lets nothing out but through a proxy."""
         if self._proxies.unused:
-            return f"take {PROXY} out, which keeps {self._proxies.unused} from being used"
+            return f"remove {PROXY}, which keeps {self._proxies.unused} from being used"
         name = why.host.rpartition(":")[0]
         if self._proxies.https is not None and not is_loopback(name):
-            return f"take {name} out of {self._proxies.exempt_in} if it is reached through the HTTP proxy alone"
-        return f"set {PROXY} if this network is left through an HTTP proxy"
+            return f"remove {name} from {self._proxies.exempt_in} if it can be reached only through the HTTP proxy"
+        return f"set {PROXY} if this network needs an HTTP proxy"
 
 
 def token_place(proof: Proof) -> str:
@@ -208,7 +217,7 @@ def _issuer(proxies: Proxies, why: Unreachable) -> str:
 
 
 def _answered(fault: Fault, meaning: str) -> str:
-    return f"requests are answered with {fault.status}: {meaning}" if fault.status else meaning
+    return f"requests are answered with status {fault.status}: {meaning}" if fault.status else meaning
 
 
 def _clause(fault: Fault) -> str:
@@ -221,4 +230,4 @@ def not_running(status: str) -> str:
     if status in STARTING:
         return "wait until it runs, which takes some minutes, and check again"
     # SAP AI Core starts no deployment again.
-    return f"deploy its model anew in {LAUNCHPAD} and write the new id, or take this one out of the config file"
+    return f"deploy its model again in {LAUNCHPAD} and use the new id, or remove this one from the config file"

@@ -81,7 +81,11 @@ def with_answers(report: Report, answers: tuple[Answer, ...], adviser: Adviser) 
 def _silent(answer: Answer, adviser: Adviser) -> Finding:
     """Report a model that was asked and did not answer."""
     advice = adviser.inference(answer.fault, "its URL and the resource group") if answer.fault is not None else None
-    fix = advice.fix if advice is not None else "ask it through the proxy with --log-level debug, which logs the reason"
+    fix = (
+        advice.fix
+        if advice is not None
+        else "send it a request through the proxy with --log-level debug, and see the reason in the log"
+    )
     what = f"{answer.model} does not answer: {answer.error}"
     code = advice.code if advice else "refused" if answer.fault else "no_answer"
     return wrong(code, answer.subaccount, what, fix, models=(answer.model,))
@@ -113,9 +117,9 @@ def _ask(clock: Callable[[], float], seconds: float, stop: Signal, question: tup
     except FaultError as error:
         return replace(answer, error=error.fault.explained.removesuffix("."), fault=error.fault)
     except Exception as error:  # noqa: BLE001 - whatever one model sends, the answers of the others are shown
-        return replace(answer, error=f"what it sent cannot be read ({error!r})")
+        return replace(answer, error=f"its response cannot be read ({error!r})")
     if first is None or not text:
-        return replace(answer, error=f"no word came, of {_MOST_TOKENS} tokens that it may spend")
+        return replace(answer, error=f"it sent no text within {_MOST_TOKENS} tokens")
     return replace(answer, seconds=first - began, text=text)
 
 

@@ -164,8 +164,8 @@ class Comparison:
                 continue
             name = each.model or ORCHESTRATION
             if not is_same_origin(each, account):
-                what = f"{name} ({each.id}) runs and is not served: {ELSEWHERE}"
-                fix = "list it by its URL in deployment_models if that host may have the token"
+                what = f"{name} ({each.id}) is running and not served: {ELSEWHERE}"
+                fix = "list it with its URL in deployment_models if the token may be sent to that host"
                 self._findings.append(remark("elsewhere", account.name, what, fix, **_about([(name, each.id)])))
             elif endpoints:
                 self._add_tried(name, each, endpoints, "the resource group")
@@ -175,11 +175,9 @@ class Comparison:
                 unserved.append((name, each.id))
         if unserved:
             fix = (
-                ""
-                if account.discovery
-                else "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served"
+                "" if account.discovery else "to serve them, run sap-ai-proxy discover --write or set discovery to true"
             )
-            what = f"runs and is not served: {_named(unserved)}"
+            what = f"is running and not served: {_named(unserved)}"
             self._findings.append(remark("unserved", account.name, what, fix, **_about(unserved)))
         if not self._deployments:
             self._findings.append(_serves_nothing(account, [name for name, _ in unserved], self._groups, list(servers)))
@@ -241,7 +239,7 @@ class Comparison:
     def _not_there(self, model: str, listed: Listed | None) -> _Reason | None:
         """Say why a deployment can be asked for nothing, if it cannot."""
         if listed is None:
-            fix = self._instead(model) or "correct the id or the resource group, or take it out of the config file"
+            fix = self._instead(model) or "correct the id or the resource group, or remove it from the config file"
             return "missing", f"does not exist in the resource group {self._account.resource_group}", fix
         if listed.status != RUNNING:
             fix = self._instead(model) or not_running(listed.status)
@@ -253,7 +251,7 @@ class Comparison:
         if listed is None or listed.orchestration == deployment.orchestration:
             return None
         if deployment.orchestration:
-            return "orchestration", "is no orchestration deployment", 'take "orchestration": true away'
+            return "orchestration", "is not an orchestration deployment", 'remove "orchestration": true'
         if self._account.discovery:
             return None
         return "orchestration", "is an orchestration deployment", 'write "orchestration": true beside its id or URL'
@@ -268,7 +266,7 @@ class Comparison:
                 fix = _instead_of(model, served.orchestrated(account))
                 return "other_model", "serves no model of this name", fix
         elif not _may_be_called(model, listed.model):
-            fix = f"list it under {listed.model}" if listed.model else "take it out of the config file"
+            fix = f"list it under {listed.model}" if listed.model else "remove it from the config file"
             return "other_model", f"serves {listed.model or 'no model'}", fix
         if not served.at(account, deployment.id, (runs or "") if listed.orchestration else ""):
             return "other_name", f"is called {runs} by SAP AI Core", f"list it under {runs}"
@@ -284,12 +282,12 @@ def _serves_nothing(
     """
     if unserved:
         names = ", ".join(dict.fromkeys(unserved))
-        what = f"serves nothing: model_filters leave out all that runs, which is {names}"
+        what = f"serves nothing: model_filters leave out everything that is running, which is {names}"
         return wrong("nothing", account.name, what, "correct model_filters")
     if servers:
-        what = f"serves nothing: what runs in the resource group {account.resource_group} is served by {servers[0]}"
-        return wrong("nothing", account.name, what, "set discovery to true, or take it out of the config file")
-    what = f"serves nothing: no model runs in the resource group {account.resource_group}"
+        what = f"serves nothing: everything in the resource group {account.resource_group} is served by {servers[0]}"
+        return wrong("nothing", account.name, what, "set discovery to true, or remove it from the config file")
+    what = f"serves nothing: no model is running in the resource group {account.resource_group}"
     other = f", or set resource_group to {' or '.join(groups)}" if groups else ""
     fix = f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}"
     return wrong("nothing", account.name, what, fix)
@@ -330,7 +328,7 @@ def _orchestrated_as(model: str, orchestrated: Collection[str]) -> str | None:
 def _instead_of(model: str, orchestrated: Collection[str]) -> str:
     """Say what to write for a name of which orchestration serves no model."""
     near = [each for each in orchestrated if _may_be_called(model, each)][:_MOST_NAMED]
-    return f"write one of {', '.join(near)}" if near else "take it out of the config file"
+    return f"write one of {', '.join(near)}" if near else "remove it from the config file"
 
 
 def _may_be_called(name: str, model: str) -> bool:

@@ -26,9 +26,7 @@ _AT_ONCE: Final = 6
 """How many questions are asked at the same time."""
 _SOON: Final = timedelta(days=3)
 """How long before its end a client certificate is warned of: many are good for a week."""
-_GUESS: Final = (
-    "the catalogue does not say which models orchestration serves: those that are built in are taken for them"
-)
+_GUESS: Final = "the catalogue does not list the models that orchestration serves, so the proxy uses its built-in list"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +75,9 @@ def examine(settings: Settings, ask: Questions) -> CheckResult:
         compared = comparison.compare()
         found = (*answers.findings, *compared.findings)
         if served.orchestrates(account) and answers.listed is not None and ask.is_guess(account):
-            found += (remark("guess", account.name, _GUESS, "list them in orchestration.models if that is wrong"),)
+            found += (
+                remark("guess", account.name, _GUESS, "if that is wrong, list the models in orchestration.models"),
+            )
         findings.extend(found)
         is_ok = not Report((), found).wrong
         rows.append(SubaccountRow(account.name, account.resource_group, compared.rows, is_ok))

@@ -22,7 +22,7 @@ from gateway.upstream.transport import Transport
 from routing.endpoint import Endpoint
 from routing.protocols import ProtocolHandler
 
-_NO_ANSWER_OF_A_MODEL = Fault(FaultKind.OTHER, "What answers is no model.")
+_NO_ANSWER_OF_A_MODEL = Fault(FaultKind.OTHER, "The response does not come from a model.")
 
 
 def run_check(

@@ -12,15 +12,15 @@ from gateway.cli.commands.options import config_option, json_option
 @click.command()
 @config_option
 @click.option(
-    "--ask", is_flag=True, help="Also send every model a short prompt, for a minute at most; this costs some tokens."
+    "--ask", is_flag=True, help="Also send every model a short prompt, within a minute; this costs some tokens."
 )
 @json_option
 @click.pass_context
 def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bool) -> None:
     """Try every key and deployment of the config file. Exits with 1 if anything is wrong.
 
-    Each deployment is sent an empty request, which its model refuses, so nothing is paid for. What a provider says
-    only to a real request shows with --ask, beside the time to the first word.
+    Each deployment gets an empty request, which its model refuses, so it costs nothing. Errors that a provider
+    reports only for a real request appear with --ask, and so does the time to the first word.
 
     The JSON has `ok`, `summary`, `subaccounts` (each with `name`, `resource_group`, `ok` and `models`, these with
     `deployments`), `findings` (`severity`, which is "wrong" or "remark", `code`, `subaccount`, `what`, `fix`,

@@ -3,11 +3,11 @@
 import click
 
 
-@click.command(short_help="Print what has a shell complete this command.")
+@click.command(short_help="Print the script with which a shell completes this command.")
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Print what has SHELL complete this command: its options, tools and models.
+    """Print the script with which SHELL completes this command: its options, tools and models.
 
     In ~/.bashrc or ~/.zshrc: eval "$(sap-ai-proxy completion bash)", or zsh; in fish:
     sap-ai-proxy completion fish | source

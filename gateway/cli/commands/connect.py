@@ -26,7 +26,7 @@ class _ConnectCommand(click.Command):
         except click.NoSuchOption as error:
             if error.possibilities:
                 raise
-            behind = "Options of the tool stand behind --, as in: sap-ai-proxy connect claude -- -p Hello."
+            behind = "Options of the tool come after --, as in: sap-ai-proxy connect claude -- -p Hello."
             raise click.NoSuchOption(error.option_name, f"{error.message} {behind}", ctx=context) from None
 
 
@@ -36,11 +36,14 @@ class _ConnectCommand(click.Command):
 @config_option
 @url_option
 @key_option
-@click.option("--print", "action", flag_value="print", help="Say what to set; the default.")
+@click.option("--print", "action", flag_value="print", help="Print the settings to make. This is the default.")
 @click.option(
-    "--write", "action", flag_value="write", help="Write it into the tool's own settings, with a copy beside."
+    "--write",
+    "action",
+    flag_value="write",
+    help="Write them into the tool's own settings; a backup stays beside each file.",
 )
-@click.option("--undo", "action", flag_value="undo", help="Restore the settings from that copy.")
+@click.option("--undo", "action", flag_value="undo", help="Restore the settings from that backup.")
 @click.pass_context
 def connect(
     context: click.Context,
@@ -51,10 +54,10 @@ def connect(
     key: str | None,
     action: str | None,
 ) -> None:
-    """Have TOOL ask the running proxy, for the models that it serves; without TOOL, list the tools.
+    """Set TOOL up to use the running proxy and its models. Without TOOL, list the tools.
 
-    Behind -- stand arguments with which the tool is started: nothing is written then. TOOL may also be "key", which
-    prints the key and nothing else.
+    Arguments after -- start the tool with them; nothing is written then. If TOOL is "key", the key is printed and
+    nothing else.
     """
     from gateway.cli.connect.files import undo, write
     from gateway.cli.connect.lookup import look_up
@@ -71,7 +74,7 @@ def connect(
         output().print(aligned(list_tools()))
         return
     if (arguments and not starts) or (starts and action):
-        raise click.UsageError("Arguments of the tool stand behind --, without --print, --write or --undo.")
+        raise click.UsageError("Put the arguments of the tool after --, without --print, --write or --undo.")
     try:
         if tool == "key":
             click.echo(access(config or context.obj, url, key).key)

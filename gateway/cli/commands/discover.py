@@ -7,11 +7,13 @@ import click
 from gateway.cli.commands.options import config_option, json_option
 
 
-@click.command(short_help="Say what runs in SAP AI Core, and what is served.")
+@click.command(short_help="List what is deployed in SAP AI Core, and what of it is served.")
 @config_option
 @json_option
 @click.option(
-    "--write", is_flag=True, help="Add to the config file what runs and is not served; a copy stays beside it."
+    "--write",
+    is_flag=True,
+    help="Add the running deployments that are not served to the config file; a backup stays beside it.",
 )
 @click.option(
     "-g",
@@ -19,9 +21,9 @@ from gateway.cli.commands.options import config_option, json_option
     "groups",
     multiple=True,
     metavar="NAME",
-    help="A resource group to look into alone; repeatable. By default all that the keys may see.",
+    help="A resource group to list; may be repeated. The default is all that the service keys may see.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what --write would add; write nothing.")
+@click.option("--dry-run", is_flag=True, help="Print what --write would add, and write nothing.")
 @click.pass_context
 def discover(
     context: click.Context,
@@ -32,10 +34,10 @@ def discover(
     groups: tuple[str, ...],
     dry_run: bool,
 ) -> None:
-    """Say what runs where in SAP AI Core, and what of it is served. Exits with 1 if not all could be looked at.
+    """List what is deployed in SAP AI Core, and what of it is served. Exits with 1 if something could not be listed.
 
     The JSON has `deployments` (each with `subaccount`, `resource_group`, `model`, `version`, `deployment`, `status`,
-    `served` and `why` not) and `failures`.
+    `served`, and `why` if it is not served) and `failures`.
     """
     import json
     import os
@@ -50,7 +52,7 @@ def discover(
 
     path = required_file(config or context.obj)
     if (write or dry_run) and path is None:
-        fail("There is no config file to write to: `sap-ai-proxy init` makes one.")
+        fail("There is no config file to write to: create one with `sap-ai-proxy init`.")
     settings = load_settings(path, warns=False)
     management = ManagementClient(network=settings.network)
     with closing(management), quiet(), working("Looking at what runs…"):
@@ -68,7 +70,7 @@ def discover(
             if draft.changes:
                 said += [f"nothing was written to {path}"] if dry_run else draft.write()
             else:
-                said.append(f"{path} stays as it is")
+                said.append(f"{path} needs no change")
             for line in said:
                 say(line)
         except CommandError as error:

@@ -8,24 +8,31 @@ import click
 from gateway.cli.commands.options import config_option
 
 
-@click.command(short_help="Make the config file from a service key.")
+@click.command(short_help="Create the config file from a service key.")
 @click.argument("file", required=False)
 @config_option
 @click.option(
     "-k",
     "--service-key",
     metavar="FILE",
-    help='The same as FILE; "-" is standard input, "env" where SAP\'s SDKs find the key.',
+    help='The same as FILE. "-" reads standard input, "env" the variables and files of SAP\'s SDKs.',
 )
-@click.option("--name", help="What the subaccount is called in the config file; by default as in the BTP cockpit.")
 @click.option(
-    "-g", "--resource-group", "groups", multiple=True, metavar="NAME", help="A resource group to serve; repeatable."
+    "--name", help="The name of the subaccount in the config file. The default is its name in the BTP cockpit."
+)
+@click.option(
+    "-g",
+    "--resource-group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    help="A resource group to serve; may be repeated.",
 )
 @click.option(
     "--deploy",
     multiple=True,
     metavar="MODEL",
-    help='Create a deployment of it, if there is none; "orchestration" serves all models, "none" creates nothing.',
+    help='Deploy this model unless it is deployed; "orchestration" serves all models, "none" creates nothing.',
 )
 @click.option(
     "--wait", type=click.FloatRange(0), default=1200, show_default=True, help="Seconds to wait for a new deployment."
@@ -33,22 +40,26 @@ from gateway.cli.commands.options import config_option
 @click.option(
     "--proxy",
     metavar="URL",
-    help="An HTTP proxy on the way to SAP AI Core, or none, instead of the one that HTTPS_PROXY names; "
-    "it is written to the file, '${NAME}' as it stands. "
-    "One with a password had better be in SAP_AI_PROXY_UPSTREAM__PROXY.",
+    help="The HTTP proxy to SAP AI Core, or none, instead of the one in HTTPS_PROXY. The config file gets it as it "
+    "is written, '${NAME}' too. Put one with a password into SAP_AI_PROXY_UPSTREAM__PROXY instead.",
 )
 @click.option(
     "--ca-bundle",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="A file of the certificates to trust; it is named in the file.",
+    help="A file of the certificates to trust; the config file refers to it.",
 )
-@click.option("-y", "--yes", is_flag=True, help="Answer questions by their defaults, and yes where it costs.")
-@click.option("--dry-run", is_flag=True, help="Show the file, without its secrets; write and create nothing.")
+@click.option(
+    "-y",
+    "--yes",
+    is_flag=True,
+    help="Answer all questions with their defaults, and with yes where something costs money.",
+)
+@click.option("--dry-run", is_flag=True, help="Print the config file without its secrets; write and create nothing.")
 @click.pass_context
 def init(context: click.Context, /, file: str | None, config: Path | None, *, yes: bool, **given: Any) -> None:
-    """Make the config file from FILE, a service key from the BTP cockpit: what is not said is asked.
+    """Create the config file from FILE, a service key from the BTP cockpit. What no option answers is asked.
 
-    Run again, it adds a subaccount, or another resource group, and keeps the rest of the file.
+    If the config file exists, a subaccount or a resource group is added to it and the rest is kept.
     """
     import os
     import secrets

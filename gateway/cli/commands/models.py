@@ -15,7 +15,7 @@ from gateway.cli.commands.options import config_option, json_option, key_option,
 @json_option
 @click.pass_context
 def models(context: click.Context, /, config: Path | None, url: str | None, key: str | None, as_json: bool) -> None:
-    """List the models that a running proxy serves: their limits, their end, and who serves them."""
+    """List the models that a running proxy serves: their limits, their end dates and their deployments."""
     from dataclasses import asdict
 
     from gateway.cli.messages import fail

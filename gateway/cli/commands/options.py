@@ -11,9 +11,9 @@ config_option = click.option(
     "-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
-url_option = click.option("--url", help="Where the proxy is, instead of the config file's host and port.")
+url_option = click.option("--url", help="The URL of the proxy, instead of the config file's host and port.")
 key_option = click.option(
-    "--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of it, instead of one in the config file."
+    "--key", envvar=KEY_VARIABLE, show_envvar=True, help="A key of the proxy, instead of one in the config file."
 )
 
 

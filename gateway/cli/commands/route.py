@@ -9,14 +9,14 @@ import click
 from gateway.cli.commands.options import complete_models, config_option, json_option
 
 
-@click.command(short_help="Say where requests for a model would go, and why.")
+@click.command(short_help="Show where requests for a model would go, and why.")
 @click.argument("model", shell_complete=complete_models)
 @config_option
 @click.option(
     "--client",
     default="openai",
     show_default=True,
-    help="Whose dialect is spoken: openai, responses, anthropic, gemini.",
+    help="The API of the client: openai, responses, anthropic or gemini.",
 )
 @click.option(
     "--n",
@@ -24,14 +24,14 @@ from gateway.cli.commands.options import complete_models, config_option, json_op
     type=click.IntRange(1, 10_000),
     default=1,
     show_default=True,
-    help="How many requests to choose for.",
+    help="How many requests to select deployments for.",
 )
 @json_option
 @click.pass_context
 def route(context: click.Context, /, model: str, config: Path | None, client: str, times: int, as_json: bool) -> None:
-    """Say where requests for MODEL would go, and why. No model is asked, and no running proxy.
+    """Show where requests for MODEL would go, and why. Neither a model nor a running proxy is asked.
 
-    It is what a proxy would choose that has just started: for circuits and cooldowns of the one that runs, see status.
+    A proxy that has just started would select the same. For circuits and cooldowns of a running one, see status.
     """
     from dataclasses import asdict
 

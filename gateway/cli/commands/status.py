@@ -8,27 +8,27 @@ import click
 from gateway.cli.commands.options import config_option, json_option, key_option, url_option
 
 
-@click.command(short_help="Show how a running proxy is, live.")
+@click.command(short_help="Show the state of a running proxy, live.")
 @config_option
 @url_option
 @key_option
-@click.option("--once", is_flag=True, help="Print it once, also on a terminal.")
+@click.option("--once", is_flag=True, help="Print the state once, even on a terminal.")
 @json_option
 @click.option(
     "--interval",
     type=click.FloatRange(0.1, 3600),
     default=1.0,
     show_default=True,
-    help="How many seconds pass between two looks.",
+    help="The seconds between two updates.",
 )
 @click.pass_context
 def status(
     context: click.Context, /, config: Path | None, url: str | None, key: str | None, interval: float, **flags: bool
 ) -> None:
-    """Show how a running proxy is, live.
+    """Show the state of a running proxy, live.
 
-    What is wrong comes first: of models, deployments, circuits and cooldowns; then what was decided last. On a
-    terminal it goes on until q or Ctrl-C; elsewhere it is printed once. Exits with 1 if there is no proxy.
+    Problems come first, with models, deployments, circuits and cooldowns; then the latest decisions. On a terminal
+    the view updates until q or Ctrl-C; elsewhere it is printed once. Exits with 1 if no proxy answers.
     """
     from gateway.cli.keyboard import Keyboard
     from gateway.cli.messages import fail

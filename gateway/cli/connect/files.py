@@ -25,7 +25,7 @@ Chown = Callable[[Path, int, int], None]
 _CHOWN: Final[Chown | None] = getattr(os, "chown", None)
 """Gives a file to a user and a group; Windows has no such thing."""
 _BYTE_ORDER_MARK: Final = "\ufeff"
-_BY_HAND: Final = "mend it, or set by hand what --print says"
+_BY_HAND: Final = "correct it, or make the settings of --print by hand"
 _PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
@@ -40,7 +40,7 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
         written = [(path, before, _applied(before or "", file)) for path, before, file in edited]
         for path, before, after in written:
             if before == after:
-                said.append(f"{path} says so already")
+                said.append(f"{path} needs no change")
                 continue
             copy = path.with_name(path.name + COPY)
             is_ours = not copy.exists() or _is_as_written(path, copy)
@@ -67,19 +67,19 @@ def undo(paths: Sequence[Path]) -> list[str]:
             was_there = copy.stat().st_size > 0
             if path.exists() and not _is_as_written(path, copy):
                 path.replace(path.with_name(path.name + UNDONE))
-                said.append(f"{path} has changed since: moved to {path.name + UNDONE}")
+                said.append(f"{path} has changed since then: moved to {path.name + UNDONE}")
             if was_there:
                 copy.replace(path)
                 said.append(f"restored {path}")
             else:
                 path.unlink(missing_ok=True)
                 copy.unlink()
-                said.append(f"removed {path}, which was not there before")
+                said.append(f"removed {path}, which did not exist before")
     except OSError as error:
         raise ConnectError(f"{error.filename}: {error.strerror}") from None
     if not said:
         names = ", ".join(map(str, paths))
-        raise ConnectError(f"there is nothing to undo: {names} was not written, or is restored already")
+        raise ConnectError(f"there is nothing to undo: {names} was not written, or has already been restored")
     return said
 
 
@@ -114,7 +114,7 @@ def apply(text: str, file: SettingsFile) -> str:
     except ConnectError as error:
         raise ConnectError(f"{file.path} is not written: {error}") from None
     if not is_kept:
-        raise ConnectError(f"{file.path} is not written: what is in it could not be kept")
+        raise ConnectError(f"{file.path} is not written: its other content could not be kept")
     return mark + after
 
 
@@ -151,7 +151,7 @@ def read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except UnicodeDecodeError:
-        raise ConnectError(f"{path} is not written: it is no UTF-8") from None
+        raise ConnectError(f"{path} is not written: it is not UTF-8 text") from None
 
 
 def kept_mode(path: Path) -> int:
@@ -184,7 +184,7 @@ def replace_file(
         with suppress(FileNotFoundError):
             fresh.unlink()
     if not is_kept:
-        warn([f"{path} belonged to another user or group, who may not be able to read it any more: it is yours now"])
+        warn([f"{path} belonged to another user or group, who may no longer be able to read it: it is yours now"])
 
 
 def _give_away(fresh: Path, like: Path, mode: int, chown: Chown | None) -> bool:

@@ -109,7 +109,7 @@ def parse_object(text: str) -> dict[str, Any]:
     """Read an object of JSON with comments; raise `ValueError` if it is none."""
     value = _Reader(text).document().value
     if not isinstance(value, dict):
-        raise ValueError("it is no object")  # noqa: TRY004 - of the text, as all that is wrong with it
+        raise ValueError("it is not an object")  # noqa: TRY004 - of the text, as all that is wrong with it
     return value
 
 

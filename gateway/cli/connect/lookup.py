@@ -13,5 +13,5 @@ def look_up(access: Access) -> Connection:
     except RunningProxyError as error:
         raise ConnectError(str(error)) from None
     if not models:
-        raise ConnectError(f"the proxy at {proxy.url} serves no model: `sap-ai-proxy check` says why")
+        raise ConnectError(f"the proxy at {proxy.url} serves no model: run `sap-ai-proxy check` to see why")
     return Connection(proxy.url, access.key, models)

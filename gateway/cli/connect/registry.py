@@ -22,9 +22,9 @@ def find_tool(name: str, *, must_be_written: bool = False) -> Tool:
     for tool in TOOLS:
         if wanted in (tool.name, *tool.aliases):
             if must_be_written and not tool.places:
-                raise ConnectError(f"{tool.title} is set up by hand: `sap-ai-proxy connect {tool.name}` says how")
+                raise ConnectError(f"{tool.title} is set up by hand: `sap-ai-proxy connect {tool.name}` prints how")
             return tool
-    raise ConnectError(f"no tool is called {name!r}; there are: {', '.join(tool.name for tool in TOOLS)}")
+    raise ConnectError(f"there is no tool {name!r}; the tools are {', '.join(tool.name for tool in TOOLS)}")
 
 
 def list_tools() -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ def edit(text: str, edits: Edits) -> str:
     try:
         return _edited(tomlkit.parse(text), edits)
     except Exception:  # noqa: BLE001 - tables in pieces make it stumble in many ways; nothing is written then
-        raise ConnectError("what is in it could not be kept") from None
+        raise ConnectError("its other content could not be kept") from None
 
 
 def _edited(document: tomlkit.TOMLDocument, edits: Edits) -> str:

@@ -118,7 +118,7 @@ def merged(base: JSON, edits: Edits) -> JSON:
         for key in path[:-1]:
             inner = place.get(key, {})
             if not isinstance(inner, dict):
-                raise ConnectError(f"{'.'.join(path)} cannot be set: {key} is no object there")
+                raise ConnectError(f"{'.'.join(path)} cannot be set: {key} is not an object there")
             place[key] = place = dict(inner)
         place[path[-1]] = value
     return result

@@ -24,7 +24,7 @@ NOTHING: Final = "none"
 """What is deployed where nothing is to be."""
 _UNNAMED: Final = "the name of the resource group: give it with --resource-group NAME"
 _SEEN: Final = (
-    "a service key in a command is seen by other users of this machine, and stays in the history of the shell; "
+    "other users of this machine can read a service key on the command line, and the shell keeps it in its history; "
     'give its file, "-" and the key on standard input, or "env" and the key in AICORE_SERVICE_KEY'
 )
 
@@ -75,7 +75,7 @@ class Choices:
         if said is not None:
             return self._read(said)
         if self._draft.holds_key:
-            self._say(Mark.OK, f"{self._draft.path} is a service key, and taken as the one that is meant")
+            self._say(Mark.OK, f"{self._draft.path} is a service key, and is used as such")
             return read_key_file(self._draft.path, env)
         found = self._found()
         if found is not None and self._is_meant(found):
@@ -128,7 +128,7 @@ class Choices:
         """Look into the resource groups that are named, or into all there are, and show what is in them."""
         names, listed = self._options.groups, ai_core.resource_groups()
         if listed is None and not names:
-            self._say(Mark.NOTE, "the service key may not list resource groups")
+            self._say(Mark.NOTE, "the service key is not allowed to list resource groups")
             names = (
                 (self._questions.text("Name of the resource group", _UNNAMED, default, _one_name),)
                 if self._questions.can_ask
@@ -136,7 +136,9 @@ class Choices:
             )
         missing = [each for each in names if listed is not None and each not in listed]
         if missing:
-            raise CommandError(f"there is no resource group {missing[0]}; there is {', '.join(listed or ())}")
+            raise CommandError(
+                f"there is no resource group {missing[0]}; the resource groups are {', '.join(listed or ())}"
+            )
         with working("Looking at what runs…"):
             groups = ai_core.look_into(names or listed or ())
         for each in groups:

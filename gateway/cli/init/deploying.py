@@ -43,7 +43,7 @@ def deployable(name: str, catalogue: Sequence[CatalogueModel]) -> Deployable:
     if found is None:
         near = [each.name for each in catalogue if wanted and wanted in each.name.lower()][:_MOST_NAMED]
         hint = f"did you mean {' or '.join(near)}?" if near else f"write {ORCHESTRATION}, or a model of the catalogue"
-        raise ValueError(f"{name!r} is no model that can be deployed here; {hint}")
+        raise ValueError(f"{name!r} is not a model that can be deployed here; {hint}")
     if not found.executable:
         raise ValueError(f"the catalogue does not say how {found.name} is deployed; write {ORCHESTRATION}")
     return Deployable(found.name, found.executable)
@@ -92,10 +92,10 @@ def wait_until_running(
             failed += 1
             if failed == FAILURES or clock() - began >= limit:
                 raise
-            show(f"{error}; it is asked again, Ctrl-C ends the wait alone")
+            show(f"{error}; trying again, press Ctrl-C to stop waiting")
         else:
             failed = 0
-            show(f"{start.what} ({start.id}) is {state.status}; Ctrl-C ends the wait alone")
+            show(f"{start.what} ({start.id}) is {state.status}; press Ctrl-C to stop waiting")
             if state.runs or state.is_over or clock() - began >= limit:
                 return state
         pause(max(0.0, min(PAUSE, limit - (clock() - began))))

@@ -27,7 +27,7 @@ from gateway.upstream.provisioning import Deployable
 _OPTIONS: Final = {"upstream.proxy": "--proxy", "upstream.ca_bundle": "--ca-bundle"}
 """The options that say what is a setting elsewhere."""
 _ANOTHER_KEY: Final = "create another one in the BTP cockpit, at the instance of SAP AI Core"
-_COSTS: Final = "SAP bills what is asked of it, and some models for as long as they run. Create it?"
+_COSTS: Final = "SAP bills the requests to a deployment, and some models for as long as they run. Create it?"
 
 
 class Init:
@@ -133,7 +133,7 @@ class Init:
         """Make the deployments that are not *there*; those that are not known to run yet are waited for."""
         for what, start in there.items():
             if start is not None and any(each.id == start.id for each in group.running):
-                self._good(f"{start} runs already")
+                self._good(f"{start} is already running")
                 continue
             self._starts.append(start or self._create(ai_core, group.name, what))
 
@@ -150,7 +150,7 @@ class Init:
             for said in self._draft.write():
                 self._good(said)
         else:
-            self._good(f"{self._draft.path} says so already")
+            self._good(f"{self._draft.path} needs no change")
         self._is_written = True
 
     def _wait(self, ai_core: AiCore) -> bool:
@@ -162,7 +162,7 @@ class Init:
                 self._starts.remove(each)
                 raise CommandError(over(each, state))
             if not state.runs:
-                self._say(Mark.NOTE, f"{each} is {state.status} still; {self.done}")
+                self._say(Mark.NOTE, f"{each} is still {state.status}; {self.done}")
                 return False
             self._starts.remove(each)
             self._good(f"{each} runs")
@@ -178,7 +178,7 @@ class Init:
             self._out.print()
             url = reachable_url(settings.host, settings.port)
             is_changed = self._draft.changes and not self._draft.is_new
-            again = "; where it runs already, start it anew or send it SIGHUP" if is_changed else ""
+            again = "; if it is already running, restart it or send it SIGHUP" if is_changed else ""
             rows = (
                 (self._command(""), f"serves on {url}{again}"),
                 (self._command("connect claude"), "then, in another terminal; `connect` alone lists the other tools"),

@@ -46,7 +46,7 @@ def read_key(text: str, env: Mapping[str, str], file: Path | None = None) -> Giv
         raw = json.loads(text.lstrip("\ufeff"))
     except (json.JSONDecodeError, RecursionError) as error:
         where = f": {error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise CommandError(f"{source} is no JSON{where}; copy all of it from the BTP cockpit") from None
+        raise CommandError(f"{source} is not valid JSON{where}; copy all of it from the BTP cockpit") from None
     return _read(raw, source, env, file)
 
 
@@ -84,8 +84,8 @@ def _read(raw: Any, source: str, env: Mapping[str, str], file: Path | None) -> G
     except ServiceKeyError as error:
         if isinstance(raw, Mapping) and not _is_of_ai_core(raw):
             raise CommandError(
-                f"{source} is no service key of SAP AI Core: it has no serviceurls.AI_API_URL; "
-                "copy the one of its instance from the BTP cockpit"
+                f"{source} is not a service key of SAP AI Core, because it has no serviceurls.AI_API_URL; "
+                "copy that of its instance from the BTP cockpit"
             ) from None
         raise CommandError(f"{source} cannot be used: {_said(error.mistakes)}") from None
     fields = raw if "clientid" in raw else raw["credentials"]

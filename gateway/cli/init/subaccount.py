@@ -83,7 +83,7 @@ def entries(
             made.append(Entry(kept, group, is_new=False))
             continue
         if name and wanted in taken:
-            raise CommandError(f"the config file has another subaccount that is called {wanted}; give another --name")
+            raise CommandError(f"the config file already has another subaccount named {wanted}; give another --name")
         wanted = free_name(wanted, taken)
         taken.add(wanted)
         made.append(Entry(wanted, group, is_new=True))
@@ -140,7 +140,7 @@ def _free_file(given: GivenKey, folder: Path, name: str) -> KeyFile:
             return KeyFile(path, given.text)
         if _same_json(held, given.text):
             return KeyFile(path)
-    raise CommandError(f"{folder} has too many files that are called {name}_key_….json; delete some")
+    raise CommandError(f"{folder} has too many files named {name}_key_….json; delete some of them")
 
 
 def put(draft: ConfigDraft, entry: Entry, file: KeyFile | None) -> None:
@@ -173,7 +173,7 @@ def _text(path: Path) -> str:
     except FileNotFoundError:
         return ""
     except (NotADirectoryError, PermissionError) as error:
-        raise CommandError(f"{path} cannot be looked at: {error.strerror}; give another --config FILE") from None
+        raise CommandError(f"{path} cannot be read: {error.strerror}; give another --config FILE") from None
     except (OSError, ValueError):
         return "?"
 

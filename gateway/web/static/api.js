@@ -5,7 +5,7 @@ import { currentKey, keyIsNeeded } from "./key.js";
 /** Where the proxy is, as this browser reaches it; without a slash at its end. */
 export const base = new URL(".", location.href).href.replace(/\/$/, "");
 
-const ONLY_FROM_HERE = "As no key is asked for, this works on the proxy's own machine, or by its IP address, only.";
+const ONLY_FROM_HERE = "This proxy has no keys, so this works only on its own machine, or with its IP address in the URL.";
 
 /** An answer that is none; its message is for people, `status` 0 where nobody answered. */
 export class ApiError extends Error {
@@ -25,7 +25,7 @@ export async function ask(path, options = {}) {
     answer = await fetch(`${base}/${path}`, { cache: "no-store", ...options, headers });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    if (error instanceof TypeError) throw new ApiError("The proxy does not answer. Does it still run?", 0);
+    if (error instanceof TypeError) throw new ApiError("The proxy does not answer. Check that it is running.", 0);
     throw error;
   }
   if (!answer.ok) throw new ApiError(await reason(answer), answer.status);
@@ -36,7 +36,7 @@ export const askJson = async (path) => (await ask(path)).json();
 
 /** Say in plain words why an answer is an error. */
 async function reason(answer) {
-  if (answer.status === 401) return keyIsNeeded ? "The proxy does not know this key. Where it runs, sap-ai-proxy connect key prints one." : ONLY_FROM_HERE;
+  if (answer.status === 401) return keyIsNeeded ? "The proxy does not accept this key. Where it runs, sap-ai-proxy connect key prints one." : ONLY_FROM_HERE;
   let message = "";
   try {
     message = (await answer.json()).error.message;

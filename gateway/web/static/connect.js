@@ -17,7 +17,7 @@ export function showTools(found) {
   const chosen = tools.find((tool) => tool.name === wanted) ?? tools[0];
   byId("tools").replaceChildren(...guide.groups.map((group) => pickers(group, chosen)));
   if (chosen) showSteps(chosen);
-  else byId("steps").replaceChildren(make("p", {}, "No model that talks is served, so there is nothing to connect to yet."));
+  else byId("steps").replaceChildren(make("p", {}, "No chat model is served, so there is nothing to connect to yet."));
 }
 
 /** Take away all that holds the key. */

@@ -88,7 +88,7 @@ function forget() {
   field.value = "";
   lock(true);
   field.focus();
-  announce("The key is forgotten.");
+  announce("The key is deleted from this tab.");
 }
 
 /** Hide what only a key shows, or show it; what is hidden holds no key, and asks nothing with it any more. */
@@ -110,8 +110,9 @@ async function showDashboard() {
   (await dashboard)?.show(isWanted());
 }
 
-/** Forget a key that the proxy does not know any more. */
-function refuse(message) {
+/** Ask for another key where the dashboard is refused, and forget one that the proxy does not know any more. */
+function refuse(message, status) {
+  if (status !== 401) return byId("key-place-of-dashboard").hidden = false;
   latest++;
   keepKey("");
   lock(true);

@@ -5,10 +5,10 @@ import { byId, make } from "./dom.js";
 import { events } from "./sse.js";
 
 const UNKNOWN = "–";
-const BROKEN_OFF = "The answer broke off.";
+const BROKEN_OFF = "The answer ended early.";
 const ENDINGS = {
-  length: "The answer stops here: it has as many tokens as it may have.",
-  content_filter: "The answer stops here: a content filter has cut it off.",
+  length: "The answer ends here: it has reached its limit of tokens.",
+  content_filter: "The answer ends here: a content filter has stopped it.",
 };
 let running = null;
 
@@ -34,7 +34,7 @@ export function offerModels(names, best) {
   const chosen = names.includes(select.value) ? select.value : best;
   select.replaceChildren(...names.map((name) => make("option", { value: name, selected: name === chosen }, name)));
   byId("send").disabled = names.length === 0;
-  if (names.length === 0) say("No model that talks is served.");
+  if (names.length === 0) say("No chat model is served.");
 }
 
 /** Choose a model and go where it is asked. */
@@ -72,7 +72,7 @@ async function send() {
     if (stopper.signal.aborted) progress.end("Stopped.");
     else {
       progress.end(progress.hasBegun ? BROKEN_OFF : "No answer.");
-      complain(error instanceof ApiError ? error.message : "The connection to the proxy broke off.", null);
+      complain(error instanceof ApiError ? error.message : "The connection to the proxy was lost.", null);
     }
   } finally {
     stopper.abort(); // A stream that was not read to its end is let go.

@@ -23,6 +23,7 @@ export function followAddress(changed) {
     if (isDashboard) place.append(byId("key-form"));
     else place.prepend(byId("key-form"));
     changed(isDashboard);
+    if (isFirst && isDashboard) addEventListener("load", () => scrollTo({ top: 0, behavior: "instant" }), { once: true });
     if (isFirst) return;
     if (isDashboard) {
       scrollTo({ top: 0, behavior: "instant" });

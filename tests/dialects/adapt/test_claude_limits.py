@@ -243,7 +243,7 @@ def test_attachments():
     assert text_of(Media(MediaKind.DOCUMENT, "application/pdf", data="/w==")) is None
     with pytest.raises(FaultError, match=r"image, but model anthropic--claude-4-sonnet cannot fetch"):
         check(replace(picture, mime="", url="https://x"), SONNET_4)
-    with pytest.raises(FaultError, match="does not take it"):
+    with pytest.raises(FaultError, match="does not support it"):
         check(picture, replace(SONNET_4, images=False))
 
 

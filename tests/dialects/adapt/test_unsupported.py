@@ -69,21 +69,21 @@ CHAT, RESPONSES, MESSAGES, GEMINI = "openai-chat", "openai-responses", "anthropi
 IN_RESULT = {"type": "tool_result", "tool_use_id": "a"}
 REFUSED = [
     # --- what one server holds
-    (RESPONSES, {**responses(), "previous_response_id": "resp_0"}, "previous_response_id", "send it whole"),
-    (RESPONSES, {**responses(), "conversation": "conv_1"}, "conversation", "send it whole"),
+    (RESPONSES, {**responses(), "previous_response_id": "resp_0"}, "previous_response_id", "send all of it"),
+    (RESPONSES, {**responses(), "conversation": "conv_1"}, "conversation", "send all of it"),
     (RESPONSES, {**responses(), "prompt": {"id": "p"}}, "prompt", "send the instructions"),
     (RESPONSES, {**responses(), "background": True}, "background", "leave it out"),
     (RESPONSES, responses({"type": "item_reference", "id": "msg_1"}), "input[1]", "send the item itself"),
     (RESPONSES, responses({"id": "msg_1"}), "input[1]", "send the item itself"),
     (RESPONSES, responses({"type": "compaction", "encrypted_content": "x"}), "input[1]", "send the items"),
-    (GEMINI, gemini({"text": "a"}, cachedContent="cachedContents/1"), "cachedContent", "send it whole"),
+    (GEMINI, gemini({"text": "a"}, cachedContent="cachedContents/1"), "cachedContent", "send all of it"),
     # --- several answers
-    (CHAT, {**chat({"type": "text", "text": "a"}), "n": 2}, "n", "one answer at a time"),
+    (CHAT, {**chat({"type": "text", "text": "a"}), "n": 2}, "n", "one response at a time"),
     (
         GEMINI,
         gemini({"text": "a"}, generationConfig={"candidateCount": 2}),
         "generationConfig.candidateCount",
-        "one answer at a time",
+        "one response at a time",
     ),
     # --- files by their ids
     (CHAT, chat({"type": "file", "file": {"file_id": "f"}}), "messages[1].content[0]", "send the data"),

@@ -38,11 +38,11 @@ def fault(status, body, headers=()):
         (400, {"detail": [{"msg": "one"}]}, "invalid_request", "one"),
         (400, {"detail": "flat"}, "invalid_request", "flat"),
         (400, {"error": "word"}, "invalid_request", "word"),
-        (400, {}, "invalid_request", "The model's endpoint answered 400."),
+        (400, {}, "invalid_request", "The model's endpoint answered with status 400."),
         (400, "text", "invalid_request", "text"),
-        (400, None, "invalid_request", "The model's endpoint answered 400."),
+        (400, None, "invalid_request", "The model's endpoint answered with status 400."),
         (400, b"plain \xff", "invalid_request", "plain \ufffd"),
-        (400, b"", "invalid_request", "The model's endpoint answered 400."),
+        (400, b"", "invalid_request", "The model's endpoint answered with status 400."),
         (400, {"message": "max_tokens: too many tokens"}, "invalid_request", "max_tokens: too many tokens"),
         (400, {"error": {"code": "content_filter", "message": "x"}}, "content_filtered", "x"),
         (400, {"error": {"code": "rate_limit", "message": "x"}}, "rate_limited", "x"),
@@ -133,7 +133,7 @@ def test_what_anybody_else_says_with_403_or_404_is_about_the_request(status, bod
     kind = {403: FaultKind.REQUEST_FORBIDDEN, 404: FaultKind.RESOURCE_NOT_FOUND}[status]
 
     assert (kind, status, status) == (found.kind, found.status, http_status(found))
-    assert found.message.startswith(("m", "Jwt", "The model's endpoint answered", "The request was refused on its way"))
+    assert found.message.startswith(("m", "Jwt", "The model's endpoint answered", "The request was refused between"))
 
 
 def test_what_ai_cores_proxy_for_models_does_not_find_need_not_be_a_deployment():
@@ -144,7 +144,7 @@ def test_what_ai_cores_proxy_for_models_does_not_find_need_not_be_a_deployment()
 
 @pytest.mark.parametrize("status", [400, 403, 404])
 def test_a_page_for_browsers_is_not_shown(status):
-    message = "The request was refused on its way to the model, as by a firewall."
+    message = "The request was refused between the proxy and the model, for example by a firewall."
 
     assert message == fault(status, FIREWALL).message
 

@@ -279,7 +279,7 @@ def test_a_function_without_parameters_is_declared_without(schema):
         (_ask(Media(MediaKind.IMAGE, "image/png", "aWo=")), "image"),
         (_ask(Text("hi"), tools=(F,), tool_choice=ToolChoice(ToolMode.REQUIRED)), "tool_choice"),
         (Conversation("m"), "nothing"),
-        (_ask(Opaque("openai-responses", {"type": "item_reference"})), "nothing was said"),
+        (_ask(Opaque("openai-responses", {"type": "item_reference"})), "contains nothing"),
     ],
 )
 def test_what_would_change_the_meaning_is_refused(conversation, message):

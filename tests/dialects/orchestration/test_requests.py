@@ -106,7 +106,7 @@ def test_a_model_is_sent_the_parameters_that_its_vendor_knows(model: str, sent: 
 
 @pytest.mark.parametrize("mode", [ToolMode.REQUIRED, ToolMode.NAMED])
 def test_a_call_that_is_insisted_on_is_refused_where_no_choice_can_be_given(mode: ToolMode) -> None:
-    with pytest.raises(FaultError, match=r"gpt-5\.6-sol cannot be made to call one"):
+    with pytest.raises(FaultError, match=r"gpt-5\.6-sol cannot be forced to call one"):
         rendered(NEW_GPT, tools=(TOOL,), tool_choice=ToolChoice(mode, "f"))
 
 

@@ -99,7 +99,7 @@ def test_what_gives_nothing_to_answer_is_refused_before_the_model_does(model: st
     if model.startswith("gpt"):
         ask(orchestration.render_request(conversation, profile_for(model)).body)
         return
-    with pytest.raises(FaultError, match="messages holds nothing to answer by model m"):
+    with pytest.raises(FaultError, match="messages contains nothing to answer for model m"):
         orchestration.render_request(conversation, profile_for(model))
 
 

@@ -42,7 +42,7 @@ def test_the_copy_of_before_stays_where_the_file_cannot_be_edited(path: Path) ->
 
     assert copy.read_text() == "how it was before"
     assert str(raised.value).startswith(f"{path} is not written: ")
-    assert str(raised.value).endswith("; put that right first, or give another --config FILE")
+    assert str(raised.value).endswith("; correct that first, or give another --config FILE")
 
 
 @pytest.mark.parametrize(("before", "after"), [(0o640, 0o640), (0o660, 0o660), (0o644, 0o600), (0o400, 0o600)])
@@ -83,5 +83,5 @@ def test_where_a_file_cannot_stay_that_of_another_user_is_warned(
 
     assert (path.read_text(), path.stat().st_mode & 0o777) == ("{} ", 0o600)
     assert capsys.readouterr().err == (
-        f"warning: {path} belonged to another user or group, who may not be able to read it any more: it is yours now\n"
+        f"warning: {path} belonged to another user or group, who may no longer be able to read it: it is yours now\n"
     )

@@ -124,10 +124,10 @@ def test_what_runs_and_is_not_served_is_added_and_the_rest_of_the_file_kept(disc
     for line in (
         f"added {SONNET} ({sonnet}) to eu",
         f"added gpt-5 ({gpt}) to eu",
-        "added the subaccount eu-team-b: what runs in the resource group team-b",
+        "added the subaccount eu-team-b, for the deployments of the resource group team-b",
     ):
         assert line in told.stderr.splitlines()
-    assert 'is not added: write "discovery": true into eu to have it served' in told.stderr
+    assert 'is not added: set "discovery": true in eu to serve it' in told.stderr
 
 
 def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> None:
@@ -137,7 +137,7 @@ def test_what_was_added_is_served_and_is_not_added_again(discover: Discover) -> 
 
     running = [each for each in rows(again).values() if each["status"] == "RUNNING"]
     assert {each["model"] for each in running if not each["served"]} == {"orchestration"}
-    assert "config.json stays as it is" in again.stderr
+    assert "config.json needs no change" in again.stderr
     assert Path("config.json").read_text() == before
 
 
@@ -153,7 +153,7 @@ def test_a_resource_group_that_is_named_is_looked_into_alone(discover: Discover)
 def test_a_dry_run_says_what_would_be_added_and_writes_nothing(discover: Discover) -> None:
     told = discover("--dry-run", "--json", eu={"deployment_ids": {"gpt-5": "d-old"}})
 
-    assert "would add the subaccount eu-team-b: what runs in the resource group team-b" in told.stderr
+    assert "would add the subaccount eu-team-b, for the deployments of the resource group team-b" in told.stderr
     assert told.stderr.endswith("\nnothing was written to config.json\n")
     assert config()["subAccounts"] == {
         "eu": {"service_key_json": "eu_key.json", "deployment_ids": {"gpt-5": "d-old"}},
@@ -252,7 +252,7 @@ def test_a_key_of_the_environment_alone_is_shown_and_there_is_no_file_to_write(
     told, refused = discover("--json"), discover("--write", "--json")
 
     assert rows(told)["default gpt-5 RUNNING"]["subaccount"] == "default"
-    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: `sap-ai-proxy init` makes one.\n"
+    assert refused.stderr == "sap-ai-proxy: There is no config file to write to: create one with `sap-ai-proxy init`.\n"
     assert (refused.stdout, refused.exit_code) == ("", 2)
     Path("config.json").write_text('{"port": 3002}')
     told = discover("--write")

@@ -25,10 +25,16 @@ def test_every_command_is_told_whole_in_the_help_of_all() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("serve", "Error: No such command 'serve': `sap-ai-proxy` alone serves, with options such as --port."),
-        ("start", "Error: No such command 'start': `sap-ai-proxy` alone serves, with options such as --port."),
-        ("eu_key.json", "if it is a service key, `sap-ai-proxy init eu_key.json`"),
-        ("mine/config.json", "if a config file, `sap-ai-proxy --config mine/config.json`."),
+        (
+            "serve",
+            "Error: No such command 'serve': `sap-ai-proxy` alone starts the proxy, with options such as --port.",
+        ),
+        (
+            "start",
+            "Error: No such command 'start': `sap-ai-proxy` alone starts the proxy, with options such as --port.",
+        ),
+        ("eu_key.json", "for a service key run `sap-ai-proxy init eu_key.json`"),
+        ("mine/config.json", "for a config file `sap-ai-proxy --config mine/config.json`."),
         ("chekc", "Did you mean 'check'?"),
     ],
 )
@@ -42,7 +48,7 @@ def test_what_is_no_command_is_answered_with_the_one_that_is(word: str, said: st
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("claude", "-p", "hello"), "No such option '-p'. Options of the tool stand behind --, as in: "),
+        (("claude", "-p", "hello"), "No such option '-p'. Options of the tool come after --, as in: "),
         (("claude", "--wrte"), "No such option '--wrte'. (Did you mean one of: '--print', '--write'?)"),
     ],
 )

@@ -129,9 +129,9 @@ def test_debug_is_a_level_of_the_log(ask: Ask, config: Callable[..., None], serv
 @pytest.mark.parametrize(
     ("host", "more", "listens", "said"),
     [
-        ("127.0.0.1", {}, "127.0.0.1", "everyone who can reach this port may call"),
+        ("127.0.0.1", {}, "127.0.0.1", "everyone who can reach this port may send requests"),
         ("0.0.0.0", {}, "127.0.0.1", "listening on 127.0.0.1 only, not on 0.0.0.0"),
-        ("0.0.0.0", {"allow_unauthenticated": True}, "0.0.0.0", "everyone who can reach this port may call"),
+        ("0.0.0.0", {"allow_unauthenticated": True}, "0.0.0.0", "everyone who can reach this port may send requests"),
     ],
 )
 def test_without_keys_for_callers_it_is_said_who_may_call(
@@ -142,7 +142,7 @@ def test_without_keys_for_callers_it_is_said_who_may_call(
 
     assert [listens] == [settings.host for settings in served]
     assert said in told.stderr
-    assert "key       any: none is configured" in told.stderr
+    assert "key       any: no key is configured" in told.stderr
 
 
 def test_what_is_odd_about_the_config_file_is_said_and_no_obstacle(
@@ -239,9 +239,10 @@ def test_a_port_that_is_taken_is_told_with_a_way_out(ask: Ask, config: Callable[
 
     assert told.exit_code == 2
     assert (
-        f" `sap-ai-proxy status --url http://127.0.0.1:{port}` tells whether it serves there already. " in told.stderr
+        f" `sap-ai-proxy status --url http://127.0.0.1:{port}` shows whether a proxy is already serving there. "
+        in told.stderr
     )
-    assert told.stderr.endswith("Give another one with --port.\n")
+    assert told.stderr.endswith("Choose another port with --port.\n")
 
 
 def test_a_broken_config_file_is_told_and_nothing_is_served(ask: Ask, tmp_path: Path, served: list[Settings]) -> None:
@@ -249,7 +250,7 @@ def test_a_broken_config_file_is_told_and_nothing_is_served(ask: Ask, tmp_path: 
     told = ask()
 
     assert (told.exit_code, served) == (2, [])
-    assert "is no JSON" in told.stderr
+    assert "is not valid JSON" in told.stderr
 
 
 def test_the_emulator_takes_the_place_of_the_command(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:

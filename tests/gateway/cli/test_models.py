@@ -104,6 +104,6 @@ def test_orchestration_beside_deployments_of_the_model_is_counted_apart() -> Non
 def test_what_is_no_state_of_a_router_is_one_clear_line(state: Any) -> None:
     with (
         answering(models=LISTED, state=state) as proxy,
-        pytest.raises(RunningProxyError, match="is no SAP AI Core LLM"),
+        pytest.raises(RunningProxyError, match="is not an SAP AI Core LLM"),
     ):
         look_up(proxy)

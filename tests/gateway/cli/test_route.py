@@ -102,10 +102,10 @@ def test_a_client_may_be_called_by_any_of_its_names(client: str, model: str, sai
 @pytest.mark.parametrize(
     ("client", "model", "said"),
     [
-        ("quark", CLAUDE, "'quark' is no client; write one of anthropic, chat"),
+        ("quark", CLAUDE, "'quark' is not a client; write one of anthropic, chat"),
         ("openai", "unheard-of", "not deployed"),
-        ("gemini", "text-embedding-3-small", "makes embeddings and does not talk"),
-        ("embeddings", CLAUDE, "talks and makes no embeddings"),
+        ("gemini", "text-embedding-3-small", "is an embedding model and has no conversations"),
+        ("embeddings", CLAUDE, "is a chat model and makes no embeddings"),
     ],
 )
 def test_what_would_be_refused_is_refused_with_the_reason(client: str, model: str, said: str) -> None:
@@ -127,7 +127,7 @@ def test_no_address_is_shown() -> None:
 
 
 def test_a_model_that_may_run_where_nobody_could_look_is_not_explained_away() -> None:
-    with pytest.raises(ValueError, match=r"'gpt-5' is not known yet: .* deployed in us\."):
+    with pytest.raises(ValueError, match=r"'gpt-5' is not known yet: .* deployments of us yet\."):
         explain(SETTINGS, "gpt-5", "openai", 1, {"us": "down"})
 
 

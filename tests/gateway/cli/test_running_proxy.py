@@ -51,14 +51,18 @@ def answer(status: str, body: bytes = b"{}", length: int | None = None) -> bytes
 @pytest.mark.parametrize(
     ("content", "brief", "message"),
     [
-        (b"SSH-2.0-OpenSSH_9.2\r\n", "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"<html>"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("200 OK", b"[1]"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
-        (answer("404 Not Found"), "is no SAP AI Core LLM proxy", "say where it is with --url URL"),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
+        (
+            answer("200 OK", b"<html>"),
+            "is not an SAP AI Core LLM proxy",
+            "give the address of the proxy with --url URL",
+        ),
+        (answer("200 OK", b"[1]"), "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
+        (answer("404 Not Found"), "is not an SAP AI Core LLM proxy", "give the address of the proxy with --url URL"),
         (answer("200 OK", b'{"version": ', 100), "not reachable", "start it with `sap-ai-proxy`"),
-        (b"", "not reachable", "or with the --config FILE that it serves"),
+        (b"", "not reachable", "or the config file that it serves with --config FILE"),
         (answer("401 Unauthorized"), "refuses the key", "with --key KEY, or name its config file with --config FILE"),
-        (answer("503 Unavailable"), "cannot say how it is (status 503)", "look into its log"),
+        (answer("503 Unavailable"), "cannot report how it is (status 503)", "see its log"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line_and_in_few_words(content: bytes, brief: str, message: str) -> None:
@@ -77,12 +81,12 @@ def test_a_proxy_that_says_nothing_is_not_one_that_is_to_be_started() -> None:
             RunningProxy(url, "sk-1").ask("/router/state", dict, "how it is", 0.01)
 
     assert caught.value.brief == "does not answer within 0.01 s"
-    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: look into its log")
+    assert str(caught.value).startswith(f"the proxy at {url} does not answer within 0.01 s: see its log")
 
 
 @pytest.mark.parametrize("key", ["sk-\u0416", "sk-1\n", "sk\r\nX-A: 1", "\x00"])
 def test_a_key_that_no_header_holds_is_said_before_anything_is_asked(key: str) -> None:
-    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a letter"):
+    with pytest.raises(RunningProxyError, match="the key cannot be sent: it has a line break or a character"):
         RunningProxy(f"http://127.0.0.1:{free_port()}", key)
 
 
@@ -99,7 +103,7 @@ def test_what_is_no_url_is_said_before_anything_is_asked(ask: Ask, url: str) -> 
     told = ask("status", "--url", url)
 
     assert told.exit_code == 1
-    assert "is no URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
+    assert "is not a URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
 
 
 def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path: Path) -> None:
@@ -107,7 +111,7 @@ def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path
     url = f"http://127.0.0.1:{free_port()}"
 
     assert "no proxy answers" in ask("status", "--url", url, "--key", "sk-1").stderr
-    assert "is no JSON" in ask("status", "--url", url).stderr
+    assert "is not valid JSON" in ask("status", "--url", url).stderr
 
 
 @pytest.mark.parametrize("command", [["status"], ["models"], ["connect", "claude"]])

@@ -150,7 +150,7 @@ def test_it_is_said_what_is_served_and_how_to_go_on(ask: Ask, config: Callable[.
         "            claude: anthropic--claude-4.5-sonnet",
         "            embeddings: text-embedding-3-small",
         "            gpt: gpt-5, gpt-4.1",
-        "            also what runs in us, which is looked up now",
+        "            also what runs in us, where discovery is under way",
         "  strategy  least-latency",
         "  next      sap-ai-proxy connect, which sets up Claude Code, Codex and other tools",
         f"            {base} in a browser",

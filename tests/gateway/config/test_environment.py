@@ -202,7 +202,11 @@ def test_what_kubernetes_sets_for_a_service_of_the_same_name_is_no_setting(said)
         ({"ROUTING__RETRY__MAX_ATTEMPTS": "0"}, "ROUTING__RETRY__MAX_ATTEMPTS", "max_attempts must be between"),
         ({"ROUTING": '{"breaker": 3}'}, "ROUTING.breaker", "must be an object, not a number"),
         ({"SECRET_AUTHENTICATION_TOKENS": "hunter2"}, "SECRET_AUTHENTICATION_TOKENS", 'as JSON, as in ["…"]'),
-        ({"SECRET_AUTHENTICATION_TOKENS": '["hunter2'}, "SECRET_AUTHENTICATION_TOKENS", "is no JSON: Unterminated"),
+        (
+            {"SECRET_AUTHENTICATION_TOKENS": '["hunter2'},
+            "SECRET_AUTHENTICATION_TOKENS",
+            "is not valid JSON: Unterminated",
+        ),
         ({"SECRET_AUTHENTICATION_TOKENS": '["a", ""]'}, "SECRET_AUTHENTICATION_TOKENS[1]", "is empty"),
         ({"SECRET_AUTHENTICATION_TOKENS": "[" * 100_000}, "SECRET_AUTHENTICATION_TOKENS", "nested too deeply"),
         ({"SECRET_SIGNING_KEYS": '["hunter2"]'}, "SECRET_SIGNING_KEYS[0]", "is shorter than 16 characters"),
@@ -213,7 +217,7 @@ def test_what_kubernetes_sets_for_a_service_of_the_same_name_is_no_setting(said)
             "SUBACCOUNTS__US__SERVICE_KEY.url",
             "is missing",
         ),
-        ({"PORT": "1", "port": "2"}, "port", f"says the same as {PREFIX}PORT; keep one of them"),
+        ({"PORT": "1", "port": "2"}, "port", f"sets the same as {PREFIX}PORT; keep one of them"),
         ({"PORT": "1", "SERVER__PORT": "2"}, "SERVER__PORT", "differs from port at the top"),
     ],
 )

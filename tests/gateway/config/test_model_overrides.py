@@ -38,7 +38,9 @@ def test_the_deployed_name_goes_before_the_others() -> None:
 
 def test_what_is_no_name_of_a_model_is_a_mistake_in_the_settings(settings_of) -> None:
     config = {**with_account(deployment_models={"m": f"{BASE}/d1"}), "routing": {"models": {"x" * 201: {"total": 9}}}}
-    with pytest.raises(SettingsError, match=r": routing: models: 'x{200}' is no name of a model: model must be a name"):
+    with pytest.raises(
+        SettingsError, match=r": routing: models: 'x{200}' is not the name of a model: model must be a name"
+    ):
         settings_of(config)
 
 
@@ -68,8 +70,8 @@ MISPLACED = Policy(
 )
 SAID = [
     "routing.models.gpt-5o: has no effect: gpt-5o is not deployed; did you mean gpt-5?",
-    "routing.aliases.fast: leads nowhere: gpt-4.l is not deployed; did you mean gpt-4.1?",
-    "routing.aliases.far: leads nowhere: mistral is not deployed",
+    "routing.aliases.fast: has no effect: gpt-4.l is not deployed; did you mean gpt-4.1?",
+    "routing.aliases.far: has no effect: mistral is not deployed",
 ]
 
 
@@ -91,17 +93,17 @@ def test_modules_for_a_model_that_is_not_deployed_are_told() -> None:
         ({}, [CLAUDE], []),
         ({"timeout": 5}, [CLAUDE], []),
         ({"masking": {"providers": []}}, [], []),
-        ({"masking": {"providers": []}}, ["a"], ["a has deployments that do without"]),
-        ({"filtering": {"input": {}}}, ["a", "b"], ["a, b have deployments that do without"]),
-        ({"filtering": {"input": {}}}, ["a", "b", "c", "d"], ["a, b, c and others have deployments that do without"]),
-        ({"per_model": {"b": {"filtering": {"input": {}}}}}, ["a", "b"], ["b has deployments that do without"]),
+        ({"masking": {"providers": []}}, ["a"], ["a has some"]),
+        ({"filtering": {"input": {}}}, ["a", "b"], ["a, b have some"]),
+        ({"filtering": {"input": {}}}, ["a", "b", "c", "d"], ["a, b, c and others have some"]),
+        ({"per_model": {"b": {"filtering": {"input": {}}}}}, ["a", "b"], ["b has some"]),
         ({"masking": {"providers": []}, "per_model": {"a": {"masking": None}}}, ["a"], []),
     ],
 )
 def test_models_that_are_asked_without_the_masks_and_filters_that_are_set_are_told(section, alone, said) -> None:
     told = list(unguarded(OrchestrationSection.model_validate(section).resolved(), alone))
 
-    assert told == [f"orchestration: masks and filters only where it answers; {what}" for what in said]
+    assert told == [f"orchestration: its masking and filtering cover no other deployments; {what}" for what in said]
 
 
 def test_they_are_told_at_start_once_it_is_known_what_is_deployed(caplog: pytest.LogCaptureFixture) -> None:

@@ -151,7 +151,9 @@ def test_a_proxy_of_the_environment_that_cannot_be_used_is_reported_once_and_lef
 
     assert (network.proxies.https, network.proxies.http) == (None, None)
     [warning] = warnings
-    assert warning.startswith("ALL_PROXY: names no HTTP proxy that can be used, so none is: it ")
+    assert warning.startswith(
+        "ALL_PROXY: does not name an HTTP proxy that can be used, so the proxy uses none: the value "
+    )
     assert warning.endswith('; set upstream.proxy to one, or to "none"')
     assert "hunter2" not in warning
 
@@ -195,7 +197,9 @@ def test_certificates_that_are_not_there_are_reported_and_have_no_effect(network
     network, warnings = network_of({"SSL_CERT_FILE": "/nowhere/a.pem"})
 
     assert network == Network()
-    assert warnings == ("SSL_CERT_FILE: names certificates that are not there, which has no effect",)
+    assert warnings == (
+        "SSL_CERT_FILE: names certificates that do not exist, so it has no effect; correct the path, or unset it",
+    )
 
 
 def test_whom_to_trust_is_one_of_two(mistakes_in):

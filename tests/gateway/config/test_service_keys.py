@@ -95,7 +95,7 @@ def test_certificate_files_are_found_from_the_folder_of_the_key(tmp_path):
 
     (tmp_path / "k.pem").unlink()
     assert mistakes(raw, base=tmp_path) == {
-        "key_file_path": f"names {tmp_path / 'k.pem'}, and no such file can be found"
+        "key_file_path": f"names {tmp_path / 'k.pem'}, which does not exist; correct the path"
     }
 
 
@@ -172,7 +172,7 @@ def test_a_key_file_is_read_with_or_without_a_byte_order_mark(tmp_path):
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(b'{"a": hunter2}', "at line 1, column 7"), (b"\xff\xfe\x00", "is no UTF-8 text")],
+    [(b'{"a": hunter2}', "at line 1, column 7"), (b"\xff\xfe\x00", "is not UTF-8 text")],
 )
 def test_a_file_that_cannot_be_read_is_described_and_not_quoted(tmp_path, content, words):
     file = tmp_path / "key.json"
@@ -256,7 +256,7 @@ def test_profile_home_and_named_file_choose_the_configuration_file(tmp_path):
     [
         ({"AICORE_PROFILE": "work"}, "there is no file .*config_work.json"),
         ({"AICORE_CONFIG": "/nowhere/x.json"}, "there is no file /nowhere/x.json"),
-        ({"AICORE_SERVICE_KEY": "{"}, "AICORE_SERVICE_KEY: is no JSON"),
+        ({"AICORE_SERVICE_KEY": "{"}, "AICORE_SERVICE_KEY: is not valid JSON"),
         ({"AICORE_CLIENT_ID": "x"}, "the AICORE_\\* variables.clientsecret: is missing"),
         (
             {"VCAP_SERVICES": '{"aicore": [{"credentials": {"clientid": "x"}}]}'},
@@ -300,7 +300,7 @@ def test_a_folder_that_is_named_for_the_key_and_may_not_be_entered_is_told(tmp_p
 def test_certificates_that_may_not_be_looked_for_are_told():
     files = {"cert_file_path": f"{LOCKED}/c.pem", "key_file_path": f"{LOCKED}/k.pem"}
     key = {name: value for name, value in KEY.items() if name != "clientsecret"} | files
-    with pytest.raises(ServiceKeyError, match="no such file can be found"):
+    with pytest.raises(ServiceKeyError, match="which does not exist"):
         parse(key, env={}, base=Path())
 
 

@@ -52,7 +52,7 @@ def test_paths_start_from_the_config_file_and_then_from_the_current_folder(write
 
     assert only(settings).key.client_id == "id"
     assert settings.warnings == (
-        "subAccounts.eu.service_key_json: was found in the current folder and not beside the config file",
+        "subAccounts.eu.service_key_json: was found in the current folder, not beside the config file; move it there",
     )
 
 
@@ -119,7 +119,7 @@ def test_a_number_of_threads_is_taken_and_said_to_have_no_effect(settings_of):
 
     assert settings.server == ServerOptions()
     assert len(settings.warnings) == 1
-    assert settings.warnings[0].startswith("server.threads: has no effect any more")
+    assert settings.warnings[0].startswith("server.threads: no longer has an effect")
 
 
 def test_the_rest_of_the_file_arrives(settings_of, tmp_path):

@@ -69,7 +69,7 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
     [
         ({"service_key_json": ""}, "service_key_json", "is empty"),
         ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
-        ({"service_key_json": "bad.json"}, "service_key_json", "is no JSON"),
+        ({"service_key_json": "bad.json"}, "service_key_json", "is not valid JSON"),
         ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
         ({"service_key_json": 3}, "service_key_json", "must be a string, not a number"),
         ({"service_key_json": None}, "", "has no service key"),
@@ -143,7 +143,7 @@ def test_each_line_names_the_file_the_key_and_what_to_write(write_config, home):
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("{", "is no JSON"), ("[]", "must be an object"), ("3", "must be an object")]
+    ("text", "words"), [("{", "is not valid JSON"), ("[]", "must be an object"), ("3", "must be an object")]
 )
 def test_a_file_that_is_no_object_is_refused(write_config, home, text, words):
     with pytest.raises(SettingsError, match=words):
@@ -223,7 +223,7 @@ def test_two_subaccounts_whose_names_differ_in_blanks_are_one_too_many(mistakes_
     account = {"service_key_json": "eu.json"}
 
     assert mistakes_in({"subAccounts": {"eu": account, "eu ": account}}) == {
-        'subAccounts."eu "': "is there without the blanks too; name one otherwise"
+        'subAccounts."eu "': "exists a second time without the blanks; rename one of them"
     }
 
 

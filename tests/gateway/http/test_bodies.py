@@ -64,7 +64,9 @@ def test_a_body_is_as_large_as_it_is_when_it_is_unpacked(pack) -> None:
 
 @pytest.mark.parametrize("encodings", ["br", "gzip, compress", "gzip, gzip, gzip, gzip"])
 def test_an_encoding_that_is_not_known_is_named(encodings: str) -> None:
-    with pytest.raises(FaultError, match=r"Content-Encoding .* send the body plain, or as one of gzip") as refused:
+    with pytest.raises(
+        FaultError, match=r"Content-Encoding .* send the body uncompressed, or compressed as one of gzip"
+    ) as refused:
         decoded(BODY, encodings, 1000)
 
     assert (refused.value.fault.kind, refused.value.fault.status) == (FaultKind.INVALID_REQUEST, 415)

@@ -117,7 +117,7 @@ def test_a_private_address_is_refused_however_it_is_written(host: str) -> None:
     with hosting(saying(answer())) as target:
         message = refusal(MediaFetcher(ports=EVERY_PORT), f"http://{host}:{target.port}/a.png")
 
-    assert message.endswith("it is not a public address.")
+    assert message.endswith("its address is not public.")
     assert target.heads == []
 
 
@@ -125,7 +125,7 @@ def test_a_private_address_is_refused_however_it_is_written(host: str) -> None:
 def test_a_name_is_refused_if_any_of_its_addresses_is_private(addresses: list[str]) -> None:
     message = refusal(MediaFetcher(resolve=lambda *_: addresses), "http://two.example/a.png")
 
-    assert message == "Cannot fetch 'http://two.example/a.png': it is not a public address."
+    assert message == "Cannot fetch 'http://two.example/a.png': its address is not public."
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_name_is_refused_if_any_of_its_addresses_is_private(addresses: list[st
             "http://", "https:///a", "//example.com/a", ""],
 )  # fmt: skip
 def test_only_http_and_https_are_fetched(url: str) -> None:
-    assert refusal(MediaFetcher(), url).endswith("only http and https addresses are fetched.")
+    assert refusal(MediaFetcher(), url).endswith("only http and https URLs are supported.")
 
 
 @pytest.mark.parametrize("port", [0, 22, 81, 444, 6379, 8080, 65_535])
@@ -143,7 +143,7 @@ def test_only_the_ports_of_web_servers_are_fetched_from(scheme: str, port: int) 
         raise AssertionError("a port that is not fetched from was looked up")
 
     message = refusal(MediaFetcher(resolve=resolve), f"{scheme}://pictures.example:{port}/a.png")
-    assert message.endswith("only ports 80 and 443 are fetched from.")
+    assert message.endswith("only ports 80 and 443 are allowed.")
 
 
 @pytest.mark.parametrize("authority", ["pictures.example", "pictures.example:80", "pictures.example:443"])
@@ -151,14 +151,14 @@ def test_only_the_ports_of_web_servers_are_fetched_from(scheme: str, port: int) 
 def test_a_host_is_looked_up_at_the_ports_of_web_servers(scheme: str, authority: str) -> None:
     fetch = MediaFetcher(resolve=lambda *_: ["10.0.0.1"])
 
-    assert refusal(fetch, f"{scheme}://{authority}/a.png").endswith("it is not a public address.")
+    assert refusal(fetch, f"{scheme}://{authority}/a.png").endswith("its address is not public.")
 
 
 def test_a_redirect_to_another_port_is_refused() -> None:
     with hosting(saying(redirect(b"http://127.0.0.1:6379/"))) as host:
         fetch = MediaFetcher(allows=lambda _: True, ports=[host.port])
 
-        assert refusal(fetch, host.url).endswith("only ports 80 and 443 are fetched from.")
+        assert refusal(fetch, host.url).endswith("only ports 80 and 443 are allowed.")
 
 
 @pytest.mark.parametrize("url", ["http://[::1", "http://example.com:port/", "http://example.com:99999/"])
@@ -247,7 +247,7 @@ def test_a_chunked_body_is_put_together() -> None:
 @pytest.mark.parametrize("status", [b"404 Not Found", b"500 Oops", b"204 No Content", b"304 Not Modified"])
 def test_an_answer_other_than_200_is_refused_with_its_status(status: bytes) -> None:
     with hosting(saying(answer(b"", status=status))) as host:
-        assert refusal(open_fetcher(), host.url).endswith(f"the server answered {status[:3].decode()}.")
+        assert refusal(open_fetcher(), host.url).endswith(f"the server answered with status {status[:3].decode()}.")
 
 
 @pytest.mark.parametrize(
@@ -316,14 +316,14 @@ def test_a_redirect_to_a_private_address_is_refused_and_not_followed() -> None:
             fetch = MediaFetcher(allows=lambda address: address == "127.0.0.1", ports=EVERY_PORT)
             message = refusal(fetch, public.url)
 
-    assert message == f"Cannot fetch {target!r}: it is not a public address."
+    assert message == f"Cannot fetch {target!r}: its address is not public."
     assert private.heads == []
 
 
 @pytest.mark.parametrize("to", [b"file:///etc/passwd", b"ftp://example.com/"])
 def test_a_redirect_to_another_scheme_is_refused(to: bytes) -> None:
     with hosting(saying(redirect(to))) as host:
-        assert refusal(open_fetcher(), host.url).endswith("only http and https addresses are fetched.")
+        assert refusal(open_fetcher(), host.url).endswith("only http and https URLs are supported.")
 
 
 def test_a_redirect_in_circles_comes_to_an_end() -> None:
@@ -334,7 +334,7 @@ def test_a_redirect_in_circles_comes_to_an_end() -> None:
 
 def test_a_redirect_that_leads_nowhere_is_refused() -> None:
     with hosting(saying(answer(b"", status=b"302 Found"))) as host:
-        assert refusal(open_fetcher(), host.url).endswith("the server answered 302.")
+        assert refusal(open_fetcher(), host.url).endswith("the server answered with status 302.")
 
 
 # Size and time
@@ -394,7 +394,7 @@ def test_a_server_gets_its_time_and_no_more_however_it_spends_it(begun: bytes, d
         took = time.monotonic() - began
         over.set()
 
-    assert message.endswith("it takes longer than 0.3 seconds.")
+    assert message.endswith("it took longer than 0.3 seconds.")
     assert took < PATIENCE
 
 
@@ -413,5 +413,5 @@ def test_redirects_share_the_time_of_one_fetch() -> None:
 
     with hosting(late) as host:
         fetch = open_fetcher(seconds=30.0, clock=lambda: now[0], resolve=resolve)
-        assert refusal(fetch, host.url).endswith("it takes longer than 30 seconds.")
+        assert refusal(fetch, host.url).endswith("it took longer than 30 seconds.")
     assert 2 == len(host.heads) == len(looked_up)

@@ -45,7 +45,7 @@ def test_a_proxy_is_told_the_address_that_was_judged_and_the_server_its_name(ser
 def test_a_proxy_gets_around_no_rule(serve):
     proxy = serve(forever(answer(PNG)))
     network = Network(Proxies.by(Proxy(Secret(proxy.url))))
-    with pytest.raises(FaultError, match="it is not a public address"):
+    with pytest.raises(FaultError, match="its address is not public"):
         MediaFetcher(network=network, resolve=lambda *_: ["10.0.0.1"])("https://intranet.example/a.png")
 
     assert proxy.connections == 0

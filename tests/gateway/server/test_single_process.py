@@ -41,7 +41,7 @@ sys.exit(serve(settings, lambda: settings, create))
 
 def test_where_processes_cannot_be_forked_one_serves_and_says_what_until_it_is_interrupted(tmp_path: Path) -> None:
     port, log = free_port(), tmp_path / "log"
-    line = "1 model is served from eu (gpt: gpt-5.5). Amiss: us: no token. `sap-ai-proxy check` says what to do\n"
+    line = "1 model is served from eu (gpt: gpt-5.5). Problems: us: no token. Run `sap-ai-proxy check` for advice\n"
     with (
         log.open("w") as written,
         subprocess.Popen([sys.executable, "-c", SERVE, str(port)], cwd=ROOT, stderr=written) as process,

@@ -66,7 +66,7 @@ def test_a_token_that_takes_its_time_is_awaited_but_not_for_ever(log: pytest.Log
 
     assert said.at(0, KNOWN, LATEST - 0.1) == []
     assert said.at(LATEST) == [
-        ("WARNING", "no model is served. Amiss: eu: no token yet. `sap-ai-proxy check` says what to do")
+        ("WARNING", "no model is served. Problems: eu: no token yet. Run `sap-ai-proxy check` for advice")
     ]
 
 
@@ -76,19 +76,19 @@ def test_a_subaccount_whose_key_is_refused_is_amiss_and_serves_nothing(log: pyte
 
     assert level == "WARNING"
     assert line == (
-        f"1 model is served from eu (gpt: {GPT}). Amiss: us: no token: The service key was refused (401). "
-        "`sap-ai-proxy check` says what to do"
+        f"1 model is served from eu (gpt: {GPT}). Problems: us: no token: The service key was refused (401). "
+        "Run `sap-ai-proxy check` for advice"
     )
 
 
 def test_a_subaccount_that_cannot_be_listed_serves_what_is_configured_and_is_amiss(
     log: pytest.LogCaptureFixture,
 ) -> None:
-    subaccounts = {"eu": "its deployments could not be looked up yet"}
+    subaccounts = {"eu": "its deployments could not be listed yet"}
     [(level, line)] = Said(log, subaccounts, endpoint("eu/d1")).at(0, KNOWN)
 
     assert level == "WARNING"
-    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Amiss: eu: its deployments could not be looked up")
+    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Problems: eu: its deployments could not be listed")
 
 
 def test_deployments_that_do_not_run_are_named_a_few_of_many(log: pytest.LogCaptureFixture) -> None:
@@ -97,13 +97,13 @@ def test_deployments_that_do_not_run_are_named_a_few_of_many(log: pytest.LogCapt
     [(level, line)] = Said(log, {"eu": "ok"}, endpoint("eu/d1"), *gone).at(0, KNOWN)
 
     assert level == "WARNING"
-    assert f"Amiss: {CLAUDE} (eu/g0): {why}, {CLAUDE} (eu/g1): {why} and 3 more. `sap-ai-proxy check`" in line
+    assert f"Problems: {CLAUDE} (eu/g0): {why}, {CLAUDE} (eu/g1): {why} and 3 more. Run `sap-ai-proxy check`" in line
     assert line.startswith(f"1 model is served from eu (gpt: {GPT}). ")
 
 
 def test_where_nothing_is_deployed_that_is_said(log: pytest.LogCaptureFixture) -> None:
     assert Said(log, {"eu": "ok"}).at(0, KNOWN) == [
-        ("WARNING", "no model is served. Amiss: eu: no deployment is known. `sap-ai-proxy check` says what to do")
+        ("WARNING", "no model is served. Problems: eu: no deployment is known. Run `sap-ai-proxy check` for advice")
     ]
 
 
@@ -111,7 +111,7 @@ def test_a_subaccount_in_which_nothing_runs_is_amiss_beside_one_that_serves(log:
     [(level, line)] = Said(log, {"eu": "ok", "us": "ok"}, endpoint("eu/d1")).at(0, KNOWN)
 
     assert level == "WARNING"
-    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Amiss: us: no deployment is known. `")
+    assert line.startswith(f"1 model is served from eu (gpt: {GPT}). Problems: us: no deployment is known. Run `")
 
 
 def test_where_workers_cannot_tell_what_they_know_nothing_is_made_up(log: pytest.LogCaptureFixture) -> None:

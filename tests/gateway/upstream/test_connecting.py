@@ -137,7 +137,7 @@ def test_looking_up_takes_no_longer_than_connecting_may(transport_of, begin, lif
     )
     names.gate.set()
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "The connection to SAP AI Core timed out.")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]"])
@@ -184,7 +184,7 @@ def test_a_connection_that_does_not_come_about_times_out(begin, lifetime):
     with full_listener() as port:
         fault = fault_of(begin(f"http://127.0.0.1:{port}/", connect_timeout=0.1).head, lifetime, PATIENCE)
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "The connection to SAP AI Core timed out.")
 
 
 # TLS

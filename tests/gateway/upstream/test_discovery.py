@@ -135,7 +135,7 @@ def test_a_deployment_at_another_address_than_the_api_is_left_out_and_gets_no_to
     [line] = caplog.messages
     assert line == (
         "deployment d1 of eu is left out: its URL has another host, scheme or port than AI_API_URL,"
-        " and no token is sent there"
+        " so no token is sent there"
     )
 
 

@@ -90,7 +90,7 @@ def test_a_connection_that_does_not_come_about_times_out(client):
     with full_listener() as port:
         fault = fault_of(client.get, f"http://127.0.0.1:{port}/", {}, 0.1)
 
-    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "No connection to SAP AI Core came about in time.")
+    assert (fault.kind, fault.message) == (FaultKind.TIMEOUT, "The connection to SAP AI Core timed out.")
 
 
 def test_a_redirect_is_not_followed(serve, client):

@@ -69,8 +69,8 @@ def test_a_lifetime_is_read_as_far_as_it_makes_sense_and_else_taken_to_be_an_hou
     assert fetcher(key(serve(forever(answer(body))).url)) == Token("x", seconds)
 
 
-NOT_JSON = "answered with something else than JSON with a token: its URL may be wrong."
-UNSENDABLE = "sent a token with a letter that no header can hold."
+NOT_JSON = "sent a response that is not a JSON object: the token URL in the service key may be wrong."
+UNSENDABLE = "sent a token with a character that an HTTP header cannot have."
 
 
 @pytest.mark.parametrize(
@@ -80,10 +80,10 @@ UNSENDABLE = "sent a token with a letter that no header can hold."
         (b"<html>", NOT_JSON),
         (b"[]", NOT_JSON),
         (b'{"access_token":"x","expires_in":NaN}', NOT_JSON),
-        (b"{}", "sent no token."),
-        (b'{"error":"hunter2"}', "sent no token."),
-        (b'{"access_token":""}', "sent a token that is none."),
-        (b'{"access_token":7}', "sent a token that is none."),
+        (b"{}", "sent a response without a token."),
+        (b'{"error":"hunter2"}', "sent a response without a token."),
+        (b'{"access_token":""}', "sent an access_token that is empty or not a string."),
+        (b'{"access_token":7}', "sent an access_token that is empty or not a string."),
         (b'{"access_token":"x\\ny"}', UNSENDABLE),
         (b'{"access_token":"x y"}', UNSENDABLE),
         ('{"access_token":"tökén"}'.encode(), UNSENDABLE),

@@ -188,5 +188,5 @@ def test_work_that_was_closed_lets_go_and_cannot_be_gone_on_with(clock, lifetime
     resumable.close()
 
     assert (let_go, resumable.pause) == ([True], None)
-    with pytest.raises(FaultError, match="given up"):
+    with pytest.raises(FaultError, match="stopped reading"):
         resumable.go_on(lifetime, 0.0)

@@ -183,7 +183,9 @@ def test_a_token_is_waited_for_no_longer_than_a_connection(serve, reader_of, ser
         later.head(0.0)
     service.gate.set()
 
-    assert fault == Fault(FaultKind.NO_TOKEN, "No access token for SAP AI Core came in time.", retry_after=2.0)
+    assert fault == Fault(
+        FaultKind.NO_TOKEN, "The proxy did not get an access token for SAP AI Core in time.", retry_after=2.0
+    )
     assert (later.read(), service.fetches) == (b"hello", 1)
 
 

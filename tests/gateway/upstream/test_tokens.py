@@ -170,9 +170,9 @@ def test_whatever_a_fetch_raises_is_a_fault_that_shows_no_secret_and_is_logged(s
     service.defect = None
     clock.now += 1.0
 
-    said = f"An access token for SAP AI Core could not be asked for: {type(defect).__name__}."
+    said = f"The proxy could not request an access token for SAP AI Core: {type(defect).__name__}."
     assert (caught.value.fault, state.fault) == (Fault(FaultKind.SERVER_ERROR, said),) * 2
-    assert "an access token could not be asked for" in caplog.text
+    assert "an access token could not be requested" in caplog.text
     assert source.token() == "t2"
 
 

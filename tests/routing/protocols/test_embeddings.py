@@ -49,7 +49,7 @@ def test_it_takes_no_model_that_talks(model):
 
 
 def test_a_model_that_talks_is_not_asked_for_vectors():
-    with pytest.raises(FaultError, match="'gpt-5' talks and makes no embeddings") as caught:
+    with pytest.raises(FaultError, match="'gpt-5' is a chat model and makes no embeddings") as caught:
         protocol_for("gpt-5", CLIENT)
 
     assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
@@ -57,14 +57,14 @@ def test_a_model_that_talks_is_not_asked_for_vectors():
 
 @pytest.mark.parametrize("client", ["openai-chat", "openai-responses", "anthropic-messages", "gemini"])
 def test_a_model_that_embeds_is_not_asked_to_talk(client):
-    with pytest.raises(FaultError, match="'gemini-embedding' makes embeddings and does not talk") as caught:
+    with pytest.raises(FaultError, match="'gemini-embedding' is an embedding model and has no conversations") as caught:
         protocol_for("gemini-embedding", client)
 
     assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")
 
 
 def test_a_model_that_no_protocol_speaks_is_refused_by_name():
-    with pytest.raises(FaultError, match="'gpt-5' cannot be asked in any protocol") as caught:
+    with pytest.raises(FaultError, match="'gpt-5' is not supported by any protocol") as caught:
         protocol_for("gpt-5", "openai-chat", protocols=())
 
     assert (caught.value.fault.kind, caught.value.fault.param) == (FaultKind.INVALID_REQUEST, "model")

@@ -144,7 +144,7 @@ class TestTheTable:
             protocol_for("gpt-5", "openai-chat", protocols=[GeminiGenerateProtocol()])
 
         assert FaultKind.INVALID_REQUEST is caught.value.fault.kind
-        assert caught.value.fault.message == "'gpt-5' cannot be asked in any protocol the proxy knows"
+        assert caught.value.fault.message == "'gpt-5' is not supported by any protocol of the proxy"
         assert caught.value.fault.param == "model"
 
 

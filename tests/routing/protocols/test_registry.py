@@ -156,7 +156,7 @@ class TestEmbeddings:
         assert chosen(router, "gpt-5") == "claude-converse"
         assert chosen(router, EMBEDDER, "openai-embeddings") == "embeddings"
         for model, client in ((EMBEDDER, "openai-chat"), ("gpt-5", "openai-embeddings")):
-            with pytest.raises(FaultError, match="embeddings"):
+            with pytest.raises(FaultError, match="makes no embeddings"):
                 router.attempts(model, client=client)
 
     def test_a_protocol_for_embeddings_is_asked_for_nothing_else(self, router_of):

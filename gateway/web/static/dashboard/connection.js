@@ -46,7 +46,7 @@ export class Connection {
           this.close();
           return this.#listener.connection("refused", { message: error.message, status: error.status });
         }
-        message = error.status === undefined ? "The connection to the proxy broke off." : error.message;
+        message = error.status === undefined ? "The connection to the proxy was lost." : error.message;
       }
       if (signal.aborted) return;
       const pause = Math.min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** failures++) * (0.75 + Math.random() / 2);

@@ -209,7 +209,9 @@ export class ModelRow {
       this.#rows.get(key).close();
       this.#rows.delete(key);
     }
-    arrange(this.#list, elements);
+    // What is in use keeps its place, and with it the focus.
+    const isHeld = this.#list.children.length === elements.length && this.#list.matches(":hover, :focus-within");
+    if (!isHeld || gone.size) arrange(this.#list, elements);
   }
 }
 
@@ -225,7 +227,7 @@ class StrategyPicker {
   constructor(model, act) {
     const id = `strategy-${model.replaceAll(/[^\w-]/g, "_")}`;
     this.#select = make("select", { id, change: () => this.#offer() });
-    this.#apply = make("button", { type: "submit", class: "small", disabled: true }, "Switch");
+    this.#apply = make("button", { type: "submit", class: "small", disabled: true, "aria-label": `Switch the strategy of ${model}` }, "Switch");
     const submit = (event) => {
       event.preventDefault();
       act("strategy", { model, strategy: this.#select.value }, this.#apply);
@@ -253,7 +255,8 @@ class StrategyPicker {
   }
 
   #offer() {
-    this.#apply.disabled = this.#select.value === this.#now;
+    const isSame = this.#select.value === this.#now;
+    if (this.#apply.disabled !== isSame) this.#apply.disabled = isSame;
   }
 }
 

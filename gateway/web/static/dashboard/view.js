@@ -1,6 +1,7 @@
 // The dashboard: connected while somebody looks at it, and drawn once a frame at most.
 
 import { announce, byId, make } from "../dom.js";
+import { currentKey } from "../key.js";
 import { act } from "./actions.js";
 import { Board, inOrder } from "./board.js";
 import { Connection } from "./connection.js";
@@ -12,7 +13,9 @@ const TICK = 1000; // milliseconds
 const BETWEEN_ANNOUNCEMENTS = 5; // seconds
 const MOST_ANNOUNCED = 3;
 
-/** The dashboard as long as the page is open; `refused` is called with a message when the key is not known. */
+/**
+ * The dashboard as long as the page is open; `refused` is called with a message and a status when the key may not see it.
+ */
 export class Dashboard {
   #board = new Board();
   #connection;
@@ -21,6 +24,7 @@ export class Dashboard {
   #tiles = new Map();
   #frame = 0;
   #isWanted = false;
+  #key = null; // with which the connection was opened
   #isFirst = true;
   #until = null;
   #looks = new Map();
@@ -65,7 +69,7 @@ export class Dashboard {
     byId("dashboard").toggleAttribute("data-refused", state === "refused");
     this.#until = until;
     this.#tick();
-    if (status === 401) this.#refused(message);
+    if (state === "refused") this.#refused(message, status);
   }
 
   get #lists() {
@@ -73,8 +77,10 @@ export class Dashboard {
   }
 
   #connect() {
-    if (this.#isWanted && !document.hidden) this.#connection.open();
-    else this.#connection.close();
+    const isWanted = this.#isWanted && !document.hidden;
+    if (!isWanted || this.#key !== currentKey()) this.#connection.close();
+    this.#key = currentKey();
+    if (isWanted) this.#connection.open();
   }
 
   #redraw() {
@@ -90,7 +96,7 @@ export class Dashboard {
     this.#drawTiles(models);
     this.#drawModels(models);
     showDecisions(board.decisions);
-    setText(byId("may-change"), board.mayChange ? "" : "This key may look, and change nothing.");
+    setText(byId("may-change"), board.mayChange ? "" : "You may look here, and change nothing.");
     this.#announce(models);
     this.#isFirst &&= models.length === 0;
   }

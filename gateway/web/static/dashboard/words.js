@@ -10,7 +10,7 @@ export const STATES = {
   "ready": { label: "Ready", look: "good", rank: 0, serves: true },
   "drained": { label: "Drained", look: "off", rank: 1, serves: false },
   "half-open: may be probed": { label: "Half-open", look: "wait", rank: 2, serves: true },
-  "half-open: a probe is out": { label: "Being probed", look: "wait", rank: 3, serves: true },
+  "half-open: a probe is in progress": { label: "Being probed", look: "wait", rank: 3, serves: true },
   "cooling": { label: "In cooldown", look: "wait", rank: 4, serves: false },
   "failing": { label: "Failing", look: "bad", rank: 5, serves: true },
   "open": { label: "Circuit open", look: "bad", rank: 6, serves: false },

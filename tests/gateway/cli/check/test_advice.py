@@ -13,8 +13,8 @@ from gateway.upstream.unreachable import Reason, Unreachable
 
 HOST = "api.example:443"
 CORP = Proxy(Secret("http://proxy:8080"), "HTTPS_PROXY")
-CREDENTIALS = "http://USER:PASSWORD@HOST:PORT, with %40 for an @ in the password and the like"
-PROXY = ", or set upstream.proxy if this network is left through an HTTP proxy"
+CREDENTIALS = "http://USER:PASSWORD@HOST:PORT; write %40 for an @ in the password"
+PROXY = ", or set upstream.proxy if this network needs an HTTP proxy"
 
 
 @pytest.mark.parametrize(
@@ -25,40 +25,40 @@ PROXY = ", or set upstream.proxy if this network is left through an HTTP proxy"
         (Unreachable(Reason.REFUSED, HOST), "unreachable",
          "the connection was refused", f"correct url{PROXY}"),
         (Unreachable(Reason.NO_ROUTE, HOST), "unreachable",
-         "no route leads to its host", f"connect this machine to a network that reaches {HOST}{PROXY}"),
+         "there is no route to its host", f"connect this machine to a network that reaches {HOST}{PROXY}"),
         (Unreachable(Reason.TIMED_OUT, HOST), "unreachable",
-         "no connection came about in time", f"have connections to {HOST} let through the firewall{PROXY}"),
+         "the connection timed out", f"allow connections to {HOST} in the firewall{PROXY}"),
         (Unreachable(Reason.SILENT, HOST), "unreachable",
-         "it took the connection and did not answer in time",
-         "try again in a few minutes; if it stays silent, correct url"),
+         "it accepted the connection and did not answer in time",
+         "try again in a few minutes; if it still does not answer, correct url"),
         (Unreachable(Reason.BROKEN, HOST), "unreachable",
-         "the connection broke before an answer came",
-         f"find out what on the way to {HOST} cuts connections, such as a firewall"),
+         "the connection broke before an answer arrived",
+         f"find out what cuts connections on the way to {HOST}, such as a firewall"),
         (Unreachable(Reason.EXPIRED, HOST, "certificate has expired"), "certificate",
          "its certificate has expired (certificate has expired)",
-         f"set this machine's clock if it is wrong; else {HOST} needs a new certificate"),
+         f"correct the clock of this machine if it is wrong; otherwise {HOST} needs a new certificate"),
         (Unreachable(Reason.OTHER_HOST, HOST), "certificate",
          "its certificate is for another host", "correct url: the certificate there is for another host"),
         (Unreachable(Reason.CLIENT_CERTIFICATE_REFUSED, HOST, "certificate expired"), "client_certificate",
          "it refuses the client certificate (certificate expired)", NEW_KEY),
         (Unreachable(Reason.CLIENT_CERTIFICATE_UNUSABLE, HOST), "client_certificate",
          "the client certificate cannot be read, or does not belong to its key",
-         "copy the certificate and its key anew, both from the same service key"),
+         "copy the certificate and its key again, both from the same service key"),
         (Unreachable(Reason.PROXY_PASSWORD, HOST), "proxy",
-         "the HTTP proxy wants a user and a password",
-         f"write both into upstream.proxy: {CREDENTIALS}"),
+         "the HTTP proxy requires a user and a password",
+         f"write both into upstream.proxy as {CREDENTIALS}"),
         (Unreachable(Reason.PROXY_PASSWORD, HOST, proxy_in="HTTPS_PROXY"), "proxy",
-         "the HTTP proxy wants a user and a password",
-         f"write both into HTTPS_PROXY: {CREDENTIALS}"),
+         "the HTTP proxy requires a user and a password",
+         f"write both into HTTPS_PROXY as {CREDENTIALS}"),
         (Unreachable(Reason.NOT_STRICT, HOST, issuer="Acme"), "certificate",
-         "its certificate, or its authority's, breaks a rule that is held strictly here",
-         "set upstream.strict_certificates to false, or have Acme make certificates that keep to RFC 5280"),
+         "its certificate, or that of its authority, violates RFC 5280, which upstream.strict_certificates enforces",
+         "set upstream.strict_certificates to false, or ask Acme for certificates that comply with RFC 5280"),
         (Unreachable(Reason.TRUST_UNUSABLE, HOST, "SSL_CERT_FILE"), "certificate",
-         "the certificates to trust cannot be read (SSL_CERT_FILE)",
-         "name a file of certificates in PEM, each of them whole"),
+         "the file of trusted certificates cannot be read (SSL_CERT_FILE)",
+         "name a file of certificates in PEM format, each of them complete"),
         (Unreachable(Reason.PROXY_REFUSED, HOST, "HTTP 403"), "proxy",
          "the HTTP proxy refuses to connect to it (HTTP 403)",
-         f"have {HOST} allowed there, or set upstream.proxy to another one"),
+         f"allow {HOST} in that proxy, or set upstream.proxy to another one"),
     ],
 )  # fmt: skip
 def test_each_reason_not_to_be_reached_is_one_line_with_what_to_do(made, why, code, what, fix):
@@ -78,25 +78,25 @@ def test_a_certificate_that_is_not_trusted_is_told_with_who_signed_it(made):
 
     assert known.what == f"{HOST} cannot be reached: its certificate, signed by Acme Inspection, is not trusted"
     assert known.fix == (
-        "set upstream.ca_bundle to a file with the certificates that this network trusts, Acme Inspection among them"
+        "set upstream.ca_bundle to a file of the certificates that this network trusts, including Acme Inspection"
     )
     assert unknown.what == f"{HOST} cannot be reached: its certificate is not trusted"
-    assert unknown.fix.endswith("the authority that signed it among them")
+    assert unknown.fix.endswith("including the authority that signed it")
 
 
 @pytest.mark.parametrize(
     ("proxies", "fix"),
     [
-        (Proxies(), "set upstream.proxy if this network is left through an HTTP proxy"),
-        (Proxies(unused="HTTPS_PROXY"), "take upstream.proxy out, which keeps HTTPS_PROXY from being used"),
+        (Proxies(), "set upstream.proxy if this network needs an HTTP proxy"),
+        (Proxies(unused="HTTPS_PROXY"), "remove upstream.proxy, which keeps HTTPS_PROXY from being used"),
         (replace(Proxies.by(CORP), exempt=("api.example",), exempt_in="no_proxy"),
-         "take api.example out of no_proxy if it is reached through the HTTP proxy alone"),
+         "remove api.example from no_proxy if it can be reached only through the HTTP proxy"),
     ],
 )  # fmt: skip
 def test_a_host_that_is_not_reached_without_a_proxy_is_told_how_it_is_with_one(made, proxies, fix):
     advice = made.adviser(proxies).unreachable(Unreachable(Reason.TIMED_OUT, "api.example:443"), "url")
 
-    assert advice.fix == f"have connections to api.example:443 let through the firewall, or {fix}"
+    assert advice.fix == f"allow connections to api.example:443 in the firewall, or {fix}"
 
 
 def test_a_proxy_that_is_not_reached_is_corrected_where_it_is_named_and_no_other_is_suggested(made):
@@ -111,20 +111,20 @@ def test_a_proxy_that_is_not_reached_is_corrected_where_it_is_named_and_no_other
     ("fault", "code", "what", "fix"),
     [
         (Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403), "forbidden",
-         "requests are answered with 403: the service key may not use it", "extended"),
+         "requests are answered with status 403: the service key may not use it", "extended"),
         (Fault(FaultKind.REQUEST_FORBIDDEN, "Not for you.", 403), "forbidden",
-         "requests are answered with 403: refused on the way: Not for you", "firewall"),
+         "requests are answered with status 403: Not for you", "firewall"),
         (Fault(FaultKind.REFUSED_CREDENTIALS, "no", 401), "forbidden",
-         "requests are answered with 401: the access token is not taken here", "correct its URL"),
+         "requests are answered with status 401: the access token is not accepted here", "correct its URL"),
         (Fault(FaultKind.GONE, "no", 404), "url",
-         "requests are answered with 404: its URL leads to no deployment that runs", "correct its URL"),
+         "requests are answered with status 404: its URL does not lead to a running deployment", "correct its URL"),
         (Fault(FaultKind.INVALID_REQUEST, "no", 405), "url",
-         "requests are answered with 405: its URL leads to no deployment that runs", "correct its URL"),
+         "requests are answered with status 405: its URL does not lead to a running deployment", "correct its URL"),
         (Fault(FaultKind.INVALID_REQUEST, "Subpath 'x' is not allowed for model 'm'.", 400), "path",
-         "SAP AI Core does not take this protocol: Subpath 'x' is not allowed for model 'm'", "correct its URL"),
+         "SAP AI Core does not support this protocol: Subpath 'x' is not allowed for model 'm'", "correct its URL"),
         (Fault(FaultKind.OVERLOADED, "It is overloaded.", 503), "failing",
-         "requests are answered with 503: It is overloaded", "try again in a few minutes"),
-        (Fault(FaultKind.OTHER, "What answers is no model."), "failing", "What answers is no model", "try again"),
+         "requests are answered with status 503: It is overloaded", "try again in a few minutes"),
+        (Fault(FaultKind.OTHER, "It is no model."), "failing", "It is no model", "try again"),
     ],
 )  # fmt: skip
 def test_what_an_empty_request_brings_to_light_is_one_line_with_what_to_do(made, fault, code, what, fix):
@@ -152,11 +152,11 @@ def test_what_a_model_says_to_an_empty_request_is_well(made, fault):
         (Fault(FaultKind.REFUSED_CREDENTIALS, "The key is refused.", 401), "service_key", NEW_KEY),
         (Fault(FaultKind.OVERLOADED, "It is busy.", 429), "token", "try again in a few minutes"),
         (
-            Fault(FaultKind.SERVER_ERROR, "It sent no token."),
+            Fault(FaultKind.SERVER_ERROR, "It sent a response without a token."),
             "token",
-            "try again in a few minutes; if it stays so, correct url",
+            "try again in a few minutes; if it keeps failing, correct url",
         ),
-        (NO_TOKEN_IN_TIME, "unreachable", "try again in a few minutes; if it stays silent, correct url"),
+        (NO_TOKEN_IN_TIME, "unreachable", "try again in a few minutes; if it still does not answer, correct url"),
     ],
 )
 def test_a_token_that_does_not_come_is_told_with_what_to_do(made, fault, code, fix):

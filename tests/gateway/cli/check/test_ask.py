@@ -123,7 +123,7 @@ def test_an_answer_of_thoughts_alone_is_no_answer(settings, cloud, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({"subAccounts": {"eu": account}}))
         [said] = ask_models(load(tmp_path / "config.json", {}, tmp_path))
 
-    assert (said.error, said.seconds) == ("no word came, of 4000 tokens that it may spend", None)
+    assert (said.error, said.seconds) == ("it sent no text within 4000 tokens", None)
 
 
 def test_no_model_may_take_longer_than_the_limit(settings, cloud):
@@ -131,7 +131,7 @@ def test_no_model_may_take_longer_than_the_limit(settings, cloud):
         cloud.fault(deployment, "hang")
     [answer] = ask_models(settings("gpt-5"), seconds=0.3)
 
-    assert answer.error == "The request has taken all the time that it may"
+    assert answer.error == "The request took longer than the proxy allows"
 
 
 def test_a_model_that_fails_at_one_deployment_is_asked_at_the_next_as_a_client_s_would_be(settings, cloud):

@@ -92,13 +92,28 @@ def test_every_family_answers_an_empty_request_and_nothing_is_generated(checked,
 @pytest.mark.parametrize(
     ("kind", "code", "what", "fix"),
     [
-        ("403", "forbidden", "requests are answered with 403: the service key may not use it", "service plan extended"),
-        ("403-html", "forbidden", "requests are answered with 403: refused on the way: ", "through the firewall"),
-        ("403-provider", "forbidden", "requests are answered with 403: refused on the way: ", "deploy another"),
-        ("404", "url", "requests are answered with 404: its URL leads to no deployment that runs", "correct the"),
-        ("401", "forbidden", "requests are answered with 401: the access token is not taken here", "correct the"),
-        ("503", "failing", "requests are answered with 503: ", "try again in a few minutes"),
-        ("reset", "unreachable", "the connection broke before an answer came", "such as a firewall"),
+        (
+            "403",
+            "forbidden",
+            "requests are answered with status 403: the service key may not use it",
+            "of the instance to extended",
+        ),
+        ("403-html", "forbidden", "requests are answered with status 403: ", "in the firewall"),
+        ("403-provider", "forbidden", "requests are answered with status 403: ", "deploy another"),
+        (
+            "404",
+            "url",
+            "requests are answered with status 404: its URL does not lead to a running deployment",
+            "correct the",
+        ),
+        (
+            "401",
+            "forbidden",
+            "requests are answered with status 401: the access token is not accepted here",
+            "correct the",
+        ),
+        ("503", "failing", "requests are answered with status 503: ", "try again in a few minutes"),
+        ("reset", "unreachable", "the connection broke before an answer arrived", "such as a firewall"),
     ],
 )
 def test_a_deployment_that_is_listed_as_running_and_cannot_be_asked_is_seen(
@@ -121,10 +136,9 @@ def test_a_configured_url_is_asked_itself_and_not_only_its_id(checked, subaccoun
     wrong_path = subaccount("eu", deployment_models={"gpt-5": [f"{cloud.url}/v3/inference/deployments/{deployment}"]})
     wrong_host = subaccount("eu", deployment_models={"gpt-5": [elsewhere]})
     fix = f"write the URL that SAP AI Core lists for it: {listed}"
+    lost = "requests are answered with status 404: its URL does not lead to a running deployment"
 
-    assert lines(checked({"eu": wrong_path})) == [
-        (f"gpt-5 ({deployment}): requests are answered with 404: its URL leads to no deployment that runs", fix)
-    ]
+    assert lines(checked({"eu": wrong_path})) == [(f"gpt-5 ({deployment}): {lost}", fix)]
     [(what, to_do)] = lines(checked({"eu": wrong_host}))
     assert what.endswith("cannot be reached: the connection was refused")
     assert to_do == fix
@@ -136,7 +150,7 @@ def test_what_answers_and_is_no_model_is_wrong(checked, subaccount, cloud):
         given = subaccount("eu", deployment_models={"gpt-5": [f"{page.url}/inference/deployments/{deployment}"]})
         [(what, _)] = lines(checked({"eu": given}))
 
-    assert what == f"gpt-5 ({deployment}): What answers is no model"
+    assert what == f"gpt-5 ({deployment}): The response does not come from a model"
 
 
 def test_a_whole_config_with_a_good_a_stopped_a_missing_and_a_mistaken_deployment(checked, subaccount, cloud):
@@ -228,7 +242,7 @@ def test_a_server_behind_a_certificate_that_is_not_trusted_is_told_with_its_auth
         "(unable to get local issuer certificate)"
     )
     assert fix == (
-        "set upstream.ca_bundle to a file with the certificates that this network trusts, Acme Inspection among them"
+        "set upstream.ca_bundle to a file of the certificates that this network trusts, including Acme Inspection"
     )
 
 
@@ -239,7 +253,7 @@ def test_a_network_that_is_left_through_a_proxy_alone_is_told_where_that_is_set(
     [(what, fix)] = lines(checked({"eu": given}, env, upstream={"proxy": "none"}))
 
     assert what.endswith(" cannot be reached: the connection was refused")
-    assert fix == "correct url in the service key, or take upstream.proxy out, which keeps HTTPS_PROXY from being used"
+    assert fix == "correct url in the service key, or remove upstream.proxy, which keeps HTTPS_PROXY from being used"
 
 
 @pytest.mark.parametrize("named_in", ["upstream.proxy", "http_proxy", "ALL_PROXY"])
@@ -249,8 +263,8 @@ def test_a_proxy_that_wants_a_password_is_told_how_it_is_given(checked, subaccou
         given = {} if env else {"proxy": proxy.url}
         [(what, fix)] = lines(checked({"eu": subaccount("eu")}, env, upstream={"proxy_loopback": True, **given}))
 
-    assert what.endswith(" cannot be reached: the HTTP proxy wants a user and a password (HTTP 407)")
-    assert fix.startswith(f"write both into {named_in}: http://USER:PASSWORD@HOST:PORT")
+    assert what.endswith(" cannot be reached: the HTTP proxy requires a user and a password (HTTP 407)")
+    assert fix.startswith(f"write both into {named_in} as http://USER:PASSWORD@HOST:PORT")
 
 
 def test_a_deployment_of_a_model_that_has_ended_is_told_with_its_successor(checked, subaccount, cloud):
@@ -275,7 +289,7 @@ def test_a_service_key_in_the_place_of_the_config_file_is_one_line(subaccount, t
     assert told.exit_code == 2
     assert told.stderr == (
         f"sap-ai-proxy: {path}: is a service key, not a config file; "
-        f"make one of it with: sap-ai-proxy init --service-key '{path}'\n"
+        f"create a config file from it with: sap-ai-proxy init --service-key '{path}'\n"
     )
 
 

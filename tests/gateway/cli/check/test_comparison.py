@@ -11,8 +11,8 @@ from gateway.upstream.discovery import Listed
 from gateway.upstream.unreachable import Reason, Unreachable
 
 AGAIN = (
-    "deploy its model anew in SAP AI Launchpad (ML Operations, Deployments) and write the new id, "
-    "or take this one out of the config file"
+    "deploy its model again in SAP AI Launchpad (ML Operations, Deployments) and use the new id, "
+    "or remove this one from the config file"
 )
 ORCHESTRATION = Listed("d9", "", "RUNNING", "https://api.example/v2/inference/deployments/d9", orchestration=True)
 SONNET = "anthropic--claude-4.5-sonnet"
@@ -26,7 +26,7 @@ ORCHESTRATED = {"orchestrated": lambda _: (SONNET, "gpt-5")}
             "",
             "",
             "does not exist in the resource group team-a",
-            "correct the id or the resource group, or take it out of the config file",
+            "correct the id or the resource group, or remove it from the config file",
         ),
         ("STOPPED", "gpt-4.1", "is STOPPED, not RUNNING", AGAIN),
         ("DEAD", "gpt-4.1", "is DEAD, not RUNNING", AGAIN),
@@ -37,7 +37,7 @@ ORCHESTRATED = {"orchestrated": lambda _: (SONNET, "gpt-5")}
             "wait until it runs, which takes some minutes, and check again",
         ),
         ("RUNNING", "gpt-4o", "serves gpt-4o", "list it under gpt-4o"),
-        ("RUNNING", "", "serves no model", "take it out of the config file"),
+        ("RUNNING", "", "serves no model", "remove it from the config file"),
     ],
 )
 def test_a_deployment_that_would_not_serve_is_wrong(made, status, runs, what, fix):
@@ -109,7 +109,7 @@ def test_what_is_looked_up_is_taken_for_what_it_says_it_runs(made):
         ("sonnet", True, True, ("serves no model of this name", f"write one of {SONNET}")),
         ("gpt-5", False, False,
          ("is an orchestration deployment", 'write "orchestration": true beside its id or URL')),
-        ("gpt-4.1", True, False, ("serves no model of this name", "take it out of the config file")),
+        ("gpt-4.1", True, False, ("serves no model of this name", "remove it from the config file")),
     ],
 )  # fmt: skip
 def test_an_orchestration_deployment_that_is_listed_by_hand_is_checked(
@@ -141,7 +141,7 @@ def test_a_deployment_of_one_model_that_is_said_to_be_orchestration_is_wrong(mad
     by_hand = replace(by_hand, deployments={"gpt-4.1": (replace(deployment, orchestration=True),)})
 
     assert said(made.settings(by_hand), made.listed("d1")) == [
-        ("wrong", "gpt-4.1 (d1) is no orchestration deployment", 'take "orchestration": true away')
+        ("wrong", "gpt-4.1 (d1) is not an orchestration deployment", 'remove "orchestration": true')
     ]
 
 
@@ -175,7 +175,7 @@ def test_what_is_wrong_with_several_deployments_is_told_once(made):
     running = made.listed("d1"), made.listed("d2"), made.listed("d3", "gpt-5")
     [found] = made.report(given, *running, ask_nothing=lambda *_: FORBIDDEN).wrong
 
-    assert found.what.startswith("gpt-4.1 (d1, d2), gpt-5 (d3): requests are answered with 403: ")
+    assert found.what.startswith("gpt-4.1 (d1, d2), gpt-5 (d3): requests are answered with status 403: ")
     assert (found.code, found.models, found.deployments) == ("forbidden", ("gpt-4.1", "gpt-5"), ("d1", "d2", "d3"))
 
 
@@ -197,7 +197,7 @@ def test_a_configured_url_that_fails_is_to_be_what_is_listed(made, said):
     assert said(given, listed, ask_nothing=lambda *_: gone) == [
         (
             "wrong",
-            "gpt-4.1 (d1): requests are answered with 404: its URL leads to no deployment that runs",
+            "gpt-4.1 (d1): requests are answered with status 404: its URL does not lead to a running deployment",
             "write the URL that SAP AI Core lists for it: https://api.example/v2/inference/d1",
         )
     ]
@@ -239,7 +239,7 @@ def test_a_model_that_has_ended_explains_why_its_deployment_fails(made, said):
     assert found == [
         (
             "wrong",
-            "gpt-4.1 (d1): requests are answered with 500: It failed",
+            "gpt-4.1 (d1): requests are answered with status 500: It failed",
             "gpt-4.1 ended on 2026-10-14: deploy gpt-5 in its place",
         )
     ]

@@ -67,7 +67,7 @@ def test_what_is_looked_up_is_served_through_the_filters(made, said):
     deployments = made.listed("d1"), made.listed("d2", "gpt-5-nano"), made.listed("d3")
 
     assert rows(made.report(given, *deployments)) == [("gpt-4.1", True, ["d1", "d3"], ("openai-chat",))]
-    assert said(given, *deployments) == [("remark", "runs and is not served: gpt-5-nano (d2)", "")]
+    assert said(given, *deployments) == [("remark", "is running and not served: gpt-5-nano (d2)", "")]
 
 
 def test_what_runs_beside_the_list_is_to_know(made, said):
@@ -78,8 +78,8 @@ def test_what_runs_beside_the_list_is_to_know(made, said):
     assert said(given, made.listed("d1"), *others, ORCHESTRATION) == [
         (
             "remark",
-            "runs and is not served: gpt-5 (d2), orchestration (d9)",
-            "add them with sap-ai-proxy discover --write, or set discovery to true, if they are to be served",
+            "is running and not served: gpt-5 (d2), orchestration (d9)",
+            "to serve them, run sap-ai-proxy discover --write or set discovery to true",
         )
     ]
 
@@ -92,23 +92,23 @@ def test_what_another_subaccount_of_the_same_resource_group_serves_is_not_said_t
 
 def test_a_subaccount_that_leaves_all_to_another_of_its_resource_group_is_told_which(made, said):
     given = made.settings(made.account("a", {"gpt-4.1": ["d1"]}), made.account("b"))
-    what = "serves nothing: what runs in the resource group team-a is served by a"
+    what = "serves nothing: everything in the resource group team-a is served by a"
 
     assert said(given, made.listed("d1")) == [
-        ("wrong", what, "set discovery to true, or take it out of the config file")
+        ("wrong", what, "set discovery to true, or remove it from the config file")
     ]
 
 
 def test_a_deployment_at_another_host_than_the_api_is_not_asked(made, said):
     stranger = Listed("d2", "gpt-5", "RUNNING", "https://other.example/d2")
     given = made.settings(made.account(discovery=True))
-    why = "its URL has another host, scheme or port than AI_API_URL, and no token is sent there"
+    why = "its URL has another host, scheme or port than AI_API_URL, so no token is sent there"
 
     assert said(given, made.listed("d1"), stranger) == [
         (
             "remark",
-            f"gpt-5 (d2) runs and is not served: {why}",
-            "list it by its URL in deployment_models if that host may have the token",
+            f"gpt-5 (d2) is running and not served: {why}",
+            "list it with its URL in deployment_models if the token may be sent to that host",
         )
     ]
     assert [name for name, *_ in rows(made.report(given, made.listed("d1"), stranger))] == ["gpt-4.1"]
@@ -132,8 +132,8 @@ def test_models_of_orchestration_that_are_a_guess_are_to_know(made, said):
     assert said(given, ORCHESTRATION, **ORCHESTRATED, is_guess=lambda _: True) == [
         (
             "remark",
-            "the catalogue does not say which models orchestration serves: those that are built in are taken for them",
-            "list them in orchestration.models if that is wrong",
+            "the catalogue does not list the models that orchestration serves, so the proxy uses its built-in list",
+            "if that is wrong, list the models in orchestration.models",
         )
     ]
 
@@ -157,7 +157,7 @@ def test_a_model_that_is_asked_without_the_masks_that_are_set_is_to_know(made, s
     assert found == [
         (
             "remark",
-            "orchestration: masks and filters only where it answers; gpt-4.1 has deployments that do without",
+            "orchestration: its masking and filtering cover no other deployments; gpt-4.1 has some",
             "",
         )
     ]
@@ -190,7 +190,7 @@ def test_a_subaccount_in_which_nothing_runs_is_wrong(made, said, groups, other):
 
     assert found == (
         "wrong",
-        "serves nothing: no model runs in the resource group team-a",
+        "serves nothing: no model is running in the resource group team-a",
         f"deploy one in {LAUNCHPAD} or with sap-ai-proxy init{other}",
     )
 
@@ -201,7 +201,7 @@ def test_filters_that_leave_nothing_out_of_all_that_runs_are_wrong(made, said):
 
     assert found[0] == (
         "wrong",
-        "serves nothing: model_filters leave out all that runs, which is nano",
+        "serves nothing: model_filters leave out everything that is running, which is nano",
         "correct model_filters",
     )
 
@@ -219,7 +219,7 @@ def test_resource_groups_that_may_not_be_listed_hide_nothing(made, said):
     forbidden = failing(Fault(FaultKind.DEPLOYMENT_FORBIDDEN, "no", 403))
     [found] = said(given, resource_groups=forbidden)
 
-    assert found[1] == "serves nothing: no model runs in the resource group team-a"
+    assert found[1] == "serves nothing: no model is running in the resource group team-a"
 
 
 def test_a_subaccount_that_does_not_let_us_in_is_asked_nothing_more_and_keeps_its_rows(made):
@@ -244,7 +244,7 @@ def test_a_token_service_that_is_not_reached_is_told_by_its_place_in_the_service
     assert found == (
         "wrong",
         "no access token: auth.example:443 cannot be reached: the name of its host is unknown",
-        f"correct {place} in the service key, or set upstream.proxy if this network is left through an HTTP proxy",
+        f"correct {place} in the service key, or set upstream.proxy if this network needs an HTTP proxy",
     )
 
 

@@ -191,10 +191,10 @@ REFUSED = [
     ("odd-letter", Format.JSON, '{"a": /}', "'/' is out of place"),
     ("number-as-name", Format.JSON, "{1: 2}", "out of place"),
     ("open-list", Format.JSON, '{"a": [1', "it ends too soon"),
-    ("list", Format.JSON, "[]", "no object"),
-    ("in-the-way", Format.JSON, '{"a": 1}', "a is no object"),
+    ("list", Format.JSON, "[]", "not an object"),
+    ("in-the-way", Format.JSON, '{"a": 1}', "a is not an object"),
     ("broken-toml", Format.TOML, "a = ", "cannot be read as TOML"),
-    ("no-table", Format.TOML, "a = 1", "a is no object"),
+    ("no-table", Format.TOML, "a = 1", "a is not an object"),
     ("table-in-pieces", Format.TOML, "[a.b.d]\n[q]\n[a.b.c]\n", "could not be kept"),
     ("more-pieces", Format.TOML, "[a.b]\nb.c = 2\n[a.b.c]\n[q]\n[a.b.c.f]\n", "could not be kept"),
 ]
@@ -241,7 +241,7 @@ def test_writing_again_keeps_the_first_copy(path, write_url):
     assert json.loads(path.read_text())["env"] == {"URL": "two"}
     assert path.with_name(path.name + COPY).read_text() == '{"a": 1}'
     assert said == [f"wrote {path} (as it was: {path.name}{COPY})"]
-    assert again == [f"{path} says so already"]
+    assert again == [f"{path} needs no change"]
     undo([path])
     assert path.read_text() == '{"a": 1}'
 
@@ -263,7 +263,7 @@ def test_what_was_changed_since_is_kept_beside(path, write_url, again):
 
     assert not path.exists()
     assert json.loads(path.with_name(path.name + UNDONE).read_text())["changed"] is True
-    assert said[0] == f"{path} has changed since: moved to {path.name}{UNDONE}"
+    assert said[0] == f"{path} has changed since then: moved to {path.name}{UNDONE}"
 
 
 def test_undo_without_a_copy_says_that_there_is_nothing_to_undo(path, write_url):
@@ -289,7 +289,7 @@ def test_where_a_file_cannot_be_edited_is_said_what_to_do_by_hand(path, write_ur
     path.parent.mkdir()
     path.write_text("{")
 
-    with pytest.raises(ConnectError, match=r"; mend it, or set by hand what --print says$"):
+    with pytest.raises(ConnectError, match=r"; correct it, or make the settings of --print by hand$"):
         write_url("one")
 
 
@@ -315,5 +315,5 @@ def test_a_file_that_is_no_text_is_refused(path, write_url):
     path.parent.mkdir()
     path.write_bytes(b"\xff")
 
-    with pytest.raises(ConnectError, match="is no UTF-8"):
+    with pytest.raises(ConnectError, match="is not UTF-8 text"):
         write_url("one")

@@ -73,7 +73,7 @@ def test_a_tool_is_found_by_any_of_its_names():
     ]
     assert len(set(names)) == len(names)
     assert [name for name, _ in list_tools()] == [tool.name for tool in TOOLS]
-    with pytest.raises(ConnectError, match="no tool is called 'emacs'; there are: claude, codex"):
+    with pytest.raises(ConnectError, match="there is no tool 'emacs'; the tools are claude, codex"):
         find_tool("emacs")
 
 

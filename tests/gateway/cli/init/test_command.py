@@ -88,8 +88,8 @@ def test_a_key_comes_from_standard_input_and_not_from_the_command_line(run: Run,
     for each in given:
         assert each.exit_code == 1
         assert each.stderr == (
-            "sap-ai-proxy: a service key in a command is seen by other users of this machine, and stays in the history "
-            'of the shell; give its file, "-" and the key on standard input, or "env" and the key in '
+            "sap-ai-proxy: other users of this machine can read a service key on the command line, and the shell keeps "
+            'it in its history; give its file, "-" and the key on standard input, or "env" and the key in '
             "AICORE_SERVICE_KEY.\n"
         )
 
@@ -195,7 +195,7 @@ def test_again_with_the_same_key_changes_nothing(run: Run, key_of: KeyOf) -> Non
     told = run("init", "-k", key_of("eu"))
 
     assert told.exit_code == 0, told.output
-    assert "config.json says so already" in told.output
+    assert "config.json needs no change" in told.output
     assert (run.folder / "config.json").read_text() == before
     assert run.files == ["config.json", "eu_key.json"]
 
@@ -223,7 +223,7 @@ def test_another_key_of_the_same_subaccount_replaces_the_old_one_once_that_is_co
 
     question = "eu_key.json holds another service key of this subaccount. Replace it?"
     assert (refused.exit_code, declined.exit_code, accepted.exit_code) == (2, 130, 0), accepted.output
-    assert refused.stderr == f"sap-ai-proxy: There is no terminal to ask at: {question} Say it with --yes.\n"
+    assert refused.stderr == f"sap-ai-proxy: There is no terminal on which to ask: {question} Answer with --yes.\n"
     assert kept["clientsecret"] == "expired"
     assert json.loads((run.folder / "eu_key.json").read_text()) == old
     assert run.config == config
@@ -263,7 +263,7 @@ def test_a_model_is_deployed_where_nothing_runs_and_waited_for(run: Run, new_clo
     assert [(each["model"], each["status"]) for each in made] == [("gpt-5", "RUNNING"), (None, "RUNNING")]
     again = run("init", answers=(f"'{key}'",)), run("init", "-k", key, "--deploy", "gpt-5", "--yes")
     assert [each.exit_code for each in again] == [0, 0]
-    assert "of gpt-5 runs already" in again[1].output
+    assert "of gpt-5 is already running" in again[1].output
     assert len(new_cloud.tenants["fresh"]["deployments"]) == 2
 
 
@@ -277,9 +277,9 @@ def test_where_nothing_runs_models_are_offered_and_the_costs_confirmed(
     told = run("init", answers=(key, "gpt-nine", "gpt", "", "y"))
 
     assert told.exit_code == 0, told.output
-    assert "'gpt-nine' is no model that can be deployed here; write orchestration, or a model of the" in told.output
+    assert "'gpt-nine' is not a model that can be deployed here; write orchestration, or a model of the" in told.output
     assert "did you mean gpt-4.1 or gpt-4o or gpt-5?" in told.output
-    assert "SAP bills what is asked of it" in told.output
+    assert "SAP bills the requests to a deployment" in told.output
     rows = [line.split()[0] for line in told.output.splitlines() if line.startswith(("gpt-", "gemini-"))]
     assert "gpt-5" in rows
     assert "gemini-2.5-pro" not in rows
@@ -308,9 +308,9 @@ def test_a_deployment_that_starts_up_already_is_waited_for_and_not_made_again(
     new_cloud.ask("PUT", "/admin/settings", {"startup": 3600})
     started = run("init", "-k", key, "--deploy", "gpt-5", "--yes", "--wait", "0")
     assert (started.exit_code, "config.json" in run.files) == (0, True)
-    assert "is UNKNOWN still; config.json is written, and will serve" in started.output
+    assert "is still UNKNOWN; config.json is written, and will serve" in started.output
     waited = run("init", "-k", key, "--wait", "0")
-    assert (waited.exit_code, "is UNKNOWN still" in waited.output) == (0, True), waited.output
+    assert (waited.exit_code, "is still UNKNOWN" in waited.output) == (0, True), waited.output
     new_cloud.ask("PUT", "/admin/settings", {"startup": 0})
     told = run("init", "-k", key)
 
@@ -343,7 +343,7 @@ def test_a_key_that_may_not_list_resource_groups_serves_the_one_that_is_named(
     ]
 
     assert [each.exit_code for each in (asked, named, unasked)] == [0, 0, 0], asked.output
-    assert "the service key may not list resource groups" in asked.output
+    assert "the service key is not allowed to list resource groups" in asked.output
     assert groups == ["team-b", "team-b", "default"]
 
 
@@ -353,7 +353,7 @@ def test_what_stops_the_questions_is_one_line(run: Run, key_of: KeyOf) -> None:
     assert (told.exit_code, told.stderr) == (130, "sap-ai-proxy: Stopped: nothing was written.\n")
 
 
-PROXIED = "or set upstream.proxy (--proxy) if this network is left through an HTTP proxy"
+PROXIED = "or set upstream.proxy (--proxy) if this network needs an HTTP proxy"
 LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
     # what is wrong: what the service key says instead, arguments beside it, the line
     "secret": (
@@ -393,8 +393,8 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         {"serviceurls": None},
         (),
         (
-            "KEY is no service key of SAP AI Core: it has no serviceurls.AI_API_URL; "
-            "copy the one of its instance from the BTP cockpit"
+            "KEY is not a service key of SAP AI Core, because it has no serviceurls.AI_API_URL; "
+            "copy that of its instance from the BTP cockpit"
         ),
     ),
     "incomplete": (
@@ -402,11 +402,11 @@ LINES: dict[str, tuple[dict[str, Any], tuple[str, ...], str]] = {
         (),
         "KEY cannot be used: clientid is missing; copy it from the service key in the BTP cockpit",
     ),
-    "group": ({}, ("-g", "none"), "there is no resource group none; there is default"),
+    "group": ({}, ("-g", "none"), "there is no resource group none; the resource groups are default"),
     "model": (
         {},
         ("--deploy", "gpt-nine"),
-        "'gpt-nine' is no model that can be deployed here; write orchestration, or a model of the catalogue",
+        "'gpt-nine' is not a model that can be deployed here; write orchestration, or a model of the catalogue",
     ),
 }
 
@@ -426,15 +426,13 @@ def test_what_is_no_service_key_at_all_is_said_with_where_to_get_one(run: Run) -
     (run.folder / "poem.json").write_text("{roses: red}")
     (run.folder / "list.json").write_text("[]")
     said = [run("init", "-k", name, stdin="{1").stderr for name in ("poem.json", "list.json", "none.json", "-")]
+    wrong = "is not valid JSON: Expecting property name enclosed in double quotes"
 
     assert said == [
-        "sap-ai-proxy: poem.json is no JSON: Expecting property name enclosed in double quotes at line 1, column 2.\n",
+        f"sap-ai-proxy: poem.json {wrong} at line 1, column 2.\n",
         "sap-ai-proxy: list.json cannot be used: must be an object, not a list; write the service key in braces.\n",
         "sap-ai-proxy: there is no file none.json; correct the path.\n",
-        (
-            "sap-ai-proxy: the service key is no JSON: Expecting property name enclosed in double quotes at line 1; "
-            "copy all of it from the BTP cockpit.\n"
-        ),
+        f"sap-ai-proxy: the service key {wrong} at line 1; copy all of it from the BTP cockpit.\n",
     ]
 
 
@@ -453,7 +451,7 @@ def test_without_a_terminal_the_option_is_named_that_answers(
     arguments = [word for name in tenants for word in ("-k", key_of(name, of=new_cloud))]
     told = run("init", *arguments)
 
-    assert (told.exit_code, told.stderr) == (2, f"sap-ai-proxy: There is no terminal to ask at for {what}.\n")
+    assert (told.exit_code, told.stderr) == (2, f"sap-ai-proxy: There is no terminal on which to ask for {what}.\n")
     assert run.files == []
 
 
@@ -463,7 +461,7 @@ def test_a_deployment_costs_so_that_no_script_makes_one_by_accident(run: Run, ne
 
     assert (unsaid.exit_code, unconfirmed.exit_code) == (2, 2)
     assert "--deploy MODEL" in unsaid.stderr
-    assert "Say it with --yes." in unconfirmed.stderr
+    assert "Answer with --yes." in unconfirmed.stderr
     assert new_cloud.tenants["fresh"]["deployments"] == []
 
 
@@ -475,9 +473,9 @@ def test_a_config_file_that_has_mistakes_is_to_be_put_right_first(run: Run, key_
         said.append(run("init", "-k", key_of("eu")).stderr)
         assert config.read_text() == text
 
-    assert said[0].startswith("sap-ai-proxy: config.json is no JSON")
-    assert said[1].startswith("sap-ai-proxy: config.json is no object of JSON")
-    assert "put that right first" in said[2]
+    assert said[0].startswith("sap-ai-proxy: config.json is not valid JSON")
+    assert said[1].startswith("sap-ai-proxy: config.json is not a JSON object")
+    assert "correct that first" in said[2]
     assert all(each.count("\n") == 1 for each in said)
 
 
@@ -486,5 +484,5 @@ def test_a_name_that_another_subaccount_has_is_refused(run: Run, key_of: KeyOf) 
     told = run("init", "-k", key_of("several"), "-g", "team-b", "--name", "eu")
 
     assert told.stderr == (
-        "sap-ai-proxy: the config file has another subaccount that is called eu; give another --name.\n"
+        "sap-ai-proxy: the config file already has another subaccount named eu; give another --name.\n"
     )

@@ -80,9 +80,9 @@ def test_an_error_that_passes_ends_no_wait_and_is_shown() -> None:
 
     assert starting.wait(1200).runs
     assert starting.shown[1:4] == [
-        "no answer; it is asked again, Ctrl-C ends the wait alone",
-        "no answer; it is asked again, Ctrl-C ends the wait alone",
-        "gpt-5 (d1) is PENDING; Ctrl-C ends the wait alone",
+        "no answer; trying again, press Ctrl-C to stop waiting",
+        "no answer; trying again, press Ctrl-C to stop waiting",
+        "gpt-5 (d1) is PENDING; press Ctrl-C to stop waiting",
     ]
 
 

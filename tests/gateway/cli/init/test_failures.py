@@ -40,7 +40,9 @@ def test_a_deployment_that_was_created_is_named_where_the_next_one_is_refused(
     [made] = new_cloud.tenants["fresh"]["deployments"]
 
     assert told.exit_code == 1
-    assert refused.startswith("sap-ai-proxy: no deployment of orchestration can be made in the resource group default")
+    assert refused.startswith(
+        "sap-ai-proxy: a deployment of orchestration cannot be created in the resource group default"
+    )
     assert so_far == (
         f"sap-ai-proxy: Done so far: config.json is written, and will serve the deployment {made['id']} of gpt-5 "
         "once that runs: `sap-ai-proxy check` says when."
@@ -84,8 +86,8 @@ def test_a_config_file_below_a_file_is_one_line_that_says_so(run: Run, key_of: K
 
     assert [told.exit_code, shown.exit_code] == [1, 1]
     assert told.stderr == (
-        f"sap-ai-proxy: file.json/config.json cannot be written: {file} is no folder; give another --config FILE.\n"
+        f"sap-ai-proxy: file.json/config.json cannot be written: {file} is not a folder; give another --config FILE.\n"
     )
     assert shown.stderr == (
-        "sap-ai-proxy: file.json/eu_key.json cannot be looked at: Not a directory; give another --config FILE.\n"
+        "sap-ai-proxy: file.json/eu_key.json cannot be read: Not a directory; give another --config FILE.\n"
     )

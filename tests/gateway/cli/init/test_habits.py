@@ -23,7 +23,7 @@ def test_the_service_key_may_stand_alone_but_only_once(run: Run, key_of: KeyOf) 
     again = run("init", key_of("several"), "--resource-group", "default")
     assert again.exit_code == 0, again.output
     assert run.config["subAccounts"].keys() == {"eu", "several"}
-    assert "start it anew or send it SIGHUP" in " ".join(again.stdout.split())
+    assert "restart it or send it SIGHUP" in " ".join(again.stdout.split())
     assert "SIGHUP" not in run("init", key).stdout
 
 
@@ -38,7 +38,7 @@ def save_as_config(run: Run, key: str, mode: int = 0o644) -> bytes:
 def test_a_service_key_that_was_saved_as_the_config_file_moves_away_as_check_advises(run: Run, key_of: KeyOf) -> None:
     before = save_as_config(run, key_of("eu"))
     advice = run("check").stderr
-    command = advice.partition("make one of it with: sap-ai-proxy ")[2].split()
+    command = advice.partition("create a config file from it with: sap-ai-proxy ")[2].split()
     shown = run(*command, "--dry-run")
     untouched = (run.files, (run.folder / "config.json").read_bytes())
     told = run(*command)

@@ -93,7 +93,7 @@ def test_a_certificate_of_the_network_is_trusted_if_it_is_given(
 
     assert refused.exit_code == 1
     assert "its certificate, signed by Acme, is not trusted" in refused.stderr
-    assert "; set upstream.ca_bundle (--ca-bundle) to a file with the certificates" in refused.stderr
+    assert "; set upstream.ca_bundle (--ca-bundle) to a file of the certificates" in refused.stderr
     assert trusted.exit_code == 0, trusted.output
     assert run.config["upstream"] == {"ca_bundle": str(authority.file)}
     assert again.exit_code == 0, again.output

@@ -11,7 +11,7 @@ from tests.gateway.cli.status.states import NO_TOKENS, STARTED, decision, endpoi
 OPEN = {"standing": "open", "circuit": "open", "why": "5 failures", "seconds": 8.0}
 COOLDOWN = {"standing": "cooling", "cooldown": "rate_limited", "why": "quota: rate_limited", "seconds": 23.0}
 GONE = {"standing": "gone", "circuit": "open", "why": "the deployment is gone", "seconds": None}
-PROBING = {"standing": "half-open: a probe is out", "circuit": "half-open", "why": "time is up", "seconds": 5.0}
+PROBING = {"standing": "half-open: a probe is in progress", "circuit": "half-open", "why": "time is up", "seconds": 5.0}
 DRAINED = {"standing": "drained", "why": "its weight is 0", "seconds": None}
 
 
