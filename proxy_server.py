@@ -29,7 +29,7 @@ from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.observability.gauges import Gauges
-from gateway.observability.shared_metrics import exposition
+from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
 from gateway.requests.exchange import DEFECT, Exchange
 from gateway.server.client_connection import CONNECTION, ClientConnection
@@ -166,7 +166,7 @@ def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str,
     if keys:
         wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
         if wait is not None:
-            return Fault(FaultKind.RATE_LIMITED, TOO_MANY, retry_after=wait)
+            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
     return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
@@ -349,8 +349,8 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
     def metrics() -> Response:
         require_reader(gateway.auth, current_request().caller)
         if runtime is not None:
-            return Response(runtime.metrics(gateway.registry), mimetype="text/plain")
-        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), mimetype="text/plain")
+            return Response(runtime.metrics(gateway.registry), content_type=CONTENT_TYPE)
+        return Response(exposition(gateway.registry, Gauges(gateway.whole_state())), content_type=CONTENT_TYPE)
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:

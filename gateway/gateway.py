@@ -261,9 +261,11 @@ class Gateway:
         name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
         record = ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace)
+        spans = self._telemetry.begin(headers, record, self._clock()) if self._telemetry is not None else None
+        if spans is not None:
+            record = replace(record, trace=spans.trace)
+            spans.over(record, None)
         self._observer.over(record)
-        if self._telemetry is not None:
-            self._telemetry.refused(headers, record)
         return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
@@ -382,7 +384,7 @@ class Gateway:
         if self._telemetry is not None:
             asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
             spans = self._telemetry.begin(headers, asked, began)
-            trace = spans.trace
+            trace = spans.trace if spans is not None else trace
         further = passed, trace, spans
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 

@@ -151,6 +151,7 @@ _CALLERS_OWN = frozenset(
         FaultKind.CONTENT_FILTERED,
         FaultKind.TOO_LARGE,
         FaultKind.NOT_FOUND,
+        FaultKind.UNAUTHENTICATED,
         FaultKind.REQUEST_FORBIDDEN,
     }
 )

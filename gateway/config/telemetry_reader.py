@@ -23,9 +23,9 @@ _INSTALL: Final = "install the extra otel: pip install 'sap-ai-core-llm-proxy[ot
 
 
 def read_telemetry(otlp: bool | None, findings: Findings) -> bool:
-    """Tell whether to send traces and metrics; what is in the way goes to *findings*.
+    """Tell whether to send traces and metrics; mistakes and warnings go to *findings*.
 
-    *otlp* is what the settings say; None if they leave it to the environment, which does where it names a collector.
+    *otlp* is what the settings say. If it is None, they are sent where the environment names a collector.
     """
     endpoint = _first(findings.env, _ENDPOINTS)
     wanted = endpoint is not None if otlp is None else otlp

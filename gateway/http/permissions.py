@@ -1,4 +1,4 @@
-"""Permissions: which callers may read how the proxy is doing, and which may change what it does.
+"""Permissions: which callers may read the state of the proxy, and which may change its routing.
 
 ====================  ==========================================  ===============================================
                       reads `/metrics`, `/router/state`           changes what the proxy does

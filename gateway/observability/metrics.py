@@ -96,6 +96,12 @@ class _Metrics:
             registry=registry,
         )
         self.tokens = Counter("aicore_proxy_tokens", "Tokens, each in one kind", ("model", "kind"), registry=registry)
+        self.of_callers = Counter(
+            "aicore_proxy_caller_exchanges", "Requests answered, by caller", ("caller", "outcome"), registry=registry
+        )
+        self.tokens_of_callers = Counter(
+            "aicore_proxy_caller_tokens", "Tokens, each in one kind, by caller", ("caller", "kind"), registry=registry
+        )
         self.dropped = Counter(
             "aicore_proxy_dropped", "Fields that could not be carried to a backend", ("client",), registry=registry
         )
@@ -114,6 +120,22 @@ class _Metrics:
         )
 
 
+class _TokenSeries:
+    """The time series of the tokens of one model or caller, one for each kind of tokens."""
+
+    def __init__(self, counter: Counter, name: str) -> None:
+        self._input, self._cache_read, self._cache_write, self._output = (
+            counter.labels(name, kind) for kind in ("input", "cache_read", "cache_write", "output")
+        )
+
+    def add(self, usage: Usage) -> None:
+        """Count the tokens of an exchange."""
+        _add(self._input, usage.fresh_input)
+        _add(self._cache_read, usage.cache_read)
+        _add(self._cache_write, usage.cache_write)
+        _add(self._output, usage.output)
+
+
 class _Series:
     """The time series of one client, model and outcome; to look one up makes it exist, so each is when it is needed."""
 
@@ -127,9 +149,7 @@ class _Series:
         self.attempts = metrics.attempts.labels(model)
         self.duration = metrics.duration.labels(client, model)
         self.dropped = metrics.dropped.labels(client)
-        self.input, self.cache_read, self.cache_write, self.output = (
-            metrics.tokens.labels(model, kind) for kind in ("input", "cache_read", "cache_write", "output")
-        )
+        self.tokens = _TokenSeries(metrics.tokens, model)
 
     @cached_property
     def first(self) -> Histogram:
@@ -159,11 +179,21 @@ class _Series:
         return found
 
 
+class _CallerSeries:
+    """The time series of one caller and outcome."""
+
+    def __init__(self, metrics: _Metrics, caller: str, outcome: str) -> None:
+        self.exchanges = metrics.of_callers.labels(caller, outcome)
+        self.tokens = _TokenSeries(metrics.tokens_of_callers, caller)
+
+
 class MetricsObserver:
     """Counts exchanges, for Prometheus."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._series = lru_cache(_MOST_SERIES)(partial(_Series, _Metrics(registry)))
+        metrics = _Metrics(registry)
+        self._series = lru_cache(_MOST_SERIES)(partial(_Series, metrics))
+        self._of_callers = lru_cache(_MOST_SERIES)(partial(_CallerSeries, metrics))
 
     def over(self, record: ExchangeRecord) -> None:
         """Count it."""
@@ -183,12 +213,11 @@ class MetricsObserver:
             series.overhead.observe(record.overhead)
         if record.first_content is not None:
             series.first.observe(record.first_content)
-        usage = record.usage
-        _add(series.input, usage.fresh_input)
-        _add(series.cache_read, usage.cache_read)
-        _add(series.cache_write, usage.cache_write)
-        _add(series.output, usage.output)
+        series.tokens.add(record.usage)
         _add(series.dropped, len(record.dropped))
+        of_caller = self._of_callers(record.caller, record.outcome)
+        of_caller.exchanges.inc()
+        of_caller.tokens.add(record.usage)
 
 
 class RoutingObserver:

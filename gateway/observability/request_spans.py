@@ -1,4 +1,4 @@
-"""What an exchange says of itself while it goes on, where its request is traced."""
+"""What an exchange reports while it goes on, if its request is traced."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -20,11 +20,7 @@ class RequestSpans(Protocol):
         ...
 
     def end_call(self, attempt: Attempt) -> None:
-        """Record that nothing more is read of what an attempt asked for; it may still ask again."""
-        ...
-
-    def settle(self) -> None:
-        """End the spans of the attempts that have failed."""
+        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
         ...
 
     def over(self, record: ExchangeRecord, last: Attempt | None) -> None:

@@ -16,6 +16,8 @@ _ABSORBED: Final = "0"
 """What stands in the name of a file where others have a process id: those of processes that are gone."""
 _ADDED_UP: Final = ("counter", "histogram", "summary")
 _LOCK: Final = "metrics.lock"
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+"""What `exposition` writes: the text format of Prometheus, which newer versions of it want to be named."""
 
 
 def share(folder: Path) -> None:

@@ -157,8 +157,6 @@ class Exchange:
         *sequence* holds the attempts at a part of the request, where it has parts.
         """
         attempts = sequence or self.attempts
-        if self.incoming.spans is not None:
-            self.incoming.spans.settle()
         try:
             attempt = next(attempts, None)
         except NoEndpointError as error:

@@ -18,6 +18,7 @@ from gateway.http.client_address import read_address
 from gateway.http.cors import is_own_host
 from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
 
@@ -116,7 +117,7 @@ class Operations:
             return Answer.refusal(
                 503, "The proxy cannot write to a folder for temporary files: get the metrics from the main port."
             )
-        return Answer(200, self._board.metrics(self._board.folder), "text/plain; version=0.0.4; charset=utf-8")
+        return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
         # Nothing can be changed here: the workers do that, on the main port.

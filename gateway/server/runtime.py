@@ -179,11 +179,11 @@ class Runtime:
         self.row.ready = ready
 
     def add_last_duty(self, duty: Callable[[float], object]) -> None:
-        """Have *duty* called when all requests are answered, with the seconds that it may take."""
+        """Have *duty* called with the seconds that it may take, once all requests are answered."""
         self._last_duties.append(duty)
 
     def do_last_duties(self, seconds: float) -> None:
-        """Do what is left when all requests are answered, for about so many *seconds*."""
+        """Call the last duties one after another; each is given the *seconds*, and one that fails is logged."""
         for duty in self._last_duties:
             try:
                 duty(seconds)

@@ -17,7 +17,7 @@ from gateway.server.status_board import StatusBoard
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _LAST_DUTIES: Final = 5.0
-"""Seconds that what is left may take at the end."""
+"""Seconds that the last duties may take."""
 _EVERY: Final = 1.0
 """Seconds between two looks at whether it is known what is served."""
 

@@ -28,6 +28,8 @@ _ROOM: Final = 32 * 1024 * 1024
 """Bytes that must be free in memory for the states and metrics of workers to be kept there."""
 _READINESS, _STATE, _HISTORY = "readiness", "state", "history"
 _ENDED: Final = f"{_HISTORY}-ended"
+_TRIES: Final = 5
+"""How often the files of all histories are read at most, while one of them comes or goes."""
 _MOST_ENDED: Final = 64
 """Of how many processes that have ended the history is kept at most."""
 
@@ -156,9 +158,19 @@ class StatusBoard:
 
     def history(self) -> JSON:
         """Add up the last hour of all workers, also of those that have ended: see `gateway.observability.history`."""
-        known = [self._read(_HISTORY, row.pid) for row in self.table.rows()]
-        ended = sorted(self.folder.glob(f"{_ENDED}-*")) if self.folder is not None else []
-        return merged_history([each.get("rows", []) for each in [*known, *map(_content, ended)]], self._now())
+        own = self._own.get((_HISTORY, os.getpid()))
+        known = {} if own is None else {self._file(_HISTORY, os.getpid()): own}
+        found: dict[Path, Mapping[str, Any]] = {}
+        for _ in range(_TRIES):
+            # A file that is renamed meanwhile would be missed, or found by both of its names.
+            files = self._histories()
+            found = {file: known.get(file) or _content(file) for file in files}
+            if files == self._histories():
+                break
+        return merged_history([each.get("rows", []) for each in (found | known).values()], self._now())
+
+    def _histories(self) -> set[Path]:
+        return set() if self.folder is None else set(self.folder.glob(f"{_HISTORY}-*.json"))
 
     def metrics(self, counted: Path | CollectorRegistry) -> bytes:
         """Write what was *counted*, in the folder or in this process, and the gauges of all workers."""

@@ -26,9 +26,9 @@ RETIRE: Final = signal.Signals.SIGUSR1
 GRACE: Final = 2.0
 """Seconds for requests that were cancelled to say so to their clients."""
 _LAST_DUTIES: Final = 5.0
-"""Seconds that what is left may take when all requests are answered, if so many are left of the time of the drain."""
+"""Seconds that the last duties may take, if the drain has so many left when all requests are answered."""
 _LEAST: Final = 1.0
-"""Seconds that it may take even if none is left."""
+"""Seconds that they may take even if the drain has none left."""
 _LINGER: Final = 0.5
 """Seconds for which idle connections stay open when a drain begins: a client may be about to use one."""
 

@@ -82,7 +82,7 @@ MISTAKES: Mapping[str, tuple[Any, tuple[str, ...], str]] = {
     # name            config.json            arguments                    what is said
     "no-file": (None, ("--config", "gone.json"), r"There is no config file gone\.json\."),
     "folder": (None, ("--config", "."), r"There is no config file \.\."),
-    "broken-json": ('{"subAccounts": {', (), r"config\.json: .*is no JSON: .* line 1"),
+    "broken-json": ('{"subAccounts": {', (), r"config\.json: .*is not valid JSON: .* line 1"),
     "list": ([], (), r"config\.json: .*object"),
     "no-subaccount": ({}, ("check",), r"there is no subaccount"),
     "no-key-file": (
@@ -126,7 +126,7 @@ def test_a_broken_service_key_in_the_environment_is_told(place: Place) -> None:
     )
 
     assert (told.returncode, told.stdout) == (2, "")
-    assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is no JSON")
+    assert told.stderr.startswith("sap-ai-proxy: environment: AICORE_SERVICE_KEY: is not valid JSON")
     assert told.stderr.count("\n") == 1
 
 
@@ -250,7 +250,7 @@ def test_route_knows_protocols_of_ones_own(place: Place, run_here: Callable[...,
     ("arguments", "said"),
     [
         (("route", "unheard-of"), "The model 'unheard-of' is not deployed."),
-        (("route", "gpt-4.1", "--client", "quark"), "'quark' is no client"),
+        (("route", "gpt-4.1", "--client", "quark"), "'quark' is not a client"),
         (("route", "text-embedding-3-small", "--client", "gemini"), "is an embedding model and has no conversations"),
         (("route", "gpt-4.1", "--client", "embeddings"), "is a chat model and makes no embeddings"),
     ],

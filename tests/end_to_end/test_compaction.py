@@ -46,7 +46,7 @@ def test_a_model_that_makes_no_conversation_shorter_says_so(wide_proxy: Proxy, m
     answer = wide_proxy.ask("POST", COMPACT, codex(model))
 
     assert (answer.status, answer.json["error"]["param"]) == (400, "model")
-    assert "summary in words" in answer.json["error"]["message"]
+    assert "summary as text" in answer.json["error"]["message"]
     assert sent(wide_proxy) == []
 
 

@@ -198,12 +198,12 @@ def test_a_wrong_key_is_one_clear_line(wide_proxy: Proxy, connect: Connect) -> N
 
 MISTAKES = [
     (("emacs",), 1, "there is no tool 'emacs'"),
-    (("claude", "--url", "ftp://x"), 1, "'ftp://x' is no URL"),
+    (("claude", "--url", "ftp://x"), 1, "'ftp://x' is not a URL"),
     (("cursor", "--write"), 1, "Cursor is set up by hand"),
     (("openai", "--", "x"), 1, "is set up by hand"),
     (("codex", "--undo"), 1, "nothing to undo"),
-    (("codex", "exec"), 2, "stand behind --"),
-    (("codex", "--write", "--", "exec"), 2, "stand behind --"),
+    (("codex", "exec"), 2, "after --, without"),
+    (("codex", "--write", "--", "exec"), 2, "after --, without"),
 ]
 
 

@@ -270,8 +270,10 @@ def test_the_routers_state_is_shown(proxy: Proxy) -> None:
 
 def test_metrics_count_exchanges_and_tokens(proxy: Proxy) -> None:
     proxy.ask("POST", "/v1/chat/completions", {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hi"}]})
-    metrics = proxy.ask("GET", "/metrics").body.decode()
+    told = proxy.ask("GET", "/metrics")
+    metrics = told.body.decode()
 
+    assert told.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert 'aicore_proxy_exchanges_total{client="openai-chat",model="gpt-4.1",outcome="ok"}' in metrics
     assert 'aicore_proxy_tokens_total{kind="output",model="gpt-4.1"}' in metrics
     assert 'aicore_proxy_decisions_total{model="gpt-4.1",reason="round-robin"}' in metrics

@@ -87,13 +87,9 @@ def test_many_wrong_keys_from_an_address_are_slowed_down_and_a_right_one_always_
         assert [shape_of(each.json) for each in (*slowed, anthropic)] == ["openai", "google", "anthropic"]
         assert 1 <= int(slowed[0].headers["retry-after"]) <= 60
         assert [ask(KEY, "203.0.113.5").status, ask("sk-wrong", "198.51.100.1").status] == [200, 401]
-
-
-def test_requests_without_a_key_are_no_wrong_keys(shared_cloud: Cloud, tmp_path: Path) -> None:
-    with running_proxy(shared_cloud, tmp_path) as proxy:
-        statuses = {proxy.ask("GET", "/v1/models", Authorization="").status for _ in range(12)}
-
-        assert statuses == {401}
+        assert ask("", "203.0.113.5").status == 401
+        assert 'outcome="unauthenticated"' in ask(KEY, "203.0.113.5", "/metrics").body.decode()
+        assert 'outcome="rate_limited"' not in ask(KEY, "203.0.113.5", "/metrics").body.decode()
 
 
 @pytest.mark.parametrize(("server", "places"), [({"requests": 6}, 3), ({"requests": 6, "requests_per_key": 2}, 2)])

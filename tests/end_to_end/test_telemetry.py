@@ -190,6 +190,7 @@ def test_a_failover_shows_two_attempts_of_which_the_first_has_its_error(scene: S
     request, attempts = scene.of("failover")
     first, second = attempts
 
+    assert request.begun <= first.begun <= first.ended <= second.begun <= second.ended <= request.ended
     assert (first.is_error, second.is_error, request.is_error) == (True, False, False)
     assert first.attributes[error_attributes.ERROR_TYPE] == "overloaded"
     assert first.attributes[http_attributes.HTTP_RESPONSE_STATUS_CODE] == 503
@@ -209,6 +210,7 @@ def test_a_request_that_fails_everywhere_has_its_error(scene: Scene) -> None:
     assert {each.attributes[error_attributes.ERROR_TYPE] for each in [request, *attempts]} == {"rate_limited"}
     assert request.attributes[http_attributes.HTTP_RESPONSE_STATUS_CODE] == 429
     assert not request.is_error  # a server's span of a 4xx is none of its errors
+    assert [each for each in [request, *attempts] if gen_ai.GEN_AI_RESPONSE_MODEL in each.attributes] == []
 
 
 def test_embeddings_are_an_operation_of_their_own(scene: Scene) -> None:
@@ -226,6 +228,7 @@ def test_a_request_that_is_refused_is_a_span_without_attempts(scene: Scene, name
     request, attempts = scene.of(name)
 
     assert attempts == []
+    assert f"id={name} trace={request.trace}" in scene.log
     assert request.attributes[http_attributes.HTTP_RESPONSE_STATUS_CODE] == status
     assert request.attributes[error_attributes.ERROR_TYPE] == error
 
@@ -326,13 +329,14 @@ def test_a_collector_that_is_not_there_costs_no_request_anything(
 
 
 class Traced(Place):
-    """A place whose environment names a collector."""
+    """A place whose environment names a collector, to which nothing is sent before the end."""
 
     collector = ""
 
     @property
     def env(self) -> dict[str, str]:
-        return {**super().env, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector, "OTEL_SERVICE_NAME": "demo"}
+        never = dict.fromkeys(("OTEL_BSP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"), "600000")
+        return {**super().env, **never, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector, "OTEL_SERVICE_NAME": "demo"}
 
 
 def test_a_served_proxy_traces_in_its_worker_and_sends_what_is_left_when_it_ends(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_a_worker_that_stands_still_is_replaced(shared_cloud: Cloud, tmp_path: P
         assert until(lambda: hung not in workers(run))
 
         run.await_answer(f"http://127.0.0.1:{port}")
-        assert f"worker {hung} has stood still" in run.said
+        assert f"worker {hung} has not responded" in run.said
 
 
 SPAWNING = """

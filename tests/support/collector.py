@@ -21,10 +21,17 @@ class SentSpan:
     trace: str
     id: str
     parent: str
-    seconds: float
+    begun: float
+    ended: float
+    """Seconds since 1970."""
     attributes: dict[str, Any]
     is_error: bool
     resource: dict[str, Any]
+
+    @property
+    def seconds(self) -> float:
+        """How long it lasted."""
+        return round(self.ended - self.begun, 6)
 
 
 @dataclass
@@ -47,7 +54,8 @@ class Collector:
                 span.trace_id.hex(),
                 span.span_id.hex(),
                 span.parent_span_id.hex(),
-                (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                span.start_time_unix_nano / 1e9,
+                span.end_time_unix_nano / 1e9,
                 _attributes(span.attributes),
                 span.status.code == 2,
                 _attributes(batch.resource.attributes),

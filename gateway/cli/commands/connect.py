@@ -74,7 +74,7 @@ def connect(
         output().print(aligned(list_tools()))
         return
     if (arguments and not starts) or (starts and action):
-        raise click.UsageError("Arguments of the tool after -- cannot be used with --print, --write or --undo.")
+        raise click.UsageError("Put the arguments of the tool after --, without --print, --write or --undo.")
     try:
         if tool == "key":
             click.echo(access(config or context.obj, url, key).key)

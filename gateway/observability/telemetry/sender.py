@@ -35,7 +35,7 @@ class Telemetry:
     """Traces requests and counts them, for a collector. It belongs to the process that made it: make it after a fork.
 
     *snapshot* gives the state of every endpoint, *clock* is that of the lifetimes of requests, and *now* seconds since
-    the epoch. A collector that does not answer costs what was to be sent, and no request any time.
+    the epoch. If the collector does not answer, spans and metrics are lost; no request waits for it.
     """
 
     def __init__(self, snapshot: Snapshot, clock: Callable[[], float], now: Callable[[], float] = time.time) -> None:
@@ -59,14 +59,17 @@ class Telemetry:
         self._tracer = self._traces.get_tracer(_SCOPE, VERSION)
         self._instruments = Instruments(self._metrics.get_meter(_SCOPE, VERSION), snapshot)
 
-    def begin(self, headers: Mapping[str, str], asked: ExchangeRecord, began: float) -> TracedRequest:
-        """Begin the spans of a request that came with *headers*; *began* is when, on the clock."""
-        epoch = int((self._now() - (self._clock() - began)) * 1e9)
-        return TracedRequest(self._tracer, self._instruments, headers, asked, SpanClock(epoch, began, self._clock))
+    def begin(self, headers: Mapping[str, str], asked: ExchangeRecord, began: float) -> TracedRequest | None:
+        """Begin the spans of a request that came with *headers*; *began* is when, on the clock.
 
-    def refused(self, headers: Mapping[str, str], record: ExchangeRecord) -> None:
-        """Trace and count a request that never became an exchange."""
-        self.begin(headers, record, self._clock()).over(record, None)
+        None where that fails, which is logged: the request is then not traced.
+        """
+        epoch = int((self._now() - (self._clock() - began)) * 1e9)
+        try:
+            return TracedRequest(self._tracer, self._instruments, headers, asked, SpanClock(epoch, began, self._clock))
+        except Exception:  # noqa: BLE001 - whatever it is, the request goes on
+            _log.exception("a request is not traced")
+            return None
 
     def close(self, seconds: float) -> None:
         """Send what is left, for at most so many *seconds*, and end; a second time does nothing."""

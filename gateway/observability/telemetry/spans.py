@@ -107,7 +107,6 @@ class TracedRequest:
         )
         self._context = set_span_in_context(self._span, Context())
         self._calls: dict[Attempt, _Call] = {}
-        """The spans that have not ended."""
 
     @property
     def trace(self) -> str:
@@ -124,22 +123,16 @@ class TracedRequest:
         return {}
 
     def end_call(self, attempt: Attempt) -> None:
-        """Record that nothing more is read of what an attempt asked for; it may still ask again."""
+        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
         call = self._calls.get(attempt)
         if call is not None:
             call.ended = self._clock.clock()
 
-    def settle(self) -> None:
-        """End the spans of the attempts that have failed."""
-        with _NEVER_RAISING:
-            for attempt in [each for each in self._calls if each.fault is not None]:
-                self._end(attempt)
-
     def over(self, record: ExchangeRecord, last: Attempt | None) -> None:
         """End all spans; *last* is the attempt that answered, if any did."""
         with _NEVER_RAISING:
-            for attempt in list(self._calls):
-                self._end(attempt, record if attempt is last else None)
+            for attempt, call in self._calls.items():
+                self._end(attempt, call, record if attempt is last else None)
             if self._span.is_recording():
                 self._span.set_attributes(_of_request(record, last))
                 if record.status >= 500:
@@ -166,9 +159,9 @@ class TracedRequest:
         span = self._tracer.start_span(name, self._context, SpanKind.CLIENT, attributes, start_time=self._clock.at(now))
         return _Call(span, now)
 
-    def _end(self, attempt: Attempt, record: ExchangeRecord | None = None) -> None:
+    def _end(self, attempt: Attempt, call: _Call, record: ExchangeRecord | None) -> None:
         """End the span of an attempt, with what the *record* of the request says where it alone has answered it."""
-        call, fault = self._calls.pop(attempt), attempt.fault
+        fault = attempt.fault
         ended = self._clock.clock() if call.ended is None else call.ended
         failed = fault.kind.value if fault is not None else "ok"
         if fault is None and record is not None:
@@ -206,7 +199,9 @@ def _of_request(record: ExchangeRecord, last: Attempt | None) -> dict[str, Attri
 
 def _of_answer(record: ExchangeRecord) -> dict[str, AttributeValue]:
     """Write the attributes of an answer, or of as much of it as came."""
-    found: dict[str, AttributeValue] = {names.RESPONSE_MODEL: record.model, **_tokens(record.usage)}
+    found = _tokens(record.usage)
+    if record.first_content is not None:
+        found[names.RESPONSE_MODEL] = record.model
     if record.stop:
         found[names.FINISH_REASONS] = (record.stop,)
     return found

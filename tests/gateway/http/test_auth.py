@@ -96,4 +96,5 @@ def test_a_named_key_admits_the_caller_of_that_name_with_its_rights() -> None:
 
 def test_a_caller_without_a_key_is_told_where_it_goes_and_one_with_a_wrong_key_that_it_is_wrong() -> None:
     assert why_refused(keys_in({"authorization": "Bearer sk-wrong"}, {})) == "Incorrect API key provided."
+    assert keys_in({"authorization": "Bearer "}, {"key": ""}) == ()
     assert why_refused(keys_in({}, {})).startswith("This request has no API key: send a key of this proxy as")

@@ -44,6 +44,27 @@ def lines(registry: CollectorRegistry) -> list[str]:
     return [line for line in said if not line.startswith("#") and "_created" not in line]
 
 
+def test_requests_and_tokens_are_counted_by_the_name_of_the_callers_key() -> None:
+    registry = CollectorRegistry()
+    observer = MetricsObserver(registry)
+    for record in (RECORD, replace(RECORD, caller="alice"), replace(RECORD, caller="alice", model="gpt-5"), REFUSED):
+        observer.over(record)
+
+    assert [line for line in lines(registry) if "_caller_" in line and not line.endswith(" 0.0")] == [
+        'aicore_proxy_caller_exchanges_total{caller="0a1b2c3d",outcome="ok"} 1.0',
+        'aicore_proxy_caller_exchanges_total{caller="alice",outcome="ok"} 2.0',
+        'aicore_proxy_caller_exchanges_total{caller="anonymous",outcome="not_found"} 1.0',
+        'aicore_proxy_caller_tokens_total{caller="0a1b2c3d",kind="input"} 6.0',
+        'aicore_proxy_caller_tokens_total{caller="0a1b2c3d",kind="cache_read"} 4.0',
+        'aicore_proxy_caller_tokens_total{caller="0a1b2c3d",kind="cache_write"} 3.0',
+        'aicore_proxy_caller_tokens_total{caller="0a1b2c3d",kind="output"} 2.0',
+        'aicore_proxy_caller_tokens_total{caller="alice",kind="input"} 12.0',
+        'aicore_proxy_caller_tokens_total{caller="alice",kind="cache_read"} 8.0',
+        'aicore_proxy_caller_tokens_total{caller="alice",kind="cache_write"} 6.0',
+        'aicore_proxy_caller_tokens_total{caller="alice",kind="output"} 4.0',
+    ]
+
+
 @pytest.fixture
 def info(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     for name in ("sap_ai_proxy.exchange", "sap_ai_proxy.routing"):

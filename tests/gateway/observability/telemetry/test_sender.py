@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
@@ -41,7 +42,9 @@ def make() -> Telemetry:
 
 
 def request(telemetry: Telemetry) -> None:
-    telemetry.begin({}, ASKED, time.monotonic()).over(DONE, None)
+    spans = telemetry.begin({}, ASKED, time.monotonic())
+    assert spans is not None
+    spans.over(DONE, None)
 
 
 def test_what_is_left_at_the_end_is_sent(collector: Collector) -> None:
@@ -121,6 +124,15 @@ def test_no_collector_holds_the_end_of_the_process(
 
     assert time.monotonic() - began < 5.0  # the exporter itself tries for ten seconds
     assert {name for name, _ in lines} <= {LOGGER}
+
+
+def test_a_request_whose_span_cannot_begin_goes_on_without(collector: Collector, lines: list[tuple[str, str]]) -> None:
+    telemetry = make()
+    began = telemetry.begin(cast("dict[str, str]", None), ASKED, time.monotonic())
+    telemetry.close(30.0)
+
+    assert began is None
+    assert lines == [(LOGGER, "a request is not traced")]
 
 
 def test_a_line_of_the_library_is_logged_once(collector: Collector, lines: list[tuple[str, str]]) -> None:

@@ -80,7 +80,6 @@ def test_an_attempt_lasts_from_when_it_was_sent_until_nothing_more_is_read() -> 
     stage.request.end_call(first)
     first.failed(OVERLOADED)
     stage.clock.now = 7.0  # a pause before the next attempt is part of neither
-    stage.request.settle()
     second = stage.begin()
     stage.clock.now = 15.0
     second.answered()
@@ -107,16 +106,16 @@ def test_an_attempt_that_asks_again_is_one_span() -> None:
     assert len(spans) == 2
 
 
-def test_an_attempt_that_failed_ends_before_the_next_one_begins() -> None:
+def test_an_error_has_its_kind_and_none_of_its_words() -> None:
     stage = Stage()
-    first = stage.begin()
-    first.failed(OVERLOADED)
-    stage.request.settle()
+    attempt = stage.begin()
+    attempt.failed(OVERLOADED)
+    spans = stage.over(attempt, status=503, outcome="overloaded")
 
-    [span] = stage.spans()
-    assert span.attributes["error.type"] == "overloaded"
-    assert span.status.description is None
-    first.lease.close()
+    for span in spans.values():
+        assert span.attributes["error.type"] == "overloaded"
+        assert span.status.description is None
+        assert OVERLOADED.message not in span.to_json()
 
 
 def test_tokens_are_those_of_the_attempt_that_answered() -> None:
