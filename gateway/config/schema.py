@@ -118,7 +118,7 @@ def _sendable(text: str) -> str:
             "write letters and digits alone"
         )
     if text[: len(_SCHEME)].lower() == _SCHEME:
-        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
+        raise ValueError('begins with "Bearer ", which is not part of a key; write only what follows it')
     return text
 
 
