@@ -118,7 +118,7 @@ def _sendable(text: str) -> str:
             "write letters and digits alone"
         )
     if text[: len(_SCHEME)].lower() == _SCHEME:
-        raise ValueError('begins with "Bearer ", which is not part of a key; write only what follows it')
+        raise ValueError('begins with "Bearer ", which does not belong to a key; write the rest alone')
     return text
 
 
