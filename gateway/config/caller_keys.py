@@ -1,4 +1,4 @@
-"""The keys of callers: whose each one is, and what it lets them do."""
+"""The API keys of callers, with the name of the caller and its permissions."""
 
 import hashlib
 from collections.abc import Iterable, Sequence

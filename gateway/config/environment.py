@@ -1,4 +1,4 @@
-"""Settings in environment variables: each one that the config file may hold, under `SAP_AI_PROXY_` and its path."""
+"""Settings from environment variables: `SAP_AI_PROXY_` and the path of any key of the config file."""
 
 import difflib
 import json
@@ -14,7 +14,7 @@ _Path = tuple[str, ...]
 
 PREFIX: Final = "SAP_AI_PROXY_"
 _OF_SAP: Final = "AICORE_"
-"""How the variables begin in which SAP's tools look for a service key."""
+"""The prefix of the variables in which SAP's tools look for a service key."""
 _BETWEEN: Final = "__"
 """What stands between the keys of a path."""
 _SAME_KEYS: Final = (
@@ -28,7 +28,7 @@ _SAME_PLACES: Final[tuple[tuple[_Path, _Path], ...]] = (
     (("port",), ("server", "port")),
 )
 _FOR_A_DEMO: Final = ("host", "port", "server", "log_level", "log_format")
-"""What says how the proxy runs, and not whom it asks or who may call."""
+"""The settings of how the proxy runs, without those of accounts and callers."""
 _LIKENESS: Final = 0.75
 """How similar a key is that may have been meant."""
 _LIKENESS_OF_WHOLE: Final = 0.92
@@ -40,7 +40,7 @@ _OF_KUBERNETES: Final = re.compile(
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """Pick the variables that hold settings; an empty one counts as not set."""
+    """Select the variables that are settings; an empty one counts as not set."""
     return {
         name: text
         for name, text in env.items()
@@ -54,19 +54,19 @@ def names_subaccounts(env: Mapping[str, str]) -> bool:
 
 
 def names_of_account(env: Mapping[str, str]) -> list[str]:
-    """Name the variables that are there for an account, or for those who may call it: no demo takes them."""
+    """List the variables that configure accounts or callers, which a demo ignores."""
     kept = for_demo(env)
     return sorted(name for name in env if name not in kept or (name.startswith(_OF_SAP) and env[name].strip()))
 
 
 def for_demo(env: Mapping[str, str]) -> dict[str, str]:
-    """Leave out the variables that say whom the proxy asks, or who may call: a demo has its own of these."""
+    """Remove the variables that configure accounts or callers, of which a demo has its own."""
     held = variables(env)
     return {name: text for name, text in env.items() if name not in held or _first_key(name) in _FOR_A_DEMO}
 
 
 def overlaid(raw: Any, findings: Findings) -> Any:
-    """Put what the variables say over *raw*, which the config file says; what is wrong with them goes to *findings*.
+    """Apply the variables to *raw*, the content of the config file; mistakes in them go to *findings*.
 
     A variable replaces what stands at its place, the whole of an object too. Of two that meet, the one with the
     longer path adds to the other.
@@ -136,7 +136,7 @@ class _Tree:
 
 
 def _place(name: str, raw: Mapping[str, Any], tree: _Tree, findings: Findings) -> _Path | None:
-    """Find the place that the variable *name* is for; one that is for none has no effect, and is reported."""
+    """Find the place in the file that the variable *name* sets; report a variable that sets none."""
     place: _Path = ()
     for step in name.removeprefix(PREFIX).split(_BETWEEN):
         keys, there = tree.keys(place), _get(raw, place)
@@ -168,7 +168,7 @@ def variable_of(place: _Path) -> str:
 
 
 def _same(step: str, names: Iterable[str]) -> str | None:
-    """Find the name that a part of a variable stands for: neither case nor what separates words matters."""
+    """Find the key that a part of a variable's name refers to; case and word separators do not matter."""
     wanted = _folded(step)
     return next((name for name in names if _folded(name) == wanted), None)
 

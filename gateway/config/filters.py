@@ -1,4 +1,4 @@
-"""Which models are served, by their names."""
+"""Filters: which models are served, by their names."""
 
 import re
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
-    """Read the settings from *path* and the environment, which goes first; raise `SettingsError` with every mistake."""
+    """Read the settings from *path* and the environment, which takes precedence; raises `SettingsError`."""
     loader = _Loader(path, env, home)
     return loader.settings(loader.config())
 
@@ -53,7 +53,7 @@ def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
 
 
 def network_of(path: Path | None, env: Mapping[str, str]) -> Network:
-    """Tell how the network is left; raise `SettingsError` as `load` does."""
+    """Read the network settings alone; raises `SettingsError` as `load` does."""
     return _Loader(path, env, None).network()
 
 
@@ -96,7 +96,7 @@ class _Loader:
         return replace(settings, warnings=self._found.warnings)
 
     def address(self) -> tuple[str, int]:
-        """Read the host and the port alone, whoever may call."""
+        """Read only the host and the port, regardless of API keys."""
         config = self.config()
         host, port = self._host(config), self._port(config)
         if self._found.mistakes:
@@ -104,7 +104,7 @@ class _Loader:
         return host, port
 
     def network(self) -> Network:
-        """Read how the network is left, whoever is asked there."""
+        """Read only the network settings, regardless of accounts."""
         found = read_network(self.config().upstream, self._found)
         if self._found.mistakes:
             raise self._error()

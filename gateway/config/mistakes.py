@@ -34,7 +34,7 @@ class ServiceKeyError(ValueError):
 
 
 class Findings:
-    """What is wrong and what is odd in a config file, collected while it is read."""
+    """Collects mistakes and warnings while a config file is read."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], home: Path | None) -> None:
         self.folder = folder
@@ -78,11 +78,11 @@ class Findings:
         return mistake if name is None else Mistake(name, mistake.what)
 
     def wrong(self, where: str, what: str) -> None:
-        """Report something that cannot stay as it is."""
+        """Report a mistake: something that must be corrected."""
         self.mistakes.append(Mistake(where, what))
 
     def odd(self, where: str, what: str) -> None:
-        """Report something that may not be meant as it is."""
+        """Report a warning: something that may be a mistake."""
         self._odd.append(Mistake(where, what))
 
     def reported(self, where: str) -> bool:
@@ -102,7 +102,7 @@ class Findings:
                     self.wrong(where, f"in {file}, {each.where} {each.what}" if each.where else each.what)
 
     def file(self, name: str | None, where: str) -> Path | None:
-        """Find a file that the config file names; the current folder is the second guess."""
+        """Find a file that the config file names, in its own folder or else in the current one."""
         if name is None:
             return None
         if not name.strip():

@@ -1,4 +1,4 @@
-"""What the settings say about models under `routing` and `orchestration`: for whom it is, and what is for nobody."""
+"""Checks the settings of single models under `routing` and `orchestration`, and reports those without an effect."""
 
 import difflib
 from collections.abc import Collection, Iterator
@@ -17,7 +17,7 @@ _READ_BY_ALL = frozenset({0.0, 1.0})
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
-    """Say which names lead to none of the models that are *deployed*; *per_model* are those under `orchestration`."""
+    """Report names that match none of the *deployed* models; *per_model* are the names under `orchestration`."""
     names = ModelNames(deployed, policy.aliases, fallback=False)
     own_names = ModelNames(deployed, fallback=False)
     for section, known, where in (

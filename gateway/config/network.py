@@ -1,4 +1,4 @@
-"""How the network is left: through which HTTP proxy to which host, and whose certificates are trusted on the way."""
+"""Network settings: which HTTP proxy is used for which host, and which certificates are trusted."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,11 +9,11 @@ from typing import Final, Literal
 from gateway.config.service_keys import Secret
 
 Store = Literal["certifi", "system"]
-"""Whose choice of authorities is trusted: Mozilla's, which comes with `certifi`, or that of the operating system."""
+"""The authorities that are trusted: those of Mozilla, from `certifi`, or those of the operating system."""
 PROXY: Final = "upstream.proxy"
 """The setting that names the HTTP proxy."""
 NO_PROXY: Final = "upstream.no_proxy"
-"""The setting that names the hosts to which no HTTP proxy leads."""
+"""The setting with the hosts that are reached without an HTTP proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,14 +21,14 @@ class Proxy:
     """An HTTP proxy."""
 
     url: Secret
-    """Its URL, with a user and a password where it wants them."""
+    """Its URL, with a user and a password if it requires them."""
     named_in: str = PROXY
     """The setting or the environment variable that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Which HTTP proxy leads to a host, if any does.
+    """Selects the HTTP proxy for a host, if one is needed.
 
     What *exempt* lists is reached without one, as NO_PROXY says in curl, Go and requests: `*` for every host, a name
     for that host and all below it, with a leading dot, with `*.` or without, an IP address, or a network (10.0.0.0/8);
@@ -69,10 +69,10 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Whose certificates are trusted, and how strictly they are looked at."""
+    """Which certificates are trusted, and how strictly they are verified."""
 
     store: Store | None = "certifi"
-    """None trusts what the bundles hold, and nobody else."""
+    """None trusts only the certificates in the bundles."""
     bundles: Sequence[Path] = ()
     """Files and folders of certificates in PEM that are trusted as well."""
     strict: bool | None = None
@@ -83,7 +83,7 @@ class Trust:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """How the network is left."""
+    """The network settings: HTTP proxies and trusted certificates."""
 
     proxies: Proxies = Proxies()
     trust: Trust = Trust()
@@ -100,7 +100,7 @@ class Network:
 
 
 DIRECT: Final = Network()
-"""Through no proxy, and with trust in whom Mozilla trusts."""
+"""Without a proxy, and with the authorities that Mozilla trusts."""
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""Reads how the network is left: from the settings, and from the environment where they say nothing."""
+"""Reads the network settings, from the config file or else from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ _INSTEAD: Final = f'; set {PROXY} to one, or to "{NO_PROXY_AT_ALL}"'
 
 
 def read_network(section: UpstreamSection, findings: Findings) -> Network:
-    """Read how the network is left; what cannot be used goes to *findings*."""
+    """Read the network settings; what cannot be used goes to *findings*."""
     return Network(_proxies(section, findings), _trust(section, findings))
 
 

@@ -1,4 +1,4 @@
-"""What SAP AI Core is asked to note of each request in records of its own, and the headers that ask it to."""
+"""Settings of SAP AI Core's own records of requests, and the headers that request them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The shape of the config file: what may stand where, for people, editors and the reader of settings."""
+"""The shape of the config file, for people, for editors and for the reader of the settings."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ _Name = Annotated[str, Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    """One object of the file; what is said here is true of the dataclasses of `routing.policy` too."""
+    """One object of the file. The dataclasses of `routing.policy` follow the same rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
@@ -101,7 +101,7 @@ def _key_or_env(value: Any) -> Any:
 
 
 def _expanded(text: str, info: ValidationInfo) -> str:
-    """Put in the environment variables that a string names; the environment is the context of the validation."""
+    """Replace ${NAME} in a string with that environment variable; the validation context is the environment."""
     return expand(text, info.context or {}).strip()
 
 
@@ -118,7 +118,7 @@ def _sendable(text: str) -> str:
             "write letters and digits alone"
         )
     if text[: len(_SCHEME)].lower() == _SCHEME:
-        raise ValueError('begins with "Bearer ", which is no part of a key; write what stands behind it')
+        raise ValueError('begins with "Bearer ", which does not belong to a key; write the rest alone')
     return text
 
 
@@ -160,7 +160,7 @@ def proxy_or_none(text: str) -> str:
 
 
 def _with(*keys: frozenset[str]) -> AfterValidator:
-    """Insist that an object has all of some *keys*, of which there are several choices."""
+    """Require that an object has all keys of at least one of the sets *keys*."""
 
     def check(value: dict[str, Any]) -> dict[str, Any]:
         if not any(choice <= value.keys() for choice in keys):
@@ -251,12 +251,12 @@ class KeySection(_Section):
     """The name of the caller, in log lines and in /router/state. Response ids are signed for it, so a caller whose key
     is replaced under the same name keeps its conversations."""
     key: _Token | None = None
-    """The key itself. It may hold ${VARIABLES}."""
+    """The key itself. It may contain ${VARIABLES}."""
     hash: _KeyHash | None = None
-    """In place of the key: sha256: and the SHA-256 of the key in hexadecimal digits."""
+    """Instead of the key: sha256: followed by the SHA-256 of the key in hexadecimal digits."""
     admin: bool = False
-    """Whether it is an admin key. Once there is one, only admin keys read /metrics and /router/state and change what
-    the proxy does."""
+    """Whether it is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
+    change what the proxy does."""
 
 
 class FilterSection(_Section):
@@ -394,7 +394,7 @@ class UpstreamSection(_Section):
 
 
 class TelemetrySection(_Section):
-    """Traces and metrics for OpenTelemetry; the OTEL_* variables say where they go."""
+    """Traces and metrics for OpenTelemetry; the OTEL_* variables set where they are sent."""
 
     otlp: bool | None = None
     """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
@@ -438,7 +438,7 @@ class ConfigFile(_Section):
 
 
 def known_keys(place: Place) -> list[str]:
-    """List the keys that an object at a place of the config file may have."""
+    """List the keys that the object at a place of the config file may have."""
     listed = {"deployment_models": {_ANY: ""}, "deployment_ids": {_ANY: ""}}
     modules = {"fallbacks": [_ANY]}
     example = {

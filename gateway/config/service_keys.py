@@ -31,7 +31,7 @@ _FROM_ENVIRONMENT: Final = {
 _RESOURCE_GROUP: Final = "AICORE_RESOURCE_GROUP"
 _API_URL: Final = "serviceurls.AI_API_URL"
 _CREDENTIALS: Final = (("clientsecret",), ("certificate", "key"), ("cert_file_path", "key_file_path"))
-"""The ways in which a client shows who it is, each with the keys that it takes."""
+"""The kinds of credentials of a client, each with the keys of a service key that it needs."""
 SECRET_KEYS: Final = frozenset({"clientsecret", "certificate", "key"})
 """The keys of a service key whose values nobody is shown."""
 _MISSING: Final = "is missing; copy it from the service key in the BTP cockpit"
@@ -68,7 +68,7 @@ class CertificateFiles:
 
 
 Proof = Secret | CertificateText | CertificateFiles
-"""How a client shows who it is: with a secret, or with an X.509 certificate."""
+"""The credentials of a client: a secret, or an X.509 certificate."""
 
 
 def secret_of(proof: Proof) -> str:
@@ -87,7 +87,7 @@ def secret_of(proof: Proof) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """What it takes to get a token for one tenant, and where its API is."""
+    """The credentials for the tokens of one tenant, and the URL of its API."""
 
     client_id: str
     proof: Proof
@@ -100,7 +100,7 @@ class ServiceKey:
 
 
 def is_same_tenant(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys open the same tenant."""
+    """Tell whether two service keys belong to the same tenant."""
     same_tenant = bool(one.tenant) and one.tenant == other.tenant
     return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
 
@@ -116,7 +116,7 @@ class Found:
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Put in the environment variables that *text* names as `${NAME}`; `$${NAME}` stays as it is, less one dollar."""
+    """Replace `${NAME}` in *text* with that environment variable; `$${NAME}` becomes `${NAME}`."""
 
     def value(match: re.Match[str]) -> str:
         if match[0].startswith("$$"):
@@ -163,7 +163,7 @@ class _KeyReader:
         return self.url("certurl" if self._raw.get("certurl") else "url", _TOKEN_PATH)
 
     def proof(self, base: Path) -> Proof | None:
-        """Read the one way in which this client shows who it is."""
+        """Read the credentials of this client, which must be of one kind."""
         before = len(self.mistakes)
         texts = {name: self.text(name) for names in _CREDENTIALS for name in names}
         if len(self.mistakes) > before:
@@ -285,7 +285,7 @@ def home_folder() -> Path | None:
 
 
 def find(env: Mapping[str, str], home: Path | None) -> Found | None:
-    """Look for a service key where SAP's own tools do; the first place that has anything wins.
+    """Look for a service key where SAP's own tools do; the first place that has one is used.
 
     In this order: AICORE_SERVICE_KEY, the AICORE_* variables, the configuration file of SAP's tools, VCAP_SERVICES.
     """

@@ -48,7 +48,7 @@ class SettingsError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that the proxy is told."""
+    """All settings of the proxy."""
 
     subaccounts: Mapping[str, SubAccount]
     keys: tuple[CallerKey, ...] = ()

@@ -1,4 +1,4 @@
-"""Subaccounts: how to get in, and what is deployed there."""
+"""Subaccounts: their service keys, and what is deployed in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class SubAccount:
-    """One tenant: how to get in, and what is deployed there."""
+    """One subaccount: its service key, and what is deployed in it."""
 
     name: str
     resource_group: str

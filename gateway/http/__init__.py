@@ -1,1 +1,1 @@
-"""The door: who may call, from where, and how many at once."""
+"""Handles requests before they are routed: authentication, CORS, admission control, bodies."""

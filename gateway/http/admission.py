@@ -1,4 +1,4 @@
-"""Admission control: how many requests work at once, in all and for each key, and who waits for a place."""
+"""Admission control: how many requests are in progress at once, in all and for each key, and which ones wait."""
 
 import threading
 from collections import OrderedDict, deque
@@ -16,7 +16,7 @@ KEY_FULL: Final = "This key has as many requests in progress as it is allowed to
 
 
 class Place:
-    """The right of one request to work, until `release`."""
+    """One of the places for requests in progress, held until `release`."""
 
     def __init__(self, give_back: Callable[[], None]) -> None:
         self._give_back = give_back
@@ -24,7 +24,7 @@ class Place:
         self._held = True
 
     def release(self) -> None:
-        """Let the next request work; a second call changes nothing."""
+        """Give the place to the next request; a second call does nothing."""
         with self._lock:
             held, self._held = self._held, False
         if held:
@@ -45,12 +45,11 @@ class _Waiter:
 
 
 class Admission:
-    """Lets *places* requests work at once; *waiting* more wait in one room for up to *seconds*, callers in turn.
+    """Admits *places* requests at once; up to *waiting* more wait for up to *seconds*, callers taking turns.
 
     A caller with many requests in the room gets one place, then every other caller who waits gets one, before it
-    gets its next. Whoever comes when the room is full, or waits too long, is told to come back. A caller has at most
-    *per_caller* places, and the same share of the room: so whoever waits finds no place, or its caller has all of its
-    own.
+    gets its next. A request that finds the room full, or waits too long, is refused with `Retry-After`. A caller has at
+    most *per_caller* places, and the same share of the room.
 
     `_lock` guards the counts, the room, and `has_place` of those in it; nothing is waited for, woken, called or
     logged under it.
@@ -80,21 +79,21 @@ class Admission:
             return self._seated()
 
     def saturation(self) -> JSON:
-        """Count the requests that work and those that wait, each beside the most that may."""
+        """Count the requests in progress and those that wait, each with its maximum."""
         return {
             "requests": {"used": self.working, "most": self._places},
             "waiting": {"used": self.in_room, "most": self._waiting},
         }
 
     def enter(self, caller: str, lifetime: Lifetime) -> Place:
-        """Give a place, after a wait if need be; raises `FaultError` when none came free in time, or nobody asks."""
+        """Give a place, after a wait if needed; raises `FaultError` if none is free in time or the client leaves."""
         if not self._take(caller):
             with closing(_Waiter(caller)) as waiter:
                 self._wait(waiter, lifetime)
         return Place(partial(self._give_back, caller))
 
     def _take(self, caller: str) -> bool:
-        """Take a place if one is free for *caller*, which none is while another request of it waits."""
+        """Take a place if one is free for *caller*; while another request of the caller waits, none is."""
         with self._lock:
             free = self._working < self._places and self._has_own(caller)
             if free:
@@ -145,7 +144,7 @@ class Admission:
         return True
 
     def _give_back(self, caller: str) -> None:
-        """Hand the place of a request of *caller* to whoever is next, or keep it free."""
+        """Hand the place of a request of *caller* to the next waiting request, or keep it free."""
         with self._lock:
             self._working -= 1
             self._working_for[caller] -= 1
@@ -167,7 +166,7 @@ class Admission:
         self._working_for[caller] = self._working_for.get(caller, 0) + 1
 
     def _next(self) -> _Waiter | None:
-        """Take out of the room whoever came first of the caller whose turn it is; that caller is last then.
+        """Remove the oldest waiting request of the caller whose turn it is, and move that caller to the end.
 
         Callers that have all of their own places are passed over.
         """

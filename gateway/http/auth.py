@@ -1,4 +1,4 @@
-"""Authentication: who may call, by which key."""
+"""Authentication: which API keys are accepted, and whose they are."""
 
 import hmac
 from collections.abc import Collection, Iterable, Mapping
@@ -17,13 +17,13 @@ def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
 
 
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
-    """Find the keys a caller sent, wherever its SDK puts them; the names of *headers* are in lower case."""
+    """Find the API keys in a request, wherever its SDK puts them; the names of *headers* are in lower case."""
     found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
     return tuple(filter(None, (*found, query.get("key"))))
 
 
 def why_refused(keys: Collection[str]) -> str:
-    """Say to a caller who may not come in, and has sent these *keys*, what is wrong."""
+    """Describe why a caller that sent these *keys* is refused."""
     if keys:
         return "Incorrect API key provided."
     return "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
@@ -42,7 +42,7 @@ ANONYMOUS_CALLER: Final = Caller(ANONYMOUS)
 
 
 class Auth:
-    """The keys that open the proxy; none means that everyone may call.
+    """The API keys that are accepted; without any, every caller is.
 
     Keys are kept and compared as digests, each whole, all of them every time:
     how long a refusal takes says nothing about how near a guess was.
@@ -55,11 +55,11 @@ class Auth:
 
     @property
     def is_open(self) -> bool:
-        """Whether no key is asked for."""
+        """Whether requests need no key."""
         return not self._callers
 
     def admit(self, keys: Iterable[str]) -> Caller | None:
-        """Give the caller whose key is among *keys*, or None if none of them opens the proxy."""
+        """Return the caller whose key is among *keys*, or None if none of them is accepted."""
         admitted = None
         for key in keys:
             offered = digest_of(key)

@@ -1,4 +1,4 @@
-"""Request bodies as they come over HTTP: compressed or not, within a limit of bytes."""
+"""Reads request bodies: compressed or not, up to a limit of bytes."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -118,7 +118,7 @@ _GZIP, _ZLIB, _BARE = 31, 15, -15
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 """The bytes that a sender may refer back to, which RFC 9659 limits for HTTP."""
 _PIECE: Final = 512
-"""Bytes that are unpacked at once: they become no more than some 16 MiB, and then the limit is looked at."""
+"""Bytes that are decompressed at once, to about 16 MiB at most; then the limit is checked."""
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": lambda body, limit: _inflated(body, limit, _GZIP),

@@ -1,8 +1,8 @@
-"""What pages in browsers may do: with a key, all of them everything; without one, those of this machine only.
+"""CORS: with an API key, every web page may send requests; without keys, only pages of this machine may.
 
-A browser posts to any address for any page, and only keeps the answer from it:
-where no key is asked for, a foreign page could spend the quota unseen. One whose own name is made to lead here is asked
-for nothing: its browser takes the proxy for the page's own server, and names it so in `Host`.
+A browser sends the POST of a page to any server, and only hides the response from the page. Without keys, a page of
+another site could therefore use up the quota. With DNS rebinding there is not even a CORS check, because the browser
+takes the proxy for the page's own server; such a request is recognised by its `Host`.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def is_local_origin(origin: str) -> bool:
-    """Whether *origin*, as a browser says it, is a page of this machine, or a program and no page at all."""
+    """Whether the header *origin* of a request belongs to a page of this machine, or to a program instead of a page."""
     try:
         parts = urlsplit(origin)
         host = parts.hostname or ""
@@ -38,7 +38,7 @@ def is_own_page(origin: str, host: str) -> bool:
 
 
 def is_own_host(host: str, configured: str) -> bool:
-    """Whether *host*, as a request names whom it is sent to, is no name that a foreign page can have.
+    """Whether *host*, the header Host of a request, is a name that no page of another site can have.
 
     It is an IP address, this machine's own name for itself, the *configured* name of the host, or not said, which no
     browser does.
@@ -68,7 +68,7 @@ def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:
-    """Say in headers what a page of *origin* may do; *asked* and *methods* are what it wants to send and may call."""
+    """Write the CORS headers for a page of *origin*, which wants to send the headers *asked* and may use *methods*."""
     if not origin or (keyless and not is_local_origin(origin)):
         return {}
     allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": asked}

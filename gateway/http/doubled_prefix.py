@@ -1,4 +1,4 @@
-"""The path of a client that adds `/v1` to a base URL that has it already."""
+"""Accepts the paths of clients that add `/v1` to a base URL that already ends with it."""
 
 import re
 from typing import TYPE_CHECKING, Any, Final

@@ -1,4 +1,4 @@
-"""What a request is called: the id that its sender gave it, and the trace that it is part of."""
+"""The id of a request, and the id of the trace that it is part of."""
 
 import re
 from collections.abc import Mapping
@@ -14,13 +14,13 @@ _LATER: Final = re.compile(r"(?!00)[0-9a-f]{2}-.{52}-.{0,200}")
 
 
 def request_id(headers: Mapping[str, str], new_id: str) -> str:
-    """Give the id that a request brings in its *headers*; *new_id* where it brings none, or one that will not do."""
+    """Return the id in the *headers* of a request, or *new_id* if it has none or an invalid one."""
     given = headers.get(REQUEST_ID, "")
     return given if _ID.fullmatch(given) else new_id
 
 
 def trace_id(headers: Mapping[str, str]) -> str:
-    """Give the id of the trace that a request is part of, as W3C's `traceparent` says it; empty without a valid one."""
+    """Return the trace id of W3C's `traceparent`; empty if there is no valid one."""
     given = headers.get(TRACEPARENT, "")
     later = _LATER.fullmatch(given)
     found = _TRACEPARENT.fullmatch(given[:55] if later else given)
@@ -28,5 +28,5 @@ def trace_id(headers: Mapping[str, str]) -> str:
 
 
 def passed_on(headers: Mapping[str, str], id: str, trace: str) -> dict[str, str]:
-    """Give the headers that tell the upstream what a request is called; *trace* is what `trace_id` finds in its own."""
+    """Return the headers that carry the ids of a request upstream; *trace* is what `trace_id` found in its headers."""
     return {REQUEST_ID: id, **({TRACEPARENT: headers[TRACEPARENT]} if trace else {})}

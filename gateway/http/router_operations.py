@@ -21,7 +21,7 @@ _NOT_APPLIED: Final = "The change could not be applied. The log of the proxy say
 
 
 def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
-    """Add what is known of the router, once or as a stream of events, and what changes it."""
+    """Add the paths that report the state of the router, once or as a stream of events, and those that change it."""
     if runtime is not None:
         runtime.follow_with(gateway.actions.apply)
         feed = runtime.feed
@@ -29,7 +29,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
         feed = StateFeed(gateway.whole_state, gateway.whole_history)
 
     def may_change_it(request: Request) -> bool:
-        return may_change(gateway.auth, request.caller, request.environ)
+        return may_change(gateway.auth, request.caller, request.environ, gateway.trusted_proxies)
 
     @app.get("/router/state")
     def router_state() -> JSONResponse:
@@ -52,7 +52,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
         request = current_request()
         if not is_of_own_page(request.fields, request.environ.get("HTTP_HOST", "")):
             raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, _FOREIGN_PAGE))
-        require_changer(gateway.auth, request.caller, request.environ)
+        require_changer(gateway.auth, request.caller, request.environ, gateway.trusted_proxies)
         change = gateway.actions.change_for(_asked(request), request.caller.name)
         if runtime is None:
             gateway.actions.apply(change)
@@ -63,7 +63,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
 
 
 def _asked(request: Request) -> JSON:
-    """Read what is to be changed; raises `FaultError` where it is no JSON object."""
+    """Read the requested change; raises `FaultError` if the body is not a JSON object."""
     # A page of another site may send any other type without asking first.
     if request.mimetype != "application/json":
         raise invalid("The body must be JSON, with the header `Content-Type: application/json`.")

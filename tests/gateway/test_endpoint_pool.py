@@ -341,7 +341,7 @@ def test_a_defect_in_one_round_is_logged_and_does_not_end_the_rounds(caplog: pyt
 
     assert until(lambda: served(balancer) == {"gpt": ["d1"]})
     fleet.stop()
-    assert "looking up the deployments of eu failed" in caplog.text
+    assert "listing the deployments of eu failed" in caplog.text
 
 
 @pytest.mark.parametrize("step", ["merge_listing", "versions_of", "catalogue"])
@@ -362,7 +362,7 @@ def test_a_defect_in_what_is_made_of_a_list_is_logged_and_the_rest_is_served(
     fleet.refresh()
 
     assert [(each.levelname, each.getMessage(), each.exc_info[0]) for each in caplog.records if each.exc_info] == [
-        ("ERROR", "looking up the deployments of eu failed", ZeroDivisionError)
+        ("ERROR", "listing the deployments of eu failed", ZeroDivisionError)
     ]
     assert served(balancer) == {"gpt": ["d2" if step == "catalogue" else "d1"]}
 

@@ -76,7 +76,7 @@ def test_without_the_first_folder_the_next_one_is_taken_and_without_any_it_is_sa
     assert caplog.records == []
     assert StatusBoard.create(ProcessTable(), [nowhere]).folder is None
     assert [record.getMessage().rpartition(": ")[2] for record in caplog.records] == [
-        "each worker knows only its own state and metrics"
+        "each worker reports only its own state and metrics"
     ]
 
 
@@ -208,7 +208,7 @@ def test_a_runtime_reports_what_the_application_says(caplog: pytest.LogCaptureFi
     runtime.report_with(fails, fails)  # type: ignore[arg-type]  # whatever an application does
     runtime.look()
     assert runtime.router_state()["endpoints"] == [row_of_d1]
-    assert {record.getMessage()[-14:] for record in caplog.records} == {"cannot be told"}
+    assert {record.getMessage()[:16] for record in caplog.records} == {"cannot determine"}
     runtime.drain.close()
 
 
