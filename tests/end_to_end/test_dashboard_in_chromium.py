@@ -311,7 +311,9 @@ def test_a_wrong_key_is_called_wrong_in_the_dashboard_and_a_good_one_opens_it(vi
     at_first = [request.url for request in seen.requests if "/router/" in request.url]
     seen.page.get_by_label("A key of this proxy").fill("sk-wrong")
     seen.page.keyboard.press("Enter")
-    seen.page.wait_for_function("() => document.getElementById('key-error').textContent.includes('does not know')")
+    seen.await_text(
+        "#key-error", "The proxy does not accept this key. Where it runs, sap-ai-proxy connect key prints one."
+    )
     entries = seen.page.locator(".entry").count()
 
     assert seen.awaited("401") == 2
