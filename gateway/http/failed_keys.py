@@ -12,9 +12,7 @@ from gateway.http.client_address import Address
 
 _log = logging.getLogger("sap_ai_proxy")
 
-TOO_MANY: Final = (
-    "Too many wrong API keys have come from this address. Wait a minute, or send a valid key: that is accepted."
-)
+TOO_MANY: Final = "Too many wrong API keys have come from this address. Wait a minute. A valid key is still accepted."
 MOST_FAILURES: Final = 10
 """How many wrong keys an address may send within one period."""
 SECONDS: Final = 60.0
