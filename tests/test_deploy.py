@@ -193,6 +193,19 @@ def test_the_image_is_run_by_nobody_in_particular_and_gets_its_signals_itself() 
     assert [name for name in IMAGE.env if re.search("KEY|TOKEN|SECRET|PASSWORD", name)] == []
 
 
+@pytest.mark.parametrize(("extras", "end"), [("", ".whl"), ("otel", ".whl[otel]")])
+def test_an_image_has_the_extras_that_it_is_built_with(tmp_path: Path, extras: str, end: str) -> None:
+    wheel = tmp_path / "sap_ai_core_llm_proxy-1.0.0-py3-none-any.whl"
+    wheel.touch()
+    installed = IMAGE.one("RUN").partition("install --no-cache-dir ")[2].replace("/wheels/", f"{tmp_path}/")
+    ran = subprocess.run(
+        ["sh", "-c", f"printf %s {installed}"], env={"EXTRAS": extras}, capture_output=True, check=True
+    )
+
+    assert IMAGE.arguments["EXTRAS"] == ""
+    assert ran.stdout.decode() == str(wheel).removesuffix(".whl") + end
+
+
 def test_the_image_is_built_from_the_sources_of_the_wheel_and_from_nothing_else() -> None:
     everything, *rules = (DEPLOY / "docker/Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()[1:]
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""SAP AI Core as commands ask it with one service key; whatever fails is said in one line that says what to do."""
+"""The requests of commands to SAP AI Core with one service key; each failure is one line with what to do."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -42,12 +42,12 @@ class ResourceGroup:
         return tuple(each for each in self.deployments if self.can_be_asked(each))
 
     def can_be_asked(self, each: Listed) -> bool:
-        """Tell whether one of its deployments is of any use."""
+        """Tell whether the proxy can use one of its deployments."""
         return each.status == RUNNING and bool(each.model or each.orchestration) and each.id not in self.elsewhere
 
 
 class AiCore:
-    """The AI API of the tenant that *key* opens, asked over *client*; any thread may ask."""
+    """The AI API of the tenant of *key*, over *client*; safe to use from any thread."""
 
     def __init__(self, key: ServiceKey, client: ManagementClient, adviser: Adviser) -> None:
         self.key = key
@@ -83,12 +83,12 @@ class AiCore:
             return ()
 
     def deploy(self, group: str, what: Deployable) -> str:
-        """Make a deployment and give its id."""
+        """Create a deployment and return its id."""
         with self._explaining(f"a deployment of {what.name} cannot be created in the resource group {group}"):
             return provisioning.deploy(self._in(group), what, self._api.post)
 
     def state_of(self, group: str, deployment: str) -> DeploymentState:
-        """Ask how far a deployment is."""
+        """Read the status of a deployment."""
         with self._explaining(f"the status of the deployment {deployment} cannot be read"):
             return provisioning.state_of(self._in(group), deployment, self._api)
 

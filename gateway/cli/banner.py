@@ -1,4 +1,4 @@
-"""What is said when serving starts: what is served, for whom, and how to go on."""
+"""The banner at the start: what is served, with which key, and what to do next."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ Try it:
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """What *settings* serve at *url*, which this machine reaches as *base*; nobody is asked for it."""
+    """The banner of a proxy with *settings* at *url*, which this machine reaches as *base*; it makes no request."""
 
     settings: Settings
     url: str
@@ -73,7 +73,7 @@ class Banner:
         }
 
     def _rows(self) -> list[tuple[str, str]]:
-        """List the labelled lines; a label that is empty goes on with the one above."""
+        """List the labelled lines; an empty label continues the line above."""
         rows = [("base URL", f"{self.base}/v1  (OpenAI)   {self.base}  (Anthropic, Google)"), ("key", self._key())]
         rows += self._models()
         policy = self.settings.policy

@@ -1,4 +1,4 @@
-"""What shells complete and this machine knows; whatever fails is silent, for a person is typing."""
+"""Completions for shells; failures are silent, because somebody is typing."""
 
 import io
 import os

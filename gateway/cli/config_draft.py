@@ -1,4 +1,4 @@
-"""A config file as it is about to be written: what is in it, and what commands set beside that."""
+"""A draft of a config file: its content, with the changes that a command makes."""
 
 import json
 import os
@@ -25,9 +25,9 @@ MASKED: Final = "…"
 
 
 class ConfigDraft:
-    """The config file at *path*, which need not be there yet; nothing is changed before `write`.
+    """The config file at *path*, which may not exist yet; nothing is changed before `write`.
 
-    A service key in its place is no content of it: `holds_key` says that it is to be moved away first.
+    If a service key is in its place, `holds_key` is true, and the key must be moved away first.
     """
 
     def __init__(self, path: Path, env: Mapping[str, str]) -> None:
@@ -55,7 +55,7 @@ class ConfigDraft:
             return load(self.path, self._env, home_folder())
 
     def network(self) -> Network:
-        """Tell how the network is left, as file and environment say; raises `CommandError`."""
+        """Read the network settings of file and environment; raises `CommandError`."""
         with _put_right_first():
             return network_of(None if self.is_new else self.path, self._env)
 
@@ -85,7 +85,7 @@ class ConfigDraft:
             )
 
     def write(self) -> list[str]:
-        """Write the file, for whom it was before or its owner alone, with a copy of how it was; say what was done."""
+        """Write the file with its former mode, or for its owner only, and keep a copy; return what was done."""
         path = self.path.resolve()
         try:
             if not self.is_new:

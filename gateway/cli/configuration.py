@@ -1,4 +1,4 @@
-"""The config file that a command is about, and the settings in it."""
+"""Finds the config file of a command, and loads its settings."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ _EVERYWHERE: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what 
 
 
 def found_file(config: Path | None, messages: Messages = TEXT) -> Path | None:
-    """Give the config file to use, if there is one; leave if *config* is named and is not there."""
+    """Return the config file to use, if there is one; exit if *config* is given and does not exist."""
     try:
         is_there = DEFAULT_CONFIG.exists() if config is None else config.is_file()
     except OSError as error:
@@ -31,7 +31,7 @@ def found_file(config: Path | None, messages: Messages = TEXT) -> Path | None:
 
 
 def is_configured(path: Path | None) -> bool:
-    """Tell whether there is anything to serve; a key that cannot be used counts, and is complained of later."""
+    """Tell whether there is something to serve; an unusable service key counts, and is reported later."""
     try:
         found = path is not None or names_subaccounts(os.environ)
         return found or find(os.environ, home_folder()) is not None
@@ -56,7 +56,7 @@ def load_settings(
     warns: bool = True,
     finish: Callable[[Settings], Settings] = lambda settings: settings,
 ) -> Settings:
-    """Load the settings and say what is odd about them, or what is wrong, and leave.
+    """Load the settings and print their warnings; print mistakes and exit.
 
     *finish* makes of them what is used, or raises `SettingsError`.
     """

@@ -1,4 +1,4 @@
-"""SAP AI Core without SAP AI Core: the emulator as a child process, and a config file for it."""
+"""The demo: the emulator as a child process, and a config file for it."""
 
 import json
 import os
@@ -46,7 +46,7 @@ class Demo:
             unless_all_is_well.pop_all()
 
     def close(self) -> None:
-        """End the emulator and forget its config file."""
+        """Stop the emulator and delete its config file."""
         self._child.terminate()
         self._child.communicate(timeout=_PATIENCE)
         self._folder.cleanup()

@@ -1,4 +1,4 @@
-"""What runs where in the subaccounts of a config file, and what of it is served."""
+"""Lists the deployments in the subaccounts of a config file, and which of them are served."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field

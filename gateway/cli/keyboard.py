@@ -1,4 +1,4 @@
-"""Tells what is a terminal, and waits for what may happen there: a key, another size, or that time is up."""
+"""Detects terminals, and waits there for a key, a new size or the end of a time."""
 
 import os
 import select
@@ -100,5 +100,5 @@ class Keyboard:
 
 
 def _leave(number: int, _: object) -> None:
-    """End as the signal would have it, but by the ordinary way out."""
+    """Exit with the code of the signal, after the usual cleanup."""
     raise SystemExit(128 + number)

@@ -1,4 +1,4 @@
-"""How code that is served with is loaded: without a look for garbage meanwhile."""
+"""Loads modules without garbage collection meanwhile."""
 
 import gc
 from collections.abc import Iterator

@@ -27,11 +27,11 @@ _LEVELS: Final = click.Choice(["debug", "info", "warning", "error"], case_sensit
 _FORMATS: Final = click.Choice(["text", "json"], case_sensitive=False)
 COMMANDS: Final = (check, completion, connect, discover, emulator, init, models, route, status)
 _SERVING: Final = frozenset({"serve", "start", "run", "server"})
-"""What other programs call the command that serves."""
+"""The names that other programs give to the command that serves."""
 
 
 class _Commands(click.Group):
-    """The commands, with a way out for who writes something else in their place."""
+    """The commands, with a hint for common wrong names."""
 
     def resolve_command(
         self, context: click.Context, args: list[str]

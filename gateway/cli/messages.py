@@ -1,4 +1,4 @@
-"""What the command says beside its output, on standard error: lines for people, or objects for programs."""
+"""Messages on standard error: lines for people, or JSON objects for programs."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,22 +13,22 @@ _log = logging.getLogger("sap_ai_proxy.cli")
 
 
 def one_line(text: str) -> str:
-    """Write text from elsewhere as one line that steers no terminal."""
+    """Write text from elsewhere as one line without control characters."""
     return printable("".join(" " if letter.isspace() else letter for letter in text))
 
 
 class CommandError(Exception):
-    """A command cannot do what it is for; the message is one line that says what to do, without its full stop."""
+    """A command failed; the message is one line with what to do, without a full stop."""
 
 
 class Messages:
-    """Says what there is to say: as text or, *as_json*, through the log, which must be set up."""
+    """Writes messages as text or, *as_json*, through the log, which must be set up."""
 
     def __init__(self, *, as_json: bool = False) -> None:
         self.as_json = as_json
 
     def say(self, text: str) -> None:
-        """Write a text; a full disk or a closed pipe there is no reason not to serve."""
+        """Write a text; a full disk or a closed pipe is ignored."""
         if self.as_json:
             _log.info("%s", text)
             return
@@ -51,7 +51,7 @@ class Messages:
             self.say(text)
 
     def fail(self, *lines: str, code: int = 2) -> NoReturn:
-        """Write why the command cannot go on, and leave with the exit code *code*."""
+        """Write why the command cannot continue, and exit with *code*."""
         for line in lines:
             if self.as_json:
                 _log.critical("%s", line)
@@ -67,7 +67,7 @@ say, warn, fail = TEXT.say, TEXT.warn, TEXT.fail
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the log off the terminal meanwhile, where nobody has said where it goes: the command speaks for itself."""
+    """Keep the log off the terminal meanwhile, unless it is set up: the command prints its own messages."""
     handler, root = logging.NullHandler(), logging.getLogger()
     root.addHandler(handler)
     try:

@@ -1,4 +1,4 @@
-"""Questions to whoever sits at the terminal; each has an option that answers it for a script."""
+"""Asks questions at the terminal; each has an option that answers it in scripts."""
 
 import os
 import sys
@@ -20,16 +20,16 @@ _END_OF_INPUT: Final = b"\x04"
 
 
 class Stopped(Exception):  # noqa: N818 - nothing went wrong
-    """Whoever was asked wants no more: Ctrl-C, or the end of the input."""
+    """The user stopped: Ctrl-C, or the end of the input."""
 
 
 def is_interactive() -> bool:
-    """Tell whether somebody can be asked."""
+    """Tell whether there is a terminal to ask questions on."""
     return is_terminal(sys.stdin) and is_terminal(sys.stdout)
 
 
 class Questions:
-    """Asks where somebody can answer; *takes_defaults* answers each question by its default, and yes where that fits.
+    """Asks on a terminal; with *takes_defaults*, each question is answered with its default, or with yes.
 
     Where nobody can answer and there is no default, the command ends and names the option. Raises `Stopped`.
     """
@@ -39,7 +39,7 @@ class Questions:
         self.can_ask = is_interactive()
 
     def text(self, question: str, missing: str, default: str | None, read: Callable[[str], _T]) -> _T:
-        """Ask for a text until *read* can do something with it: what it raises as `ValueError` is said.
+        """Ask for a text until *read* accepts it; the message of each `ValueError` is printed.
 
         *missing* is what cannot be asked for without a terminal, and the option that says it.
         """

@@ -1,4 +1,4 @@
-"""What the router would do with a request, and why, without asking any model."""
+"""Explains where the router would send a request, without asking a model."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -26,7 +26,7 @@ _CLIENTS = {client: row.name for row in DIALECTS.values() for client in row.clie
 _CLIENTS["embeddings"] = EmbeddingsProtocol.dialect
 _ANY: Final = "…/deployments/<id>"
 _MOST_SHOWN: Final = 20
-"""Of so many requests it is shown where each would go."""
+"""Up to this many requests are listed one by one."""
 _HEADINGS: Final = ("", "deployment", "weight", "tier", "chosen", "state")
 
 

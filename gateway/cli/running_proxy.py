@@ -26,7 +26,7 @@ _Found = TypeVar("_Found")
 
 
 class RunningProxyError(Exception):
-    """A running proxy cannot be asked; the message is one line that says what to do, *brief* what is wrong alone."""
+    """A running proxy does not answer; the message is one line with what to do, *brief* is what is wrong."""
 
     def __init__(self, message: str, brief: str = "not reachable") -> None:
         super().__init__(message)
@@ -34,7 +34,7 @@ class RunningProxyError(Exception):
 
 
 class KeySource(Enum):
-    """Where a key comes from; what it is called in a message."""
+    """Where a key comes from, as messages name it."""
 
     OPTION = "the key"
     ENVIRONMENT = f"the key in {KEY_VARIABLE}"
@@ -43,7 +43,7 @@ class KeySource(Enum):
 
 
 class RunningProxy:
-    """The proxy at *url*, which *key* opens; raises `RunningProxyError` for what is no URL, or can be no key.
+    """The proxy at *url*, asked with *key*; raises `RunningProxyError` for an invalid URL or key.
 
     A message says by *source* which key that is.
     """
@@ -172,7 +172,7 @@ def _opener(url: str) -> urllib.request.OpenerDirector:
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """Leaves a redirect as the answer it is: the key is for whom it was given to."""
+    """Follows no redirect, so that the key is sent to no other server."""
 
     def redirect_request(self, *_: object) -> None:
         """Ask nobody else."""

@@ -1,4 +1,4 @@
-"""Several questions asked at the same time, of which none holds up a command that is stopped."""
+"""Runs calls at the same time, without delaying a command that is stopped."""
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future

@@ -1,4 +1,4 @@
-"""From the command line to a proxy that serves: an account or the demo, and what can go wrong before a request."""
+"""Starts the proxy from the command line: with a configuration or the demo, after checking both."""
 
 import os
 from contextlib import ExitStack
@@ -39,7 +39,7 @@ class DemoWhen(Enum):
 
 
 def start(config: Path | None, overrides: dict[str, Any], load_application: "_Load", *, demo: DemoWhen) -> int:
-    """Serve what *config* says, what the environment does, or the demo where that is wanted; give the exit code.
+    """Serve *config*, the configuration of the environment, or the demo; return the exit code.
 
     *overrides* count before the settings, *load_application* gives what builds the application.
     """
@@ -51,7 +51,7 @@ def start(config: Path | None, overrides: dict[str, Any], load_application: "_Lo
 
 
 def _is_demo(config: Path | None, demo: DemoWhen, messages: Messages) -> bool:
-    """Whether the demo is served; leave where that, or an account, would be a guess."""
+    """Tell whether to serve the demo; exit if that would be a guess."""
     if demo is DemoWhen.ALWAYS:
         if config is not None:
             messages.fail("--demo serves no config file: leave out --demo, or --config.")
@@ -68,7 +68,7 @@ def _is_demo(config: Path | None, demo: DemoWhen, messages: Messages) -> bool:
 
 
 def _messages(log_format: str) -> Messages:
-    """Choose how to say what there is to say: a log for programs has nothing else in it."""
+    """Choose the form of messages: a log for programs has JSON alone."""
     as_json = log_format.lower() == "json"
     if as_json:
         set_up("info", "json")

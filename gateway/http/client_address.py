@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, Final
 
 Address = IPv4Address | IPv6Address
+_PASSED_ON_BY: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
+"""The headers by which reverse proxies say for whom they pass on a request."""
 
 
 class TrustedProxies:
@@ -28,6 +30,11 @@ class TrustedProxies:
             client = before
         return client
 
+    def passed_on(self, environ: Mapping[str, Any]) -> bool:
+        """Tell whether a reverse proxy has passed on a WSGI request: its peer is trusted, or its headers say so."""
+        peer = read_address(environ.get("REMOTE_ADDR") or "")
+        return (peer is not None and self._trusts(peer)) or any(environ.get(name) for name in _PASSED_ON_BY)
+
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._networks)
 
@@ -43,3 +50,6 @@ def read_address(text: str) -> Address | None:
     except ValueError:
         return None
     return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+NO_PROXIES: Final = TrustedProxies(())

@@ -14,6 +14,7 @@ from typing import Any, Final
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.network import is_loopback
 from gateway.http.auth import Auth, Caller
+from gateway.http.client_address import NO_PROXIES, TrustedProxies
 
 NEEDS_ADMIN: Final = (
     'This needs an admin key: send one of the keys that have "admin": true under `keys` in the proxy\'s config file.'
@@ -22,8 +23,6 @@ NEEDS_THIS_MACHINE: Final = (
     "This proxy has no admin key, so it accepts changes only from the machine it runs on: send the request to "
     '127.0.0.1 there, or configure a key with "admin": true under `keys` and send it.'
 )
-_PASSED_ON_BY: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
-"""The headers by which reverse proxies say for whom they pass on a request."""
 
 
 def may_read_operations(auth: Auth, caller: Caller) -> bool:
@@ -31,13 +30,15 @@ def may_read_operations(auth: Auth, caller: Caller) -> bool:
     return caller.is_admin or not auth.has_admins
 
 
-def may_change(auth: Auth, caller: Caller, environ: Mapping[str, Any]) -> bool:
+def may_change(auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES) -> bool:
     """Tell whether *caller* may change what the proxy does, by the WSGI *environ* of its request.
 
     Where no admin key exists, the connection must come from this machine. A request that a reverse proxy on this
-    machine has passed on does not count as coming from it.
+    machine has passed on does not count as coming from it: its headers show that, or that it is one of *proxies*.
     """
-    return caller.is_admin if auth.has_admins else _is_from_this_machine(environ)
+    if auth.has_admins:
+        return caller.is_admin
+    return is_loopback(environ.get("REMOTE_ADDR") or "") and not proxies.passed_on(environ)
 
 
 def require_reader(auth: Auth, caller: Caller) -> None:
@@ -46,13 +47,10 @@ def require_reader(auth: Auth, caller: Caller) -> None:
         raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, NEEDS_ADMIN))
 
 
-def require_changer(auth: Auth, caller: Caller, environ: Mapping[str, Any]) -> None:
+def require_changer(
+    auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES
+) -> None:
     """Raise a `FaultError` with status 403 unless `may_change`."""
-    if not may_change(auth, caller, environ):
+    if not may_change(auth, caller, environ, proxies):
         message = NEEDS_ADMIN if auth.has_admins else NEEDS_THIS_MACHINE
         raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, message))
-
-
-def _is_from_this_machine(environ: Mapping[str, Any]) -> bool:
-    peer = environ.get("REMOTE_ADDR") or ""
-    return is_loopback(peer) and not any(environ.get(name) for name in _PASSED_ON_BY)

@@ -29,7 +29,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
         feed = StateFeed(gateway.whole_state, gateway.whole_history)
 
     def may_change_it(request: Request) -> bool:
-        return may_change(gateway.auth, request.caller, request.environ)
+        return may_change(gateway.auth, request.caller, request.environ, gateway.trusted_proxies)
 
     @app.get("/router/state")
     def router_state() -> JSONResponse:
@@ -52,7 +52,7 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
         request = current_request()
         if not is_of_own_page(request.fields, request.environ.get("HTTP_HOST", "")):
             raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, _FOREIGN_PAGE))
-        require_changer(gateway.auth, request.caller, request.environ)
+        require_changer(gateway.auth, request.caller, request.environ, gateway.trusted_proxies)
         change = gateway.actions.change_for(_asked(request), request.caller.name)
         if runtime is None:
             gateway.actions.apply(change)

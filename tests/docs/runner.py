@@ -22,6 +22,7 @@ from gateway.config.loader import load
 from gateway.config.schema_file import json_schema
 from gateway.config.settings import SettingsError
 from tests.docs.blocks import Block
+from tests.docs.warm_command import warm
 from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place, until
 from tests.support.running import KEY, Cloud
 
@@ -41,6 +42,10 @@ exec curl -sS --fail "$GOOGLE_GEMINI_BASE_URL/v1beta/models/$2:generateContent" 
 }
 
 
+_REFUSED = ("apt-get", "cf", "docker", "kubectl", "npm", "pip", "pipx", "sudo", "systemctl", "uv")
+"""Commands that reach beyond the test: their blocks are marked."""
+
+
 @dataclass(frozen=True)
 class Served:
     """A proxy that runs in front of an emulator, for all documents."""
@@ -58,7 +63,8 @@ def served(folder: Path) -> Iterator[Served]:
     """Serve the proxy in front of an emulator, both on free ports."""
     tools = folder / "tools"
     tools.mkdir()
-    for name, script in _TOOLS.items():
+    refused = {name: f"echo {name} is not run: mark the block >&2; exit 1" for name in _REFUSED}
+    for name, script in (_TOOLS | refused).items():
         (tools / name).write_text(f"#!/bin/bash\nset -eu\n{script}\n")
         (tools / name).chmod(0o700)
     place, port = new_place(folder), free_port()
@@ -71,7 +77,7 @@ def served(folder: Path) -> Iterator[Served]:
         }
         config = {"port": port, "secret_authentication_tokens": [KEY], "subAccounts": accounts}
         found = Served(port, tools, config, keys)
-        with place.running(*_files(place, found)) as run:
+        with warm(tools), place.running(*_files(place, found)) as run:
             run.await_answer(f"http://127.0.0.1:{port}")
             yield found
 
@@ -144,7 +150,8 @@ class Page:
         self.ports[port] = free_port()
         text = re.sub(rf"\b{port}\b", str(self.ports[port]), text)
         place = Place(self.place.home, self.place.folder)
-        run = self.owned.enter_context(place.running(text, command=("env", f"PATH={self._env['PATH']}", "bash", "-c")))
+        path = os.pathsep.join((str(Path(COMMAND[0]).parent), self.place.env["PATH"]))
+        run = self.owned.enter_context(place.running(text, command=("env", f"PATH={path}", "bash", "-c")))
         until(lambda: f":{self.ports[port]}" in run.said or run.process.poll() is not None, amiss=lambda: run.said)
 
         assert run.process.poll() is None, f"{block.place} ended:\n{run.said}"

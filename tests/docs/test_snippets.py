@@ -81,6 +81,8 @@ def test_a_block_that_is_neither_run_nor_marked_is_noticed(wrong: Block, why: st
         block("sh", "false\ntrue"),
         block("sh", "false | true"),
         block("sh", "make coffee"),
+        block("sh", "pip install something"),
+        block("sh", "sap-ai-proxy coffee"),
         block("sh", "curl -sS --fail http://127.0.0.1:3001/nothing"),
         block("console", "$ echo one two\ntwo\none"),
         block("python", "raise SystemExit(1)"),

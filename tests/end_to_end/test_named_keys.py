@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.config.caller_keys import digest_of
+from gateway.http.admission import KEY_FULL
 from gateway.requests.lifetime import Lifetime
 from tests.end_to_end.test_edges import shape_of
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
@@ -102,7 +103,7 @@ def test_a_key_has_at_most_its_share_of_the_requests_in_progress(
         held.pop().release()
 
         assert (refusal.status, refusal.headers["retry-after"], other.status) == (429, "10", 200)
-        assert refusal.json["error"]["message"].startswith("Your key has as many requests in progress as it may.")
+        assert refusal.json["error"]["message"] == KEY_FULL
         assert respond(proxy, ALICE, "Hello").status == 200
 
 

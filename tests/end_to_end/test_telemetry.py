@@ -1,6 +1,7 @@
 """Traces and metrics of real requests through the real proxy, as an OpenTelemetry collector gets them."""
 
 import logging
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
@@ -14,8 +15,9 @@ from opentelemetry.semconv._incubating.metrics import gen_ai_metrics
 from opentelemetry.semconv.attributes import error_attributes, http_attributes, server_attributes
 
 import emulator
+from tests.docs.blocks import blocks_of
 from tests.support.collector import Collector, SentSpan, running_collector
-from tests.support.processes import PATIENCE, Place, free_port, new_place
+from tests.support.processes import COMMAND, PATIENCE, ROOT, Place, free_port, new_place
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, config_of, running_proxy
 from tests.support.talking import request_of
 from tests.support.worlds import mixed_world
@@ -26,6 +28,7 @@ TRACE, CALLER_SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 UNSAMPLED = "5bf92f3577b34da6a3ce929d0e0e4736"
 PROMPT = "PROMPT-MARKER"
 ID = "aicore_proxy.request.id"
+PAGE = ROOT / "docs/observability-otel.md"
 TOKEN = re.compile(rb"[0-9a-f-]{36}\.[0-9a-f-]{36}")
 """What an access token of the emulator looks like."""
 
@@ -329,23 +332,23 @@ def test_a_collector_that_is_not_there_costs_no_request_anything(
 
 
 class Traced(Place):
-    """A place whose environment names a collector, to which nothing is sent before the end."""
-
-    collector = ""
+    """A place in whose environment nothing is sent to a collector before the end."""
 
     @property
     def env(self) -> dict[str, str]:
         never = dict.fromkeys(("OTEL_BSP_SCHEDULE_DELAY", "OTEL_METRIC_EXPORT_INTERVAL"), "600000")
-        return {**super().env, **never, "OTEL_EXPORTER_OTLP_ENDPOINT": self.collector, "OTEL_SERVICE_NAME": "demo"}
+        path = os.pathsep.join((str(Path(COMMAND[0]).parent), os.environ["PATH"]))
+        return {**super().env, **never, "PATH": path, "OTEL_SERVICE_NAME": "demo"}
 
 
 def test_a_served_proxy_traces_in_its_worker_and_sends_what_is_left_when_it_ends(tmp_path: Path) -> None:
     made, port = new_place(tmp_path), free_port()
     place = Traced(made.home, made.folder)
+    [command] = [each.text for each in blocks_of(PAGE) if each.text.startswith("OTEL_EXPORTER_OTLP_ENDPOINT=")]
     body = {"model": "gpt-5.5", "messages": [{"role": "user", "content": "Hello"}]}
     with running_collector() as collector:
-        place.collector = collector.url
-        with place.running("--demo", "--port", str(port)) as run:
+        command = command.replace("http://127.0.0.1:4318", collector.url).strip() + f" --demo --port {port}"
+        with place.running(command, command=("bash", "-c")) as run:
             run.await_answer(f"http://127.0.0.1:{port}")
             answer = Proxy(f"http://127.0.0.1:{port}", None, None).ask("POST", "/v1/chat/completions", body)  # type: ignore[arg-type]
             early = list(collector.raw)

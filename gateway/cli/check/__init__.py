@@ -1,4 +1,4 @@
-"""A look at everything that can be wrong before the first request: keys, tokens, networks, deployments."""
+"""Checks everything that can be wrong before the first request: keys, tokens, networks, deployments."""
 
 from gateway.cli.check.examine import CheckResult
 from gateway.cli.check.inquiry import run_check

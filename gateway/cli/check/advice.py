@@ -1,4 +1,4 @@
-"""What to do about a fault: a line that says what is wrong, and one that says what to do."""
+"""Advice about a fault: one line with what is wrong, and one with what to do."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -20,7 +20,7 @@ NEW_KEY: Final = "create a new service key for this instance in the BTP cockpit,
 API_URL: Final = "serviceurls.AI_API_URL in the service key"
 """Where the URL of the AI API is set."""
 _BLOCKED: Final = frozenset({Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT})
-"""What it looks like where a network lets nothing out but through a proxy."""
+"""The reasons that occur in networks that can be left only through an HTTP proxy."""
 
 _REASONS: Final[Mapping[Reason, tuple[str, str]]] = {
     # reason: the kind of finding, and what to do. {place} is what is configured, {host} whom it names.
@@ -68,7 +68,7 @@ class Advice:
 
 
 class Adviser:
-    """Says what to do about faults.
+    """Gives advice about faults.
 
     *proxies* are the HTTP proxies by which the network is left, and *issuer* finds out who signed the certificate of a
     server that is not trusted. *new_key* says how to get another service key, and *options* are those of the command
@@ -94,7 +94,7 @@ class Adviser:
         return cls(network.proxies, issuer=partial(_issuer, network.proxies), **words)
 
     def unreachable(self, why: Unreachable, place: str) -> Advice:
-        """Say what to do where a server is not reached, whose URL stands at *place* of what is configured."""
+        """Give advice about a server that cannot be reached; its URL is configured at *place*."""
         place = why.proxy_in if why.is_proxy else place
         issuer = why.issuer or (self._issuer(why) if why.reason in UNTRUSTED else "")
         why = replace(why, issuer=issuer)
@@ -115,7 +115,7 @@ class Adviser:
         return Advice(code, f"{who} cannot be reached: {why.what}{detail}", fix)
 
     def token(self, fault: Fault, place: str) -> Advice:
-        """Say what to do where there is no access token; the token service's URL stands at *place*."""
+        """Give advice about a missing access token; the URL of the token service is configured at *place*."""
         match fault:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
@@ -130,7 +130,7 @@ class Adviser:
                 return Advice("token", _clause(fault), f"{_AGAIN}; if it keeps failing, correct {place}")
 
     def listing(self, fault: Fault, place: str) -> Advice:
-        """Say what to do where deployments cannot be listed; the AI API's URL stands at *place*."""
+        """Give advice about deployments that cannot be listed; the URL of the AI API is configured at *place*."""
         match fault:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
@@ -142,7 +142,7 @@ class Adviser:
                 return replace(advice, code="listing", what=f"the deployments cannot be listed: {advice.what}")
 
     def management(self, fault: Fault, place: str) -> Advice:
-        """Say what to do where the AI API refuses something, whose URL stands at *place*."""
+        """Give advice about a refusal of the AI API, whose URL is configured at *place*."""
         match fault:
             case Fault(cause=Unreachable() as why):
                 return self.unreachable(why, place)
@@ -157,7 +157,7 @@ class Adviser:
                 return Advice("management", _clause(fault), _AGAIN)
 
     def inference(self, fault: Fault, place: str) -> Advice | None:
-        """Say what to do where a deployment is not asked as it should be, whose URL stands at *place*.
+        """Give advice about a deployment that refuses requests; its URL is configured at *place*.
 
         None where *fault* is what its model says to an empty request.
         """
@@ -195,7 +195,7 @@ class Adviser:
                 return Advice("failing", _answered(fault, _clause(fault)), fix)
 
     def _through_a_proxy(self, why: Unreachable) -> str:
-        """Say how to get out of a network that lets nothing out but through a proxy."""
+        """Give advice for a network that can be left only through an HTTP proxy."""
         if self._proxies.unused:
             return f"remove {PROXY}, which keeps {self._proxies.unused} from being used"
         name = why.host.rpartition(":")[0]

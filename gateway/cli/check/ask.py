@@ -1,4 +1,4 @@
-"""One short prompt for every model, sent as a client's is: through the router, the translator and the protocol."""
+"""Sends a short prompt to every model, as a client would: through router, translator and protocol."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ _LONGEST_TEXT: Final = 40
 _CALLER: Final = "sap-ai-proxy check"
 
 Say = Callable[[int, int], None]
-"""Hears how many models have been asked, and of how many."""
+"""Receives how many models have been asked, and how many there are."""
 
 
 def ask_models(

@@ -1,4 +1,4 @@
-"""What is configured, compared with what a few questions to each subaccount bring to light."""
+"""Compares what is configured with what each subaccount answers to a few requests."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -102,7 +102,7 @@ class _Answers:
 
 
 def _ask(ask: Questions, account: SubAccount) -> _Answers:
-    """Get in to one subaccount and list what is there; the first step that fails is the last."""
+    """Get a token for one subaccount and list its deployments; stop at the first failure."""
     name, adviser = account.name, ask.adviser
     before = tuple(_certificate(account, ask.now))
     if Report((), before).wrong:

@@ -1,4 +1,4 @@
-"""What a check asks of SAP AI Core: questions that cost nothing."""
+"""The requests of a check to SAP AI Core, which cost nothing."""
 
 from collections.abc import Callable
 from contextlib import closing

@@ -1,4 +1,4 @@
-"""A report for people: a line that says it all, what is served, and then only what is wrong, each with what to do."""
+"""Renders a report for people: a summary, what is served, and what is wrong with what to do."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final

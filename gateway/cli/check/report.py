@@ -16,9 +16,9 @@ class Severity(Enum):
     """How much a finding matters."""
 
     WRONG = "wrong"
-    """Something that is configured does not serve."""
+    """Something that is configured cannot be served."""
     REMARK = "remark"
-    """Everything serves, and there is something to know."""
+    """Everything is served, but there is something to know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What each tool is told so that it asks this proxy: to be read, written into its settings, or given at its start."""
+"""Sets tools up to use this proxy: by printing, writing or passing their settings."""
 
 from typing import Final
 

@@ -129,4 +129,4 @@ EDITORS: Final = (
         ("copilot", "vs-code"),
     ),
 )
-"""Tools that keep their settings themselves, or in a form that a person had better read first."""
+"""Tools whose settings cannot be written, or are better reviewed by a person."""

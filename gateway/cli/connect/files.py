@@ -1,4 +1,4 @@
-"""Settings files of other people's tools: edited so that the rest stays, copied before, restored on demand."""
+"""Edits the settings files of tools: the rest stays, a copy is kept, and undo restores it."""
 
 import os
 import re
@@ -30,7 +30,7 @@ _PLAIN: Final = re.compile(r"[\w.:/@+-]*")
 
 
 def write(files: Sequence[SettingsFile]) -> list[str]:
-    """Write all *files*, or none if one cannot keep what is in it; say what was done.
+    """Write all *files*, or none if the content of one could not be kept; return what was done.
 
     The first copy stays until it is restored, however often is written. Raises `ConnectError`.
     """
@@ -57,7 +57,7 @@ def write(files: Sequence[SettingsFile]) -> list[str]:
 
 
 def undo(paths: Sequence[Path]) -> list[str]:
-    """Put back what was there before the first writing; say what was done. Raises `ConnectError`."""
+    """Restore the files as they were before the first write; return what was done. Raises `ConnectError`."""
     said: list[str] = []
     try:
         for path in [each.resolve() for each in paths]:

@@ -29,6 +29,8 @@ _SCOPE: Final = "sap_ai_proxy"
 _SERVICE: Final = "sap-ai-core-llm-proxy"
 _MOST_MESSAGES: Final = 100
 _NONE: Final = "none"
+_LITTLE_HOPE: Final = 0.5
+"""Seconds in which the rest is sent to a collector that did not take what it was sent last."""
 
 
 class Telemetry:
@@ -44,16 +46,17 @@ class Telemetry:
         self._now = now
         self._is_closed = False
         resource = _resource()
-        self._exporters: list[_SpanExporter | _MetricExporter] = []
+        self.exporters: list[_SpanExporter | _MetricExporter] = []
+        """What sends traces, and what sends metrics, unless the environment switches one of them off."""
         self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
         if _is_wanted("OTEL_TRACES_EXPORTER"):
             spans = _SpanExporter()
-            self._exporters.append(spans)
+            self.exporters.append(spans)
             self._traces.add_span_processor(BatchSpanProcessor(spans))
         readers = []
         if _is_wanted("OTEL_METRICS_EXPORTER"):
             metrics = _MetricExporter()
-            self._exporters.append(metrics)
+            self.exporters.append(metrics)
             readers.append(PeriodicExportingMetricReader(metrics))
         self._metrics = MeterProvider(readers, resource, shutdown_on_exit=False)
         self._tracer = self._traces.get_tracer(_SCOPE, VERSION)
@@ -72,10 +75,15 @@ class Telemetry:
             return None
 
     def close(self, seconds: float) -> None:
-        """Send what is left, for at most so many *seconds*, and end; a second time does nothing."""
+        """Send what is left, for at most so many *seconds*, and end; a second time does nothing.
+
+        A collector that did not take what it was sent last is given up sooner.
+        """
         if self._is_closed:
             return
         self._is_closed = True
+        if any(exporter.health.failed for exporter in self.exporters):
+            seconds = min(seconds, _LITTLE_HOPE)
         until = time.monotonic() + seconds
         ending = [
             threading.Thread(target=_quietly, args=(each,), name="telemetry", daemon=True)
@@ -85,7 +93,7 @@ class Telemetry:
             thread.start()
         for thread in ending:
             thread.join(max(0.0, until - time.monotonic()))
-        for exporter in self._exporters:
+        for exporter in self.exporters:
             exporter.shutdown()  # one that still tries gives up now
 
 
@@ -94,39 +102,40 @@ class _Health:
 
     def __init__(self, what: str) -> None:
         self._what = what
-        self._failed = False
+        self.failed = False
+        """Whether the last batch was not taken."""
 
     def record(self, *, is_taken: bool) -> None:
         """Record whether a batch was taken."""
-        if is_taken and self._failed:
+        if is_taken and self.failed:
             _log.warning("the OpenTelemetry collector takes %s again", self._what)
-        elif not is_taken and not self._failed:
+        elif not is_taken and not self.failed:
             what = "the OpenTelemetry collector does not take %s; they are lost until it does, and requests go on"
             _log.warning(what, self._what)
-        self._failed = not is_taken
+        self.failed = not is_taken
 
 
 class _SpanExporter(OTLPSpanExporter):
     def __init__(self) -> None:
         super().__init__()
-        self._health = _Health("traces")
+        self.health = _Health("traces")
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         result = super().export(spans)
-        self._health.record(is_taken=result is SpanExportResult.SUCCESS)
+        self.health.record(is_taken=result is SpanExportResult.SUCCESS)
         return result
 
 
 class _MetricExporter(OTLPMetricExporter):
     def __init__(self) -> None:
         super().__init__()
-        self._health = _Health("metrics")
+        self.health = _Health("metrics")
 
     def export(
         self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
     ) -> MetricExportResult:
         result = super().export(metrics_data, timeout_millis, **kwargs)
-        self._health.record(is_taken=result is MetricExportResult.SUCCESS)
+        self.health.record(is_taken=result is MetricExportResult.SUCCESS)
         return result
 
 

@@ -216,10 +216,11 @@ def test_example_keys_and_short_ones_are_looked_for_before_the_proxy_serves(
     ask: Ask, config: Callable[..., Any]
 ) -> None:
     config(secret_authentication_tokens=["sk-choose-your-own", "sk-short"])
-    exposed, here = ask("--host", "0.0.0.0"), ask()
+    exposed, here, checked = ask("--host", "0.0.0.0"), ask(), ask("check").stdout
 
     assert exposed.exit_code == 2
     assert "config.json: secret_authentication_tokens[0]: is an example key of the documentation" in exposed.stderr
     assert here.exit_code == 0
     assert "secret_authentication_tokens[0]: is an example key of the documentation" in here.stderr
     assert "secret_authentication_tokens[1]: is shorter than 16 characters" in here.stderr
+    assert "is shorter than 16 characters" in " ".join(checked.split())

@@ -7,7 +7,7 @@ from contextlib import suppress
 import pytest
 
 from dialects.core.faults import FaultError, FaultKind
-from gateway.http.admission import Admission, Place
+from gateway.http.admission import KEY_FULL, Admission, Place
 from gateway.requests.lifetime import CLIENT_LEFT, Interest, Lifetime
 
 
@@ -177,7 +177,7 @@ def test_a_caller_that_has_all_of_its_own_places_is_refused_while_others_find_so
 
     fault = refused(admission, Meanwhile(), "a").fault
 
-    assert (fault.kind, fault.retry_after, fault.message[:8]) == (FaultKind.RATE_LIMITED, 10, "This key")
+    assert (fault.kind, fault.retry_after, fault.message) == (FaultKind.RATE_LIMITED, 10, KEY_FULL)
     others = [admission.enter("b", Meanwhile()) for _ in range(2)]
     assert refused(admission, Meanwhile(), "c").fault.kind is FaultKind.UNAVAILABLE
     for place in (*held, *others):

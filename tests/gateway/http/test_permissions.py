@@ -5,6 +5,7 @@ import pytest
 from dialects.core.faults import FaultError, http_status
 from gateway.config.caller_keys import CallerKey, digest_of, unnamed_key
 from gateway.http.auth import ANONYMOUS_CALLER, Auth, Caller
+from gateway.http.client_address import TrustedProxies
 from gateway.http.permissions import may_change, may_read_operations, require_changer, require_reader
 
 KEYLESS = Auth([])
@@ -50,6 +51,14 @@ def test_changes_need_an_admin_key_or_come_from_this_machine_while_there_is_none
     auth: Auth, caller: Caller, environ: dict[str, str], changes: bool
 ) -> None:
     assert may_change(auth, caller, environ) is changes
+
+
+def test_a_trusted_proxy_on_this_machine_is_not_the_machine_itself() -> None:
+    proxies = TrustedProxies(["127.0.0.0/8"])
+
+    assert not may_change(PLAIN_ONLY, PLAIN, HERE, proxies)
+    assert may_change(PLAIN_ONLY, PLAIN, {"REMOTE_ADDR": "::1"}, proxies)
+    assert may_change(WITH_ADMIN, ADMIN, HERE, proxies)
 
 
 def test_a_caller_that_may_not_is_refused_with_what_is_needed() -> None:

@@ -129,15 +129,12 @@ def test_a_clock_that_is_set_back_loses_no_request() -> None:
 def test_memory_is_bounded_and_what_was_idle_for_longest_is_forgotten() -> None:
     clock = Clock()
     history = History(clock)
-    for number in range(MOST_SERIES + 1):
-        history.over(replace(RECORD, model=f"model-{number:03}", deployment=""))
-        clock.time += 60 * (number == 0)
-    for _ in range(2 * BUCKETS):
+    asked = [f"model-{number:03}" for number in range(MOST_SERIES)]
+    for model in [*asked, asked[0], "one too many", *[asked[2]] * 2 * BUCKETS]:
+        history.over(replace(RECORD, model=model, deployment=""))
         clock.time += 60
-        history.over(replace(RECORD, model="model-001", deployment=""))
 
     rows = {row["of"][2]: row["buckets"] for row in history.rows()}
 
-    assert len(rows) == MOST_SERIES
-    assert "model-000" not in rows
-    assert len(rows["model-001"]) == BUCKETS
+    assert rows.keys() == {*asked, "one too many"} - {asked[1]}
+    assert len(rows[asked[2]]) == BUCKETS

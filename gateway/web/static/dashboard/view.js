@@ -106,10 +106,11 @@ export class Dashboard {
     const sum = (read) => totals.reduce((total, each) => total + read(each), 0);
     const endpoints = models.flatMap((model) => model.endpoints);
     const ready = endpoints.filter((each) => each.state.serves).length;
+    const isAmiss = endpoints.some((each) => !each.state.serves && !each.isDrained);
     const [requests, errors, answered] = ["requests", "errors", "answered"].map((name) => sum((each) => each[name]));
     const read = sum((each) => each.input + each.cacheRead);
     const tiles = {
-      "Deployments ready": [`${count(ready)} of ${count(endpoints.length)}`, ready < endpoints.length && "bad"],
+      "Deployments ready": [`${count(ready)} of ${count(endpoints.length)}`, isAmiss && "bad"],
       "In flight": [count(models.reduce((total, model) => total + model.inFlight, 0))],
       "Requests": [count(requests)],
       "Errors": [`${count(errors)}${errors ? ` (${percent(errors, requests)})` : ""}`, errors > 0 && "bad"],

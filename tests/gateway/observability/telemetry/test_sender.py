@@ -126,6 +126,23 @@ def test_no_collector_holds_the_end_of_the_process(
     assert {name for name, _ in lines} <= {LOGGER}
 
 
+def test_a_collector_that_took_nothing_before_is_given_little_time_at_the_end(
+    collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_METRICS_EXPORTER", "none")
+    collector.status = 400
+    telemetry = make()
+    request(telemetry)
+    until(lambda: collector.refused)
+    until(lambda: any(exporter.health.failed for exporter in telemetry.exporters))
+    collector.status = 503  # which the exporter answers with further tries
+    request(telemetry)
+    began = time.monotonic()
+    telemetry.close(60.0)
+
+    assert time.monotonic() - began < 5.0
+
+
 def test_a_request_whose_span_cannot_begin_goes_on_without(collector: Collector, lines: list[tuple[str, str]]) -> None:
     telemetry = make()
     began = telemetry.begin(cast("dict[str, str]", None), ASKED, time.monotonic())
