@@ -107,7 +107,7 @@ class RetryPolicy:
     budget_window: Seconds = 10.0
     """Requests count for the retry budget for this many seconds."""
     budget_reserve: Annotated[int, Range(0, 1_000_000)] | None = None
-    """This many retries are allowed without any traffic. After `budget_window` seconds, all of them are available again.
+    """This many retries are allowed without any traffic. Used ones are available again after `budget_window` seconds.
 
     The default is `failure_threshold` times the number of deployments of the model, and at least 10."""
     backoff_base: SecondsOrZero = 0.25
