@@ -242,7 +242,7 @@ def test_decisions_are_narrowed_by_model_and_outcome_and_open_to_their_trail(vis
 def test_idle_models_are_collapsed_and_trouble_comes_before_traffic(visit: Visitor, watched: Proxy) -> None:
     models = len(watched.ask("GET", "/router/state").json["strategies"])
     quiet, busy = "gemini-2.5-flash", "gemini-2.5-pro"
-    asked(watched, busy, 3)
+    asked(watched, busy, 6)
     asked(watched, quiet)
     for each in watched.cloud.deployments(quiet):
         watched.cloud.fault(each, "429-provider")
