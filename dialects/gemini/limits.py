@@ -174,7 +174,7 @@ def nearest_level(effort: Effort, profile: ModelProfile) -> str:
 def nearest_budget(budget: int, profile: ModelProfile) -> int:
     """Return the budget nearest to *budget* that the model accepts.
 
-    Models that think in levels accept any budget but none.
+    Models that think in levels accept every budget except 0.
     """
     if budget < 0:
         return _DYNAMIC
