@@ -119,7 +119,7 @@ def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: b
     """Adapt a tool's schema to what OpenAI accepts. *choices* has the meaning it has in `schemas.for_openai`.
 
     A tool stays strict only if its schema did not have to change. Clients of OpenAI's *own* dialects know which schemas
-    OpenAI can enforce. Others know those of their vendor, who can enforce more, so their schemas are checked.
+    OpenAI can enforce. Other clients may rely on schemas that it cannot enforce, so theirs are checked.
     """
     adapted = cached(_ADAPT[choices], tool.parameters)
     dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
