@@ -91,8 +91,8 @@ class Supervisor:
         self._to_absorb: list[int] = []
         """Processes that are gone, and whose metrics are not yet added to those of all that are."""
         self._reload_again = False
-        self._generation = 0
-        """How often the settings were reloaded: workers with the same settings share what operators change."""
+        self._generation = self._newest = 0
+        """Numbers of the settings in use and of those read last; workers of one number share what operators change."""
         self._stage = Stage.SERVING
         self._stop_at = self._replace_at = self._look_at = 0.0
         self._early_deaths = 0
@@ -326,9 +326,10 @@ class Supervisor:
             _log.warning("%s", warning)
         settings = self._with_fixed(settings)
         self._affordable(settings, say=True)
+        self._newest += 1
         try:
             for _ in range(settings.server.workers):
-                self._incoming.append(self._start(settings, self._generation + 1))
+                self._incoming.append(self._start(settings, self._newest))
         except OSError as error:
             self._give_up_reload(f"cannot start a worker process: {error.strerror}")
 
@@ -350,7 +351,7 @@ class Supervisor:
                 child.kill_at = now + _longest_request(child.settings) + GRACE + TARDY
                 child.send(RETIRE)
         self._settings = self._incoming[0].settings
-        self._generation += 1
+        self._generation = self._newest
         self._children += self._incoming
         self._incoming = []
         self._early_deaths = 0

@@ -6,12 +6,13 @@ from pathlib import Path
 import click
 import pytest
 
+import routing
 from gateway.cli.main import cli
 from gateway.config.environment import PREFIX
 from gateway.config.loader import load
 from tests.docs import commands_page, config_page
 from tests.docs.pages import PAGES, with_reference
-from tests.support.sources import held, name_of
+from tests.support.sources import ROOT, held, name_of
 
 CONFIGURATION, COMMANDS = config_page.reference(), commands_page.reference()
 HIDDEN = {each.rpartition(".")[2] for each in config_page.HIDDEN}
@@ -37,11 +38,12 @@ def test_every_setting_is_described_in_sentences() -> None:
 
 def test_every_number_has_a_range_and_a_time_its_unit() -> None:
     rows = ROW.findall(CONFIGURATION)
-    numbers = {key: value for key, value, *_ in rows if re.match(r"(whole )?number|seconds|bytes", value)}
+    numbers = [(key, value) for key, value, *_ in rows if re.match(r"(whole )?number|seconds|bytes", value)]
 
-    assert {key for key, value in numbers.items() if "," not in value} == {"tier"}
-    assert (numbers["drain_seconds"], numbers["max_body_bytes"]) == ("seconds, 0 to 86,400", "bytes, from 1,024")
-    assert numbers["header_timeout"] == "seconds, above 0, up to 86,400"
+    assert {key for key, value in numbers if "," not in value} == {"tier"}
+    assert ("drain_seconds", "seconds, 0 to 86,400") in numbers
+    assert ("max_body_bytes", "bytes, from 1,024") in numbers
+    assert ("header_timeout", "seconds, above 0, up to 86,400") in numbers
 
 
 def test_a_variable_of_the_reference_is_read(tmp_path: Path) -> None:
@@ -66,3 +68,10 @@ def test_every_option_of_every_command_is_in_the_reference() -> None:
 
     assert sections.keys() == cli.commands.keys()
     assert {(name, option) for name, option in options if option not in sections[name]} == set()
+
+
+def test_every_name_that_routing_exports_is_on_one_page_of_its_api() -> None:
+    pages = (path.read_text(encoding="utf-8") for path in sorted((ROOT / "docs/api").glob("*.md")))
+    named = [name for page in pages for name in re.findall(r"^::: routing\.(\w+)$", page, re.MULTILINE)]
+
+    assert sorted(named) == sorted(routing.__all__)

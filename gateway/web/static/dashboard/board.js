@@ -13,11 +13,14 @@ const FAILING = 3; // that many failures since the last answer
 /** Whether a decision counts as an error, as in the history: the callers' own mistakes do not. */
 export const isError = (decision) => !NO_ERRORS.includes(decision.outcome);
 const NOTHING = { requests: 0, errors: 0, firstContent: null, input: 0, output: 0, cacheRead: 0 };
+let versions = 0;
 const keyOf = (row) => JSON.stringify([row.subaccount, row.deployment, row.model]);
 
 /** The traffic of a model or an endpoint: a bucket for each step of the last hour, of which the last one is running. */
 export class Traffic {
+  version = ++versions; // another one whenever something has changed
   #running;
+  #totals = null;
 
   constructor(row, buckets) {
     const series = (name, empty) => [...(row?.[name] ?? Array(buckets).fill(empty))];
@@ -34,10 +37,13 @@ export class Traffic {
   setRunning(counts, withHistory) {
     const last = this.requests.length - 1;
     const before = withHistory ? this.#running : NOTHING;
-    for (const name of ["requests", "errors", "input", "output", "cacheRead"]) this[name][last] = before[name] + counts[name];
     const [one, two] = [before, counts].map((each) => (each.firstContent == null ? 0 : Math.max(each.requests - each.errors, 1)));
-    this.firstContent[last] = one + two
-      ? ((before.firstContent ?? 0) * one + (counts.firstContent ?? 0) * two) / (one + two) : null;
+    const now = Object.fromEntries(Object.keys(NOTHING).map((name) => [name, before[name] + counts[name]]));
+    now.firstContent = one + two ? ((before.firstContent ?? 0) * one + (counts.firstContent ?? 0) * two) / (one + two) : null;
+    if (Object.entries(now).every(([name, value]) => this[name][last] === value)) return;
+    for (const [name, value] of Object.entries(now)) this[name][last] = value;
+    this.version = ++versions;
+    this.#totals = null;
   }
 
   #last() {
@@ -45,6 +51,10 @@ export class Traffic {
   }
 
   get totals() {
+    return this.#totals ??= this.#addUp();
+  }
+
+  #addUp() {
     const sum = (values) => values.reduce((total, value) => total + value, 0);
     const answered = this.requests.map((requests, at) =>
       this.firstContent[at] == null ? 0 : Math.max(requests - this.errors[at], 1));

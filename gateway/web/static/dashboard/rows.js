@@ -46,6 +46,7 @@ class Numbers {
   element;
   spark = new Chart(SPARK, { height: SPARK_HEIGHT });
   #values = FACTS.map(() => make("dd"));
+  #shown = null;
 
   constructor() {
     this.element = make("dl", { class: "facts" },
@@ -53,6 +54,9 @@ class Numbers {
   }
 
   update(row) {
+    const [version, inFlight] = this.#shown ?? [];
+    if (version === row.traffic.version && inFlight === row.inFlight) return;
+    this.#shown = [row.traffic.version, row.inFlight];
     const totals = row.traffic.totals;
     FACTS.forEach(([, read], at) => setText(this.#values[at], read(row, totals)));
     this.#values[2].toggleAttribute("data-bad", totals.errors > 0);
@@ -262,8 +266,11 @@ class StrategyPicker {
 
 /** Put elements into this order; those that are in their places already are not touched. */
 export function arrange(parent, elements) {
-  elements.forEach((element, at) => {
-    if (parent.children[at] !== element) parent.insertBefore(element, parent.children[at] ?? null);
-  });
-  while (parent.children.length > elements.length) parent.lastElementChild.remove();
+  let next = parent.firstElementChild;
+  for (const element of elements) {
+    if (element === next) next = next.nextElementSibling;
+    else parent.insertBefore(element, next);
+  }
+  const wanted = new Set(elements);
+  for (const element of [...parent.children]) if (!wanted.has(element)) element.remove();
 }
