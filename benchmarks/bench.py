@@ -49,7 +49,9 @@ def arguments(given: Sequence[str]) -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
     parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
-    parser.add_argument("--measures", help="words, separated by commas, of which a measure's name must hold one")
+    parser.add_argument(
+        "--measures", help="only the measures whose names contain one of these words, separated by commas"
+    )
     parser.add_argument("--rounds", type=int, help="rounds, of which the medians are taken (3; of the short form 1)")
     parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
     parser.add_argument("--quick", action="store_true", help="one second for each measure")
@@ -85,7 +87,7 @@ def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
         wanted = {name.strip().lower() for name in options.only.split(",")}
         unknown = wanted - {each.name.lower() for each in contestants}
         if unknown:
-            raise SystemExit(f"nobody is called {', '.join(sorted(unknown))}")
+            raise SystemExit(f"there is no contestant {', '.join(sorted(unknown))}")
         contestants = [each for each in contestants if each.name.lower() in wanted]
     contestants += [Proxy(name, command) for name, command in options.also]
     todo = hot_paths(_SHORT_LOAD) if options.short else measures(seconds=options.seconds)
@@ -172,7 +174,7 @@ def main(given: Sequence[str]) -> int:
     contestants = installed(contestants, cache)
     pinned = cores()
     if pinned is None:
-        _say("there is one core only: client and upstream take turns with whom they measure, and two are not measured")
+        _say("there is one core only: client and upstream share it with the gateway, and two measures are left out")
     report = Report({each.name: each.version for each in contestants})
     busy, stopped = os.getloadavg()[0], False
     if busy > _QUIET:

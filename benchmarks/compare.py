@@ -70,9 +70,9 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument("new", nargs="?", help="the later one; without it, the files as they are now")
     hot = ", ".join(each.name for each in hot_paths(1))
     parser.add_argument(
-        "--measures", default="", help=f"words, of which a load's name must hold one: {hot}; or {START}"
+        "--measures", default="", help=f"only the loads whose names contain one of these words: {hot}; or {START}"
     )
-    few = f"rounds (9); below {FEWEST} no difference can be told from noise"
+    few = f"rounds (9); with fewer than {FEWEST}, no difference is distinguishable from noise"
     parser.add_argument("--rounds", type=int, default=9, help=few)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long each load takes (2)")
     parser.add_argument("--json", type=Path, help="where all figures go (compare.json in the cache)")

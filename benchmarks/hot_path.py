@@ -95,7 +95,9 @@ def main(given: Sequence[str]) -> int:
     """Profile the proxy under each load, and print the tables."""
     parser = argparse.ArgumentParser(prog="hot_path", description="Show where the proxy's time goes.")
     names = ", ".join(measure.name for measure in hot_paths(1))
-    parser.add_argument("--measures", default="", help=f"words, of which a load's name must hold one: {names}")
+    parser.add_argument(
+        "--measures", default="", help=f"only the loads whose names contain one of these words: {names}"
+    )
     parser.add_argument("--seconds", type=float, default=6.0, help="how long each load is watched (6)")
     parser.add_argument("--rate", type=int, default=250, help="samples a second (250)")
     parser.add_argument("--top", type=int, default=15, help="how many functions are shown (15)")
