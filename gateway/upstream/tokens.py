@@ -78,8 +78,8 @@ class _Failure:
 class TokenSource:
     """Returns the current access token of one subaccount. One background task at a time fetches it.
 
-    *name* is the name of the subaccount in the log. Without a valid token, requests wait for the task; `token` waits for
-    *limit* seconds at most. While a token is renewed, requests use the old one.
+    *name* is the name of the subaccount in the log. Without a valid token, requests wait for the task; `token` waits
+    for *limit* seconds at most. While a token is renewed, requests use the old one.
     `_lock` guards the token, the failure and the task; it is held for assignments only.
     """
 
