@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Wrong keys, counted for each address: an address that sends many of them must wait."""
-=======
 """Counts of wrong keys by client address. An address that sends too many must wait."""
->>>>>>> prose4
 
 import logging
 import threading
