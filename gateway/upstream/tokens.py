@@ -22,7 +22,7 @@ NO_TOKEN_IN_TIME: Final = Fault(
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or the leeway if that is shorter."""
 _JITTER = 0.2
-"""A renewal starts earlier at random by up to this share of that time, so that processes do not renew together."""
+"""A renewal starts earlier at random by up to this share of that time, so that processes do not collide."""
 _LIMIT = 5.0
 """Seconds for which `token` waits, which is the default timeout of a connection."""
 _MEMORY = 1.0
@@ -78,8 +78,8 @@ class _Failure:
 class TokenSource:
     """Returns the current access token of one subaccount. One background task at a time fetches it.
 
-    *name* is the name of the subaccount in the log. Without a valid token, requests wait for the task; `token` waits for
-    *limit* seconds at most. While a token is renewed, requests use the old one.
+    *name* is the name of the subaccount in the log. Without a valid token, requests wait for the task; `token` waits
+    for *limit* seconds at most. While a token is renewed, requests use the old one.
     `_lock` guards the token, the failure and the task; it is held for assignments only.
     """
 
