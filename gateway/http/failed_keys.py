@@ -1,4 +1,4 @@
-"""Wrong keys, counted by the address they come from: whoever tries many is told to wait."""
+"""Wrong keys, counted for each address: an address that sends many of them must wait."""
 
 import logging
 import threading
@@ -12,9 +12,7 @@ from gateway.http.client_address import Address
 
 _log = logging.getLogger("sap_ai_proxy")
 
-TOO_MANY: Final = (
-    "Too many wrong API keys have come from your address. Wait, or send a right one: it is let in at once."
-)
+TOO_MANY: Final = "Too many wrong API keys have come from this address. Wait a minute. A valid key is still accepted."
 MOST_FAILURES: Final = 10
 """How many wrong keys an address may send within one period."""
 SECONDS: Final = 60.0
