@@ -22,7 +22,7 @@ NO_TOKEN_IN_TIME: Final = Fault(
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or the leeway if that is shorter."""
 _JITTER = 0.2
-"""A renewal starts earlier at random by up to this share of that time, so that processes do not renew together."""
+"""A renewal starts earlier at random by up to this share of that time, so that processes do not collide."""
 _LIMIT = 5.0
 """Seconds for which `token` waits, which is the default timeout of a connection."""
 _MEMORY = 1.0
