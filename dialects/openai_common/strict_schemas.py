@@ -73,7 +73,7 @@ def _tightened(node: JSON) -> JSON:
 
 
 class _Measure:
-    """Walks through one schema and counts what is limited."""
+    """Walks through one schema, and counts its properties, choices and characters, which OpenAI limits."""
 
     def __init__(self) -> None:
         self._properties = 0
