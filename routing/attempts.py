@@ -317,7 +317,7 @@ class Attempts:
             self._plan.lifetime.sleep(delay)
 
     def _asks_for_a_second_opinion(self) -> bool:
-        """Whether the last attempt was refused, so that the next one asks another endpoint, without a pause."""
+        """Return whether the last attempt was refused, so that the next one asks another endpoint without a pause."""
         return bool(self._refusals) and self._refusals[-1].lease is self._made[-1].lease
 
     def _acquire(self) -> Lease:

@@ -107,7 +107,7 @@ class _CheckedStrategy:
             if offered is not None:
                 return offered, self.name
             error = LookupError(f"it selected {_described(selected)}, which is not one of its candidates")
-        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
+        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published once no lock is held
             error = raised
         finally:
             self._lock.asks = 0
@@ -150,12 +150,12 @@ class LoadBalancer:
     ) -> None:
         self._policy = policy = with_resolved_names(policy or Policy())
         self._clock = clock
-        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, and has no use in security
         self._events = events = events or EventPublisher()
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
         self._members: dict[Endpoint, Member] = {}
-        members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
+        members = lambda: self._members  # noqa: E731 - `replace_pools` replaces the dictionary
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
         self._departed: dict[Endpoint, _Departed] = {}
         self._joined_at: dict[Endpoint, float] = {}
