@@ -121,17 +121,13 @@ class _CheckedStrategy:
 class LoadBalancer:
     """Grants leases on the endpoints of a model.
 
-    ==============================  ====================================================
-    the pool of the model has       a request gets
-    ==============================  ====================================================
-    a half-open one without probe   that endpoint, as its probe, if the request can fail
-                                    over
-    closed circuits                 the endpoint that the strategy selects
-    one endpoint only               that endpoint, unless it is in cooldown or drained
-    no closed circuit: panic        a half-open endpoint that has room, selected by the
-                                    strategy, else the one that has been open longest
-    only cooldowns                  an error with the time until the first one ends
-    ==============================  ====================================================
+    | the pool of the model has           | a request gets                                            |
+    |-------------------------------------|-----------------------------------------------------------|
+    | a half-open circuit without a probe | that endpoint, as its probe, if the request can fail over |
+    | closed circuits                     | the endpoint that the strategy selects                    |
+    | one endpoint only                   | that endpoint, unless it is in cooldown or drained        |
+    | no closed circuit: panic            | a half-open endpoint with room, else the longest-open one |
+    | only cooldowns                      | an error with the time until the first one ends           |
 
     An endpoint on standby is used only if no other one can take the request. In panic an endpoint has room for one
     request at first, and for twice as many for each second without a failure. An endpoint of weight 0 is drained: it
