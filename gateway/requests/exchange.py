@@ -41,7 +41,7 @@ DEFECT = Fault(FaultKind.DEFECT, "The proxy failed because of a defect in it; th
 
 
 class UpstreamClient(Protocol):
-    """Sends a rendered request to the endpoint of an attempt."""
+    """The client that sends a rendered request to the endpoint of an attempt."""
 
     def begin(
         self,

@@ -19,7 +19,7 @@ at once would use up that quota for other requests before the first 429, and sav
 """
 
 
-class _Pausing(Exception):  # noqa: N818 - nothing is wrong: the next attempt is made later
+class _Pausing(Exception):  # noqa: N818 - not an error: the next attempt is made later
     """Raised if the next attempt must wait until the time *until*; asking for it again continues from there."""
 
     def __init__(self, until: float) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from dialects.core.faults import NONSENSE, UNREADABLE, FaultError
 
 
-class unreadable_as_fault:  # noqa: N801 - used as a function is
+class unreadable_as_fault:  # noqa: N801 - named like a function, as it is used like one
     """Within it, an answer is parsed. An answer that cannot be parsed raises `FaultError`."""
 
     def __enter__(self) -> None:
@@ -16,7 +16,7 @@ class unreadable_as_fault:  # noqa: N801 - used as a function is
             raise FaultError(NONSENSE) from error
 
 
-class unwritable_as_unasked:  # noqa: N801 - used as a function is
+class unwritable_as_unasked:  # noqa: N801 - named like a function, as it is used like one
     """Within it, a request is rendered. A `FaultError` is marked as `unasked`, so that other endpoints are tried."""
 
     def __enter__(self) -> None:

@@ -216,7 +216,7 @@ class TokenSource:
                 _log.warning("no access token for %s: %s", self._name, error.fault.explained)
             self._end(None, self._failure_of(error.fault))
             raise
-        except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more
+        except Exception as error:  # noqa: BLE001 - not swallowed: it is logged, and requests get a fault
             what = f"The proxy could not request an access token for SAP AI Core: {type(error).__name__}."
             _log.exception("an access token could not be requested")
             fault = Fault(FaultKind.SERVER_ERROR, what)
