@@ -20,7 +20,7 @@ def object_from(arguments: str) -> JSON | None:
 
 
 def object_around(arguments: str) -> JSON:
-    """Wrap arguments that are not an object in one, under the key ``arguments``, as JSON if possible or else as text."""
+    """Wrap arguments that are not an object in one, under the key ``arguments``, as JSON if possible, else as text."""
     try:
         return {"arguments": loads(_as_bytes(arguments))}
     except ValueError:
@@ -86,8 +86,8 @@ def glance(text: str) -> Any:
 def loads_like_stdlib(text: str, glanced: Any) -> Any:
     """Parse JSON as the standard library does, with NaN and lone surrogates.
 
-    *glanced* is the result of `glance` for *text*, which is returned if the standard library would read the same. Raises
-    `RecursionError` if the JSON is nested about 1,000 levels deep.
+    *glanced* is the result of `glance` for *text*, which is returned if the standard library would read the same.
+    Raises `RecursionError` if the JSON is nested about 1,000 levels deep.
     """
     if glanced is None or text.count("[") + text.count("{") > _DEEP or _may_hold_long_integers(text.encode()):
         return json.loads(text)
