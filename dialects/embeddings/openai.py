@@ -145,7 +145,7 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
     https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
     """
     if any(isinstance(text, tuple) for text in request.inputs):
-        raise invalid(f"input must be text: model {profile.name} takes no tokens", "input")
+        raise invalid(f"input must be text: model {profile.name} does not accept tokens", "input")
     kind = request.input_type or "query"
     body: JSON = {
         "input": list(request.inputs),
