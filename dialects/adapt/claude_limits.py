@@ -342,7 +342,7 @@ def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile
 
 
 def _sampling(accepted: AcceptedSettings, requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
-    """Add the accepted ones of temperature, top_p and top_k. A lost setting is reported unless its value is neutral."""
+    """Add temperature, top_p and top_k to *accepted* if the model accepts them. Neutral values are lost silently."""
     free = profile.temperature and not is_on(accepted.thinking)
     temperature = requested.temperature if free else None
     top_k = requested.top_k if free else None

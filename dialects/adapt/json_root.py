@@ -31,7 +31,10 @@ def json_root_for(conversation: Conversation, profile: ModelProfile) -> "JsonRoo
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:
-    """Return whether a schema describes an object and nothing else, at its root. Without a type it is assumed to."""
+    """Return whether the root of a schema describes only an object.
+
+    A root without a type is assumed to, unless it has keywords for lists.
+    """
     kind = "array" if {"items", "prefixItems"} & schema.keys() else "object"
     return schema.get("type", kind) == "object" and not (NOT_AT_THE_ROOT | {"$ref"}) & schema.keys()
 

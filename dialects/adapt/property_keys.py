@@ -60,7 +60,7 @@ def _keys_in(value: Any) -> Iterator[str]:
 
 
 class OtherKeys:
-    """Keys and the names that replace them, and all beginnings of these keys."""
+    """The new names of keys, and all beginnings of the keys that have one."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names

@@ -5,7 +5,7 @@ only. The signature of another vendor is packed: the result is base64, like nati
 and encode them), and contains the vendor, so that only that vendor's models receive it again.
 
 Before that, a signature is *sealed*: it is marked with the deployment that made it. In a later request it is *opened*
-for the endpoint that will be asked. That endpoint may be one that must not receive it.
+for the endpoint that will be asked, unless that endpoint must not receive it.
 """
 
 import base64

@@ -44,7 +44,7 @@ def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
 
 
 def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNames":
-    """Choose other names, different from those of all other tools, if names have *odd* characters or are too long."""
+    """Choose new names for tools whose names have *odd* characters or are too long. No two tools get the same name."""
     names = set(_names(conversation))
     strange = sorted(name for name in names if not _fits(name, odd))
     taken, sent = names.difference(strange), dict[str, str]()
@@ -207,7 +207,7 @@ def _fits(name: str, odd: re.Pattern[str]) -> bool:
 
 
 def rewritten_name(name: str, odd: re.Pattern[str]) -> Iterator[str]:
-    """Yield an endless series of replacements for a name, without *odd* characters, not too long, each with a hash."""
+    """Yield an endless series of new names for *name*, each of an accepted length, without *odd* characters."""
     plain, room = odd.sub("_", name), LONGEST - 9
     short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
     for number in count():

@@ -44,7 +44,7 @@ def wrapped(text: str) -> str:
 
 
 def _hoisted(conversation: Conversation) -> tuple[list[Text], list[Message]]:
-    """Split a conversation into system texts, with those at the beginning of the messages, and other messages."""
+    """Return the system texts, including system messages at the beginning, and the remaining messages."""
     system, messages = list(conversation.system), list(conversation.messages)
     while messages and messages[0].role is Role.SYSTEM:
         system += [part for part in messages.pop(0).parts if isinstance(part, Text)]
