@@ -157,7 +157,7 @@ def _with_template(body: JSON, prompt: JSON, modules: Modules) -> _Request:
 def _with_grounding(request: _Request, grounding: Mapping[str, Any]) -> _Request | None:
     """Make the user's last text the question of the grounding, and add a place for its findings.
 
-    Returns None if there is no such text.
+    Returns None if there is no such text, or if the last message is a prefilled answer.
     """
     names = grounding["config"]["placeholders"]
     question, findings = names["input"][0], names["output"]
