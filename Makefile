@@ -45,13 +45,13 @@ test-cov: $(TESTS) ## Run the tests and hold branch coverage: 100 % of routing/,
 	$(BIN)/coverage report --include='routing/*' --fail-under=100
 	$(BIN)/python -m pytest -q -n $(JOBS) -m "$(AGAIN)" $(AGAIN_IN) $(ARGS)
 
-check: lint types test-cov ## All that CI holds
+check: lint types test-cov ## Check everything that CI checks: lint, types, tests and coverage
 
 lint: $(LINT) ## Check format and style
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 
-format: $(LINT) ## Write the format
+format: $(LINT) ## Format the files, and fix what ruff can fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
@@ -95,10 +95,10 @@ bench-compare: $(RUNS) ## Compare the checkout with a commit, or two commits (BA
 bench-routing: $(TESTS) ## Time the choice of an endpoint
 	$(BIN)/python benchmarks/bench_routing.py
 
-mutants: $(CHECKS) ## Mutate routing/ and see the tests notice (slow)
+mutants: $(CHECKS) ## Mutate routing/ and check that the tests notice (slow)
 	$(BIN)/python -m tests.mutants $(ARGS)
 
-fuzz: $(TESTS) ## Feed the readers and parsers for ten minutes (FUZZ_SECONDS=600)
+fuzz: $(TESTS) ## Feed random input to the readers and parsers for ten minutes (FUZZ_SECONDS=600)
 	$(BIN)/python -m tests.fuzz
 
 release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)

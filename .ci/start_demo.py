@@ -54,7 +54,9 @@ def _wait_for(process: "subprocess.Popen[bytes]", port: int) -> None:
         else:
             return
     ended = process.poll()
-    raise RuntimeError(f"nobody listens after {_STARTS:.0f} s" if ended is None else f"it ended, with {ended}")
+    raise RuntimeError(
+        f"the demo does not listen after {_STARTS:.0f} s" if ended is None else f"it ended, with {ended}"
+    )
 
 
 def _chat(url: str) -> str:

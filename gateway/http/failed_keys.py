@@ -12,9 +12,7 @@ from gateway.http.client_address import Address
 
 _log = logging.getLogger("sap_ai_proxy")
 
-TOO_MANY: Final = (
-    "Too many wrong API keys have come from your address. Wait, or send a right one: it is let in at once."
-)
+TOO_MANY: Final = "Too many wrong API keys have come from this address. Wait a minute. A valid key is still accepted."
 MOST_FAILURES: Final = 10
 """The maximum number of wrong keys that an address may send within one period."""
 SECONDS: Final = 60.0
@@ -22,8 +20,7 @@ SECONDS: Final = 60.0
 _MOST_ADDRESSES: Final = 4096
 """The maximum number of addresses that are remembered. The oldest are forgotten first."""
 _PREFIX: Final = 64
-"""The number of leading bits by which IPv6 addresses are counted: one customer usually owns all addresses below
-them."""
+"""The number of leading bits that identify a client with an IPv6 address, since one client may use all the others."""
 
 
 class FailedKeys:

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 import yaml
@@ -28,6 +29,7 @@ from tests.support.running import KEY, Cloud
 
 DOCUMENTED = 3001
 """The port of the proxy in the documents."""
+EXTENSIONS = sorted((ROOT / "examples/extensions").glob("*.py"))
 _VARIABLE = re.compile(r"\$\{(\w+)\}")
 _TOOLS = {
     # Nothing is made here, only looked up: the target must exist.
@@ -182,17 +184,27 @@ class Page:
         for account in whole["subAccounts"].values():
             if "service_key_json" in account:
                 account["service_key_json"] = f"../{_written(self.place, account['service_key_json'], self.served)}"
-        for extension in (ROOT / "examples/extensions").glob("*.py"):
+        for extension in EXTENSIONS:
             (place / extension.name).write_bytes(extension.read_bytes())
         file = place / "config.json"
         file.write_text(json.dumps(whole))
         variables = {name: f"sk-a-long-random-text-{name}" for name in _VARIABLE.findall(json.dumps(value))}
         try:
-            warnings = load(file, variables, None).warnings
+            with _without_traces():
+                warnings = load(file, variables, None).warnings
         except SettingsError as error:
             pytest.fail(f"{block.place} is no config file: {error}")
 
         assert warnings == (), f"{block.place}: the config file is warned of"
+
+
+@contextmanager
+def _without_traces() -> Iterator[None]:
+    """Forget what extensions have registered, and the extensions themselves."""
+    with mock.patch.dict("routing.strategy._STRATEGIES"), mock.patch.object(sys, "path", [*sys.path]):
+        yield
+    for extension in EXTENSIONS:
+        sys.modules.pop(extension.stem, None)
 
 
 def _written(place: Place, name: str, served: Served) -> str:

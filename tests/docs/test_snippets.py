@@ -1,11 +1,13 @@
 """Every block of code in the documents is run, or says why not."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from routing.strategy import STRATEGIES
 from tests.docs import runner
 from tests.docs.blocks import REASONS, Block, blocks, blocks_of, documents
 from tests.docs.runner import Page, Served
@@ -102,6 +104,15 @@ def test_a_block_that_does_not_do_what_it_says_is_noticed(page: Page, wrong: Blo
 
 def test_a_session_may_leave_out_lines_and_parts_of_them(page: Page) -> None:
     page.run(block("console", "$ printf 'one\\n two  three\\nfour\\n'\none\n…\ntwo …ee\n$ echo $PROXY_KEY\nsk-demo\n"))
+
+
+def test_what_a_configured_extension_registers_is_forgotten(page: Page) -> None:
+    before = dict(STRATEGIES)
+
+    page.run(block("json", '{"extensions": ["cheapest_first"], "routing": {"strategy": "cheapest-first"}}'))
+
+    assert before == STRATEGIES
+    assert "cheapest_first" not in sys.modules
 
 
 def test_what_a_block_serves_is_found_by_those_behind_it(page: Page) -> None:

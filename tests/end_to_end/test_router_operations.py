@@ -55,6 +55,12 @@ class Events:
             assert name, "the stream has ended"
             assert time.monotonic() < end, content
 
+    def await_end(self) -> None:
+        """Read to the end; fails if that does not come for a while."""
+        end = time.monotonic() + SOON
+        while self.next()[0]:
+            assert time.monotonic() < end
+
 
 @contextmanager
 def watching(proxy: Proxy, key: str = KEY) -> Iterator[Events]:
@@ -224,8 +230,7 @@ def test_two_workers_are_watched_and_changed_as_one(cloud: Cloud, tmp_path: Path
         with watching(proxy) as events:
             # New settings take back what was changed, and send those who watch to the new workers.
             os.kill(run.process.pid, signal.SIGHUP)
-            while events.next()[0]:
-                pass
+            events.await_end()
         assert until(lambda: standings(proxy.ask("GET", "/router/state").json, drained) == ["ready"] * 2)
         with watching(proxy) as events:
             events.next()

@@ -110,7 +110,7 @@ async function showDashboard() {
   (await dashboard)?.show(isWanted());
 }
 
-/** Ask for another key where the dashboard is refused, and forget one that the proxy does not know any more. */
+/** Ask for another key where the dashboard is refused, and forget one that the proxy does not accept any more. */
 function refuse(message, status) {
   if (status !== 401) return byId("key-place-of-dashboard").hidden = false;
   latest++;
