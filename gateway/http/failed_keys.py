@@ -20,8 +20,7 @@ SECONDS: Final = 60.0
 _MOST_ADDRESSES: Final = 4096
 """The maximum number of addresses that are remembered. The oldest are forgotten first."""
 _PREFIX: Final = 64
-"""The number of leading bits by which IPv6 addresses are counted: one customer usually owns all addresses below
-them."""
+"""The number of leading bits that identify a client with an IPv6 address, since one client may use all the others."""
 
 
 class FailedKeys:
