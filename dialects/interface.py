@@ -39,7 +39,8 @@ class Envelope:
 
     *token* is random text from which a dialect makes ids, by putting its own prefix before it. *model* is the model
     name in the client's request. *created* is in seconds since the epoch. *conversation* is the parsed request.
-    *origin* marks the deployment that answers; it is the only field that can differ between attempts.
+    *origin* marks the deployment that answers. Between attempts, only *origin* and the signatures in *conversation* can
+    differ.
     """
 
     token: str

@@ -1,7 +1,7 @@
 """The registry of dialects: one row for each, with every trait by which the proxy treats dialects differently.
 
-The type checker checks each row against the protocols of `dialects.interface`. For example, it rejects a row that names
-a client dialect which cannot parse a request.
+The type checker checks each row against the protocols of `dialects.interface`. For example, it rejects a client dialect
+that cannot parse a request.
 """
 
 import re

@@ -155,18 +155,16 @@ class Plan:
 class Attempts:
     """An iterator over the attempts at one request, until one succeeds or no further one makes sense.
 
-    =======================  =========================================================
-    the last attempt         the next attempt
-    =======================  =========================================================
-    failed                   goes to another subaccount, or else to another endpoint;
-                             under `priority` to another tier once a tier failed twice
-    met a used-up quota      goes to an endpoint that has another quota
-    was refused              goes to one other endpoint, without a pause
-    could not be expressed   goes to the other kind: orchestration, or deployments of one model
-    timed out in silence     is the last one, as the model may still work on the first
-    failed, as all others    goes to any endpoint again, after a pause
-    did not fail             is not made
-    =======================  =========================================================
+    | the last attempt                         | the next attempt                                                   |
+    |------------------------------------------|--------------------------------------------------------------------|
+    | failed                                   | goes to another subaccount, or else to another endpoint            |
+    | failed twice in a tier, under `priority` | goes to another tier                                               |
+    | met a used-up quota                      | goes to an endpoint that has another quota                         |
+    | was refused                              | goes to one other endpoint, without a pause                        |
+    | could not be expressed                   | goes to the other kind: orchestration, or deployments of one model |
+    | timed out in silence                     | is the last one, as the model may still work on the first          |
+    | failed, as all others                    | goes to any endpoint again, after a pause                          |
+    | did not fail                             | is not made                                                        |
 
     If the first attempt cannot be made, it raises `NoEndpointError`. If a later one cannot be made, the iteration ends,
     and `fault` holds the fault of the last one. The end of a ``with`` block closes every lease that was not taken over.
@@ -317,7 +315,7 @@ class Attempts:
             self._plan.lifetime.sleep(delay)
 
     def _asks_for_a_second_opinion(self) -> bool:
-        """Whether the last attempt was refused, so that the next one asks another endpoint, without a pause."""
+        """Return whether the last attempt was refused, so that the next one asks another endpoint without a pause."""
         return bool(self._refusals) and self._refusals[-1].lease is self._made[-1].lease
 
     def _acquire(self) -> Lease:

@@ -12,7 +12,7 @@ from routing.events import Circuit
 
 
 class Availability(Enum):
-    """Whether an endpoint may be selected now, and if not, why."""
+    """The availability of an endpoint: whether it may be selected now, and if not, why."""
 
     AVAILABLE = "ready"
     PROBE = "half-open: may be probed"

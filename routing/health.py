@@ -79,30 +79,25 @@ class CircuitBreaker:
 
     Call `enter` before a request and report its outcome afterwards: the breaker does not wrap the request.
 
-    ================  ====================  ====================  ==========================
-    event             closed                open                  half-open
-    ================  ====================  ====================  ==========================
-    enter             a permit              none                  one
-    enter in panic    a permit              1, 2, 4 … of them     1, 2, 4 … of them
-    enter always      a permit              a permit              a permit
-    succeeded         counts                closed, if enough     closed, if enough
-    failed            counts; open if       stays                 open, k + 1
-                      too many
-    failed after      counts; open if       stays                 open, k + 1
-    succeeded         too many, and k + 1
-                      if it had closed it
-    failed, refusal   open if too many      stays                 open, k + 1
-                      in a row
-    released          --                    permit comes back     permit comes back;
-                                                                  throttled: open, same k
-    eject             open (ejected)        open (ejected)        open (ejected)
-    open time over    --                    half-open             --
-    readmit           --                    half-open, if ejected --
-    checked, alive    --                    half-open, unless     --
-                                            ejected
-    checked, not      --                    stays                 open, same k, unless a
-                                                                  probe is in flight
-    ================  ====================  ====================  ==========================
+    | event                 | closed                     | open                      | half-open                      |
+    |-----------------------|----------------------------|---------------------------|--------------------------------|
+    | `enter`               | a permit                   | none                      | one                            |
+    | `enter` in panic      | a permit                   | 1, 2, 4 … permits         | 1, 2, 4 … permits              |
+    | `enter` always        | a permit                   | a permit                  | a permit                       |
+    | `succeeded`           | counts                     | closed, if enough         | closed, if enough              |
+    | `failed`              | counts; open if too many   | stays                     | open, k + 1                    |
+    | `failed` after answer | counts, or open with k + 1 | stays                     | open, k + 1                    |
+    | `failed`, a refusal   | open if too many in a row  | stays                     | open, k + 1                    |
+    | `released`            | stays                      | permit back               | permit back; open if throttled |
+    | `eject`               | open (ejected)             | open (ejected)            | open (ejected)                 |
+    | open time over        | stays                      | half-open                 | stays                          |
+    | `readmit`             | stays                      | half-open, if ejected     | stays                          |
+    | `checked`, alive      | stays                      | half-open, unless ejected | stays                          |
+    | `checked`, not alive  | stays                      | stays                     | open, without probes           |
+
+    *k* is the number of times that the open time was doubled; it stays the same unless the table says `k + 1`. A
+    failure after the answer began opens the circuit with `k + 1` if this answer had closed it, and counts otherwise. A
+    failed check opens a half-open circuit only if no probe is in flight.
 
     *Panic* means that no endpoint of the model outside of a cooldown has a closed circuit. Then one permit may be in
     use at first, and twice as many for each second in which none of them failed. A generation begins when the circuit

@@ -69,7 +69,7 @@ class _ListingReview:
         states = [state for state in self._balancer.snapshot() if state.endpoint.subaccount == subaccount]
         try:
             found = self._list_running(subaccount)
-        except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
+        except Exception as error:  # noqa: BLE001 - any exception means that there is no listing
             why = error.fault.explained if isinstance(error, FaultError) else type(error).__name__
             log.warning("cannot list the deployments of %s: %s", subaccount, why)
             return
@@ -216,7 +216,7 @@ class HealthChecker:
         """Return why *endpoint* cannot be reached; empty if it can be."""
         try:
             answer = self._probe(endpoint)
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises, it got no answer
+        except Exception as error:  # noqa: BLE001 - any exception of a probe means that there was no answer
             return type(error).__name__
         if isinstance(answer, bool):
             return "" if answer else "no answer"

@@ -39,25 +39,21 @@ _OPEN, _ANSWERED, _CLOSED = _Stage
 class Lease:
     """The right to use one endpoint for one request.
 
-    ============================  =====================================================
-    reason                        why this endpoint was selected
-    ============================  =====================================================
-    the name of the strategy      the strategy selected it
-    ``preferred``                 it made content that the request contains
-    ``sticky``                    only it can continue its own response
-    ``probe``                     the request tests whether it is healthy again
-    ``panic``                     no endpoint outside of a cooldown has a closed circuit
-    ``alone``                     its circuit is open, but the model has no other endpoint
-    ``defect``                    the strategy failed, so the first candidate was selected
-    ============================  =====================================================
+    | reason                   | why this endpoint was selected                           |
+    |--------------------------|----------------------------------------------------------|
+    | the name of the strategy | the strategy selected it                                 |
+    | `preferred`              | it made content that the request contains                |
+    | `sticky`                 | only it can continue its own response                    |
+    | `probe`                  | the request tests whether it is healthy again            |
+    | `panic`                  | no endpoint outside of a cooldown has a closed circuit   |
+    | `alone`                  | its circuit is open, but the model has no other endpoint |
+    | `defect`                 | the strategy failed, so the first candidate was selected |
 
-    ========  ==========  ===========================  =========================
-    stage     answered    failed                       close
-    ========  ==========  ===========================  =========================
-    open      answered    closed, by classification    closed, permit given back
-    answered  answered    closed, by classification    closed
-    closed    closed      closed                       closed
-    ========  ==========  ===========================  =========================
+    | stage    | `answered` | `failed`                  | `close`                   |
+    |----------|------------|---------------------------|---------------------------|
+    | open     | answered   | closed, by classification | closed, permit given back |
+    | answered | answered   | closed, by classification | closed                    |
+    | closed   | closed     | closed                    | closed                    |
 
     The slot is freed exactly once, on entering *closed*. A lease that is garbage-collected before that is closed with a
     warning. The lock guards the stage, and no other lock is taken inside it.

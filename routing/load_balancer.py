@@ -107,7 +107,7 @@ class _CheckedStrategy:
             if offered is not None:
                 return offered, self.name
             error = LookupError(f"it selected {_described(selected)}, which is not one of its candidates")
-        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
+        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published once no lock is held
             error = raised
         finally:
             self._lock.asks = 0
@@ -121,17 +121,13 @@ class _CheckedStrategy:
 class LoadBalancer:
     """Grants leases on the endpoints of a model.
 
-    ==============================  ====================================================
-    the pool of the model has       a request gets
-    ==============================  ====================================================
-    a half-open one without probe   that endpoint, as its probe, if the request can fail
-                                    over
-    closed circuits                 the endpoint that the strategy selects
-    one endpoint only               that endpoint, unless it is in cooldown or drained
-    no closed circuit: panic        a half-open endpoint that has room, selected by the
-                                    strategy, else the one that has been open longest
-    only cooldowns                  an error with the time until the first one ends
-    ==============================  ====================================================
+    | the pool of the model has           | a request gets                                            |
+    |-------------------------------------|-----------------------------------------------------------|
+    | a half-open circuit without a probe | that endpoint, as its probe, if the request can fail over |
+    | closed circuits                     | the endpoint that the strategy selects                    |
+    | one endpoint only                   | that endpoint, unless it is in cooldown or drained        |
+    | no closed circuit: panic            | a half-open endpoint with room, else the longest-open one |
+    | only cooldowns                      | an error with the time until the first one ends           |
 
     An endpoint on standby is used only if no other one can take the request. In panic an endpoint has room for one
     request at first, and for twice as many for each second without a failure. An endpoint of weight 0 is drained: it
@@ -150,12 +146,12 @@ class LoadBalancer:
     ) -> None:
         self._policy = policy = with_resolved_names(policy or Policy())
         self._clock = clock
-        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, and has no use in security
         self._events = events = events or EventPublisher()
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
         self._members: dict[Endpoint, Member] = {}
-        members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
+        members = lambda: self._members  # noqa: E731 - `replace_pools` replaces the dictionary
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
         self._departed: dict[Endpoint, _Departed] = {}
         self._joined_at: dict[Endpoint, float] = {}

@@ -52,13 +52,13 @@ class BreakerPolicy:
     timeout: Seconds = 10.0
     """A circuit stays open for this many seconds, and twice as long each time a probe fails."""
     timeout_cap: Seconds = 300.0
-    """The longest time that a circuit stays open, in seconds, before jitter."""
+    """The maximum time that a circuit stays open, in seconds, before jitter."""
     timeout_jitter: Annotated[float, Range(0, 0.9)] = 0.2
     """The open time varies at random by up to this share, so that circuits do not send their probes together."""
     fixed_timeout: bool = False
     """Whether a circuit stays open for exactly `timeout` each time, without doubling and jitter."""
     forgive_after: Seconds = 60.0
-    """After this many seconds without trouble, one doubling is taken back."""
+    """One doubling of the open time is taken back for this many seconds without a failure each."""
     success_threshold: Annotated[int, Range(1, 1_000)] = 1
     """A circuit closes after this many successful probes in a row."""
     slow_start: SecondsOrZero = 30.0

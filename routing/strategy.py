@@ -253,7 +253,7 @@ class LeastLatencyStrategy(_BuiltInStrategy):
     settings = frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
 
     def __init__(self, rng: random.Random | None = None) -> None:
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, and has no use in security
 
     @classmethod
     def configured(cls, _policy: Policy, rng: random.Random) -> Self:
@@ -442,4 +442,4 @@ def make_strategy(name: str, policy: Policy, rng: random.Random | None = None) -
 
 
 def _build(cls: type[LoadBalancingStrategy], policy: Policy, rng: random.Random | None) -> LoadBalancingStrategy:
-    return cls.configured(policy, rng or random.Random())  # noqa: S311 - spreads load, guards nothing
+    return cls.configured(policy, rng or random.Random())  # noqa: S311 - spreads load, and has no use in security

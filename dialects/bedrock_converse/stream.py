@@ -19,10 +19,7 @@ from dialects.framing.sse import Frame
 
 _LONGEST_LITERAL = 4 * 1024 * 1024
 _FLAT = 50
-"""The number of brackets up to which a frame is read as a Python literal here.
-
-Python's parser fails at 200 nested ones.
-"""
+"""The most brackets in a frame that `_glanced_literal` reads. Python's parser fails at 200 nested ones."""
 _DELTA = "contentBlockDelta"
 
 

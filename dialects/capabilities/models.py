@@ -111,7 +111,7 @@ class ModelProfile:
     verbosity: bool = False
     """Whether a GPT model accepts a verbosity."""
     choice_at_root: bool = False
-    """Whether Responses accepts a choice, such as `anyOf`, at the root of a tool schema. Chat never does."""
+    """Whether Responses accepts a choice such as `anyOf` at the root of a tool schema. Chat completions never does."""
     responses_only: bool = False
     responses_for_tools: bool = False
     """Whether chat completions refuses requests with both functions and reasoning."""

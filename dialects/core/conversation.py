@@ -294,14 +294,14 @@ class Conversation:
 
 
 def has_forms(conversation: Conversation) -> bool:
-    """Return whether the client declared tools in another form than as functions."""
+    """Return whether the client declared any tool in a form other than `ToolForm.FUNCTION`."""
     tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
     return any(tool.form is not ToolForm.FUNCTION for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Token counts of a response. Each token is counted in one field only, except for parts of another field.
+    """Token counts of a response. Each token is counted in one field, except in *reasoning* and *cache_write_1h*.
 
     *reasoning* is the part of *output* that was spent on thinking.
     """

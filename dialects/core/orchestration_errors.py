@@ -38,8 +38,8 @@ _MOST_NAMES = 12
 class OrchestrationError:
     """An error of orchestration, without any text of the prompt.
 
-    *kind* is set if the error must be classified in another way than by its status. *headers* are those of the model's
-    answer, as far as the error repeats them.
+    *kind* is set if the status does not classify the error correctly. *headers* are those headers of the model's answer
+    that the error repeats.
     """
 
     message: str

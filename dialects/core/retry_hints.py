@@ -47,7 +47,7 @@ def advice(text: str) -> float | None:
 
 
 def _is_used_up(name: str, headers: Mapping[str, str]) -> bool:
-    """Return whether this header has the reset time of a quota that is used up, by the header for what remains."""
+    """Return whether *name* is the header for the reset of a quota, and nothing is left by the header for the rest."""
     if not _RESET.fullmatch(name):
         return False
     return (_number(headers.get(name.replace("reset", "remaining"), "0")) or 0) == 0

@@ -79,7 +79,7 @@ credentials.
 _WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
 """The kinds that change inside a stream: by then SAP AI Core has accepted the token, so the provider refuses."""
 _NEVER_AN_OVERFLOW = frozenset({401, 403, 404, 413, 429})
-"""The statuses that never mean a context overflow, whatever the message says. It may quote the request."""
+"""The statuses that never mean a context overflow, whatever the message says, which may quote the request."""
 _CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
 _OUR_MESSAGES = {
     FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",

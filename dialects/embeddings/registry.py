@@ -58,7 +58,7 @@ def parts_of(request: EmbeddingRequest, profile: ModelProfile) -> list[Embedding
 
 
 def halves_of(request: EmbeddingRequest) -> tuple[EmbeddingRequest, ...]:
-    """Divide a request in two, in the order of its inputs. Return nothing if it has only one input."""
+    """Divide a request in two, in the order of its inputs. Return an empty tuple if it has only one input."""
     middle = len(request.inputs) // 2
     halves = (request.inputs[:middle], request.inputs[middle:]) if middle else ()
     return tuple(replace(request, inputs=inputs) for inputs in halves)

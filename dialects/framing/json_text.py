@@ -105,7 +105,7 @@ def _may_hold_long_integers(text: bytes) -> bool:
 
 
 def dumps_or_nothing(value: Any) -> bytes:
-    """Write JSON as `dumps_bytes` does, but return nothing for values that orjson refuses, such as lone surrogates."""
+    """Write JSON as `dumps_bytes` does, but return empty bytes for values that orjson refuses."""
     try:
         return orjson.dumps(value)
     except TypeError:

@@ -52,7 +52,7 @@ def answer_schema(conversation: Conversation, output: OutputFormat, dropped: set
 def is_strict(schema: Mapping[str, Any]) -> bool:
     """Return whether OpenAI can enforce *schema*.
 
-    Each object in it must be closed and require all its properties; other keywords are not allowed.
+    Each object in it must be closed and require all its properties, and only the keywords of `_BY_TYPE` are allowed.
     """
     measure = _Measure()
     return measure.whole(dict(schema)) and measure.is_small
@@ -73,7 +73,7 @@ def _tightened(node: JSON) -> JSON:
 
 
 class _Measure:
-    """Walks through one schema and counts what is limited."""
+    """Walks through one schema, and counts its properties, choices and characters, which OpenAI limits."""
 
     def __init__(self) -> None:
         self._properties = 0

@@ -1,4 +1,4 @@
-"""Tools that OpenAI's clients declare beside functions, and that are functions to the models on SAP AI Core.
+"""Tools that OpenAI's clients declare besides functions, and that are functions to the models on SAP AI Core.
 
 A custom tool is called with one text. Models see a function with the single argument ``input``; the client gets the
 text alone, whole or streamed. A search for tools is a function with the name ``tool_search``.

@@ -267,7 +267,7 @@ def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
 
 
 def _sealed(response: JSON, origin: Origin) -> JSON:
-    """Write who made a response, or a list of items, into its ids and its reasoning."""
+    """Seal the ids and the reasoning of a response, or of a list of items."""
     ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
     lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
     items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}

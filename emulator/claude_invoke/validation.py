@@ -377,7 +377,7 @@ def _pairs(messages: list[Json]) -> None:
 
 
 def _prefill(model: Model, message: Json, body: Json) -> None:
-    """Refuse to continue an answer that the client has begun, if the model does not support it."""
+    """Refuse an answer that the client has begun, if the model cannot continue it or it ends in white space."""
     if not model.prefill or (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         raise bedrock(
             "This model does not support assistant message prefill. The conversation must end with a user message."

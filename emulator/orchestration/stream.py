@@ -56,7 +56,7 @@ class Chunks:
     def _chunk(
         self, index: int, delta: Json, reason: str, steps: Json, counts: Json | None = None, *, content: bool = False
     ) -> StreamEvent:
-        """Render a chunk twice: as the model's result, and as the final result."""
+        """Render a chunk. It holds the delta twice: as the model's result, and as the final result."""
         choice = {"index": index, "delta": {"role": "assistant", "content": "", **delta}, "finish_reason": reason}
         top = head(self.model, "chat.completion.chunk", self.request_id, self.created)
         result = top | {"choices": [choice]} | (counts or {})

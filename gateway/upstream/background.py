@@ -71,7 +71,7 @@ class Task(Generic[T]):
     def _run(self) -> None:
         try:
             value = self._call()
-        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised by `result`
             self._finish(partial(_raise, error))
         else:
             self._finish(lambda: value)

@@ -65,7 +65,7 @@ class CatalogueModel:
 
 
 Models = Mapping[str, CatalogueModel]
-"""The models of a catalogue by name."""
+"""The models of a catalogue, by their names."""
 
 
 def read_catalogue(subaccount: SubAccount, get: Get) -> Models:
@@ -122,7 +122,7 @@ class Catalogue:
         try:
             found = read_catalogue(subaccount, self._get)
             self._looks[name] = _Look(self._clock() + self._every, found or before.models)
-        except Exception as error:  # noqa: BLE001 - an optional catalogue stops nobody, whatever it sends
+        except Exception as error:  # noqa: BLE001 - the catalogue is optional, so no answer may stop the proxy
             self._looks[name] = _Look(self._clock() + min(RETRY, self._every), before.models, failed=True)
             if not before.failed:
                 why = error.fault.explained if isinstance(error, FaultError) else repr(error)
@@ -172,7 +172,7 @@ class CatalogueRefresher:
         while not self._stop.is_set():
             try:
                 self.refresh()
-            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+            except Exception:  # noqa: BLE001 - not swallowed: it is logged, and the next round follows
                 _log.exception("reading the catalogue of models failed")
             self._stop.wait(_PAUSE)
 

@@ -74,7 +74,7 @@ def issuer_at(host: str, proxy: HttpProxy | None = None, timeout: float = 5.0) -
 
 
 def _certificate_at(host: str, proxy: HttpProxy | None, timeout: float) -> bytes:
-    """Fetch the certificate of a server in DER; empty where that fails."""
+    """Return the certificate of a server in DER; empty if that fails."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE  # no data is sent: this reads a certificate that is not trusted

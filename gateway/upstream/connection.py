@@ -98,7 +98,7 @@ class HttpProxy:
     port: int
     authorization: str
     named_in: str = ""
-    """The setting or the environment variable that names it."""
+    """The setting or the environment variable that names the proxy."""
 
     @classmethod
     def of(cls, proxy: Proxy) -> Self:

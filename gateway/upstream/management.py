@@ -339,7 +339,7 @@ class _Destination:
             return cls(host_of(url))
 
     def unreachable(self, error: BaseException) -> Unreachable:
-        """Return why an *error* kept the host from being reached; connect again for the issuer of an untrusted certificate."""
+        """Return why the host was not reached, from an *error*; reads the issuer of an untrusted certificate."""
         found = unreachable(error, self.host) if self.proxy is None else self.proxy.unreachable(error, self.host)
         return replace(found, issuer=issuer_at(self.host, self.proxy)) if found.reason in UNTRUSTED else found
 

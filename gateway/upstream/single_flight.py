@@ -30,7 +30,7 @@ class SingleFlight(Generic[K, T]):
     def _make(self, key: K, call: Callable[[], T], mine: Future[T]) -> None:
         try:
             outcome = call()
-        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised by `result`
             self._forget(key)
             mine.set_exception(error)
         else:
@@ -38,6 +38,6 @@ class SingleFlight(Generic[K, T]):
             mine.set_result(outcome)
 
     def _forget(self, key: K) -> None:
-        """Unless outcomes are kept, remove the call before its outcome is set, so that the next caller makes one."""
+        """Remove the call unless outcomes are kept; before its outcome is set, so that later callers start anew."""
         if not self._keep:
             self._calls.pop(key)

@@ -16,7 +16,7 @@ NO_ANSWER_IN_TIME: Final = replace(transport_faults.NO_ANSWER_IN_TIME, unanswere
 _CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The proxy stopped reading the response of SAP AI Core.")
 
 
-class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on later
+class StillPending(Exception):  # noqa: N818 - not an error: the work continues later
     """Raised if work has not ended within the given seconds; a further call resumes it."""
 
 

@@ -22,7 +22,7 @@ NO_TOKEN_IN_TIME: Final = Fault(
 _SHARE = 0.1
 """A token is renewed when this share of its lifetime is left, or the leeway if that is shorter."""
 _JITTER = 0.2
-"""A renewal starts earlier at random by up to this share of that time, so that processes do not renew together."""
+"""A renewal starts earlier at random by up to this share of that time, so that processes do not collide."""
 _LIMIT = 5.0
 """Seconds for which `token` waits, which is the default timeout of a connection."""
 _MEMORY = 1.0
@@ -216,7 +216,7 @@ class TokenSource:
                 _log.warning("no access token for %s: %s", self._name, error.fault.explained)
             self._end(None, self._failure_of(error.fault))
             raise
-        except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more
+        except Exception as error:  # noqa: BLE001 - not swallowed: it is logged, and requests get a fault
             what = f"The proxy could not request an access token for SAP AI Core: {type(error).__name__}."
             _log.exception("an access token could not be requested")
             fault = Fault(FaultKind.SERVER_ERROR, what)

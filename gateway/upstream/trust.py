@@ -57,7 +57,7 @@ def _of_system() -> ssl.SSLContext:
 
     It verifies the certificate at the end of the handshake, and also works with non-blocking sockets.
     """
-    import truststore  # noqa: PLC0415 - only who asks for it needs it
+    import truststore  # noqa: PLC0415 - imported only if it is used
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

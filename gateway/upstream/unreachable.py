@@ -31,7 +31,7 @@ class Reason(Enum):
     TRUST_UNUSABLE = "the file of trusted certificates cannot be read"
     CLIENT_CERTIFICATE_REFUSED = "it refuses the client certificate"
     CLIENT_CERTIFICATE_UNUSABLE = "the client certificate cannot be read, or does not belong to its key"
-    PROXY_PASSWORD = "the HTTP proxy requires a user and a password"  # noqa: S105 - a sentence
+    PROXY_PASSWORD = "the HTTP proxy requires a user and a password"  # noqa: S105 - no password
     PROXY_REFUSED = "the HTTP proxy refuses to connect to it"
 
 
@@ -79,7 +79,7 @@ class ProxyRefusedError(OSError):
 PROXY_WANTS_PASSWORD: Final = ProxyRefusedError("HTTP/1.1 407")
 """The error of an HTTP proxy that requires a user and a password."""
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})|HTTP/1\.[01] (\d{3})")
-_PROXY_PASSWORD = "407"  # noqa: S105 - a status
+_PROXY_PASSWORD = "407"  # noqa: S105 - an HTTP status
 _NO_ROUTE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 _VERIFIED: Final = {
     # OpenSSL's code of what is wrong with a certificate

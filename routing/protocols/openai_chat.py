@@ -20,7 +20,7 @@ class OpenAIChatProtocol(ProtocolHandler):
     name = "openai-chat"
     dialect = openai_chat.DIALECT
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says it
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body has it
         """Return the URL with path and `api-version` for the model; the body says whether to stream."""
         profile = profile_for(model)
         path = _PATHS.get(profile.vendor, "/chat/completions")

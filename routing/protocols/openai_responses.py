@@ -17,7 +17,7 @@ class OpenAIResponsesProtocol(ProtocolHandler):
     name = "openai-responses"
     dialect = openai_responses.DIALECT
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says both
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body has both
         """Return the URL, which is the same for streams and whole answers."""
         return base_url.rstrip("/") + "/responses"
 

@@ -12,7 +12,7 @@ class OrchestrationProtocol(ProtocolHandler):
     name = "orchestration"
     dialect = orchestration.DIALECT
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says both
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body has both
         """Return the URL, which is the same for all models, streams and whole answers."""
         return base_url.rstrip("/") + "/v2/completion"
 
