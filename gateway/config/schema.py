@@ -257,7 +257,7 @@ class KeySection(_Section):
     key: _Token | None = None
     """The key itself. It may contain ${VARIABLES}."""
     hash: _KeyHash | None = None
-    """The hash of the key, so that the file need not hold the key: sha256: and the SHA-256 of the key in hexadecimal."""
+    """The hash of the key, if the file should not hold the key: sha256: and the SHA-256 of the key in hexadecimal."""
     admin: bool = False
     """Whether this is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
     change the proxy while it runs."""
