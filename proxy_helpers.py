@@ -1,9 +1,8 @@
-"""Public helpers: what a model's name says about it, and converters from any dialect to another.
+"""Public helpers: `Detector` recognises models by their names, and `Converters` converts bodies between dialects.
 
-`Converters` are for callers that hold one body or one chunk. They keep no
-state and change nothing they are given. They accept careless bodies, log what could
-not be converted, and write the forms such callers know; the proxy itself is
-strict, and streams through readers and writers, which know what came before.
+`Converters` is for callers that have a single body or chunk. It keeps no state and does not change its arguments. It
+accepts incomplete bodies, logs what it could not convert, and writes the forms that existing callers expect. The proxy
+itself is strict, and converts streams with readers and writers, which keep the state of a stream.
 """
 
 import json
@@ -26,10 +25,10 @@ from dialects.core.faults import FaultError, invalid
 from dialects.interface import BackendDialect, ClientDialect, Envelope
 
 logger = logging.getLogger(__name__)
-"""Gets what could not be converted, in sentences that quote nothing of it."""
+"""The logger of what could not be converted. Its messages do not quote bodies."""
 
 _VERSION = re.compile(r"(?<!\d)(\d{1,2})(?:-(\d{1,2}))?(?!\d)")
-"""A major and perhaps a minor version; a date has too many digits to be one."""
+"""A major and an optional minor version. A date has too many digits to match."""
 _FAILED = "proxy_conversion_error"
 _NO_RESPONSE = "Failed to convert the answer: Invalid response from the model."
 _NO_CHUNK = "PROXY ERROR: Failed to convert a chunk, which contradicts itself."
@@ -38,20 +37,20 @@ _ANYTHING: JSON = {"role": "user", "content": "."}
 
 
 class ConversionError(FaultError, ValueError):
-    """A request cannot be said in the other dialect: leaving something out would change its meaning."""
+    """The error for a request that is invalid, or that the other dialect cannot express without a change of meaning."""
 
 
 class Detector:
-    """What a model's name says about it, however it is written."""
+    """Recognises the family of a model by any spelling of its name."""
 
     @staticmethod
     def is_claude_model(model: str | None) -> bool:
-        """Whether this is one of Anthropic's models, by any part of their names."""
+        """Return whether this is one of Anthropic's Claude models."""
         return profile_for(model or "").vendor is Vendor.CLAUDE
 
     @staticmethod
     def is_claude_37_or_4(model: str | None) -> bool:
-        """Whether this is Claude 3.7 or later; a Claude without a version is taken for the latest."""
+        """Return whether this is Claude 3.7 or later. A Claude name without a version is assumed to be the latest."""
         if not Detector.is_claude_model(model):
             return False
         found = _VERSION.search(canonical(model or "").partition("[")[0])
@@ -59,13 +58,13 @@ class Detector:
 
     @staticmethod
     def is_gemini_model(model: str | None) -> bool:
-        """Whether this is one of Google's Gemini models."""
+        """Return whether this is one of Google's Gemini models."""
         return profile_for(model or "").vendor is Vendor.GEMINI
 
 
 @contextmanager
 def _converting(request: object) -> Iterator[None]:
-    """Raise `ConversionError` for what is wrong with a request."""
+    """Turn each `FaultError` into a `ConversionError`. Raises `ConversionError` if *request* is not an object."""
     try:
         if not isinstance(request, dict):
             raise invalid("the request must be an object")
@@ -79,22 +78,22 @@ def _failure(message: str) -> JSON:
 
 
 def _openai_failure(message: str) -> JSON:
-    """Render that a response could not be converted, where OpenAI's clients and callers of old look for it."""
+    """Render the failure of a conversion for OpenAI's clients, and in the fields that older callers read."""
     return {"object": "error", "error": message, **_failure(message)}
 
 
 def _anthropic_failure(message: str) -> JSON:
-    """Render that a response could not be converted, as Anthropic says an error."""
+    """Render the failure of a conversion as an error of Anthropic's API."""
     return {"type": "error", "error": {"type": _FAILED, "message": message}}
 
 
 @dataclass(frozen=True, slots=True)
 class _Client:
-    """One client's dialect, for bodies that come alone.
+    """A client's dialect, for the conversion of single bodies.
 
-    *normalized* puts a request into form. *between* stands between the texts of a
-    message where they become one, *joint* between a backend's name and the rest
-    of an id. *failure* says that an answer could not be converted.
+    *normalized* completes and corrects a request. *between* is put between the texts of a message if they become one
+    text, *joint* between a backend's name and the rest of an id. *failure* renders the error for a response that could
+    not be converted.
     """
 
     dialect: ClientDialect
@@ -104,21 +103,20 @@ class _Client:
     failure: Callable[[str], JSON]
 
     def envelope(self, model: str, backend: str = "") -> Envelope:
-        """Decide what an answer says about itself."""
+        """Return the envelope of a response, with a new id and the current time."""
         token = (f"{backend}{self.joint}" if backend else "") + uuid.uuid4().hex
         return Envelope(token, model, int(time.time()), Conversation(model))
 
 
 @dataclass(frozen=True, slots=True)
 class _Backend:
-    """One backend's dialect, for bodies and chunks that come alone.
+    """A backend's dialect, for the conversion of single bodies and chunks.
 
-    *vendors* made the models it asks; *model*, or any of a family, is meant where a
-    request names none of them, and *name* stands in ids. *turns* is where a body holds what
-    was said, *one_text* whether as one text, *written* gives it the form that
-    callers know. *usage* is where an answer counts its tokens, *normalized* puts one
-    into form. *answers_unreadable* says whether the client hears of a chunk
-    that is no JSON.
+    *vendors* are the vendors of its models. *model* is used if a request names none of their models. *chunks* reads
+    single chunks of a stream. *name* is part of ids. *turns* is the body's field for messages, and *one_text* is
+    whether the texts of a message become one. *written* changes a body into the form that callers expect. *usage* is
+    the response's field for token counts. *normalized* completes and corrects a response. *answers_unreadable* is
+    whether the client receives an error for a chunk that is not JSON.
     """
 
     dialect: BackendDialect
@@ -134,16 +132,16 @@ class _Backend:
     answers_unreadable: bool = False
 
     def profile(self, model: object) -> ModelProfile:
-        """Look up what the model accepts, if it can be asked here at all."""
+        """Return the profile of *model*, or that of the default model if this backend does not serve *model*."""
         profile = profile_for(model if isinstance(model, str) and model else self.model)
         return profile if profile.vendor in self.vendors else profile_for(self.model)
 
     def render_request(self, payload: JSON, client: _Client) -> JSON:
-        """Render a client's request; raises `ConversionError`."""
+        """Convert a client's request. Raises `ConversionError` if it cannot be converted."""
         with _converting(payload):
             request = _read(client.normalized(payload, self.one_text))
             if payload.get("messages") and request["messages"] == []:
-                # All that was said is left out: what can be rendered is the settings.
+                # All messages were left out as invalid, so only the settings are rendered.
                 return self._rendered(request | {"messages": [_ANYTHING]}, client) | {self.turns: []}
             return self._rendered(request, client)
 
@@ -155,7 +153,7 @@ class _Backend:
         return self.written(body, conversation)
 
     def render_response(self, response: JSON, client: _Client, model: str) -> JSON:
-        """Render a backend's answer, or what is wrong with it; one that has an id keeps it."""
+        """Convert a backend's response, or render an error if that is not possible. The response keeps its id."""
         try:
             completion = _translatable(self.dialect.parse_response(self.normalized(response), uuid.uuid4().hex))
         except (FaultError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -169,7 +167,7 @@ class _Backend:
         return answer | ({"id": response["id"]} if isinstance(response.get("id"), str) else {})
 
     def chat_answer(self, response: JSON, model: str) -> JSON:
-        """Render a backend's answer for an OpenAI client; what was written to a cache has a name of old, too."""
+        """Convert a backend's response for an OpenAI client, with the older name of the cache write count as well."""
         answer = self.render_response(response, _CHAT_CLIENT, model)
         match answer:
             case {"usage": {"prompt_tokens_details": {"cache_write_tokens": written, **others}, **usage}}:
@@ -179,7 +177,10 @@ class _Backend:
                 return answer
 
     def chunk(self, chunk: JSON | str, model: str, stream_id: str | None = None) -> str | None:
-        """Render one chunk for an OpenAI client, but for what other chunks hold too."""
+        """Convert one chunk for an OpenAI client, without events that only other chunks imply.
+
+        Returns None if the chunk has no content for the client.
+        """
         match events := self._events_of(chunk):
             case ChunkError.BROKEN:
                 return _event({"error": _failure(_NO_CHUNK)})
@@ -198,7 +199,7 @@ class _Backend:
         return "".join(_event(message | named if "id" in message else message) for message in messages) or None
 
     def text_delta(self, chunk: JSON) -> JSON | None:
-        """Render the text of one chunk for an Anthropic client."""
+        """Convert the text of one chunk for an Anthropic client; None if it has no text."""
         text, in_text = "", False
         events = self._events_of(chunk)
         for each in [] if isinstance(events, ChunkError) else events:
@@ -221,26 +222,26 @@ class _Backend:
 
 
 def _translatable(completion: Completion) -> Completion:
-    """Raise `ValueError` for an answer of which no other dialect has anything."""
+    """Return *completion*. Raises `ValueError` if it has only parts that other dialects do not have."""
     if completion.parts and all(isinstance(part, Opaque) for part in completion.parts):
         raise ValueError("nothing but unknown parts")
     return completion
 
 
 def _field(body: object, name: str) -> object:
-    """Read a field of what ought to be an object."""
+    """Return a field of *body*; None if *body* is not an object."""
     return body.get(name) if isinstance(body, dict) else None
 
 
 def _read(request: normalize.Normalized) -> JSON:
-    """Log what was left out of a request."""
+    """Return the body of a request, and log what was left out of it."""
     for problem in request.problems:
         logger.warning("a request: %s", problem)
     return request.body
 
 
 def _event(message: JSON) -> str:
-    """Write one event of a stream."""
+    """Render one server-sent event."""
     return f"data: {json.dumps(message)}\n\n"
 
 
@@ -293,17 +294,16 @@ _RESPONSES = _Backend(openai_responses, {Vendor.OPENAI}, "gpt-5", ChunkReader(op
 
 
 class Converters:
-    """One dialect's bodies and chunks, said in another.
+    """Converts bodies and chunks from one dialect to another.
 
-    Settings, parts and messages that make no sense are left out of a request,
-    and logged; it raises `ConversionError`, a `ValueError`, where leaving
-    something out would change its meaning. Responses that make no sense become
-    an error object of the dialect asked for.
+    Invalid settings, parts and messages of a request are left out and logged. A converter of requests raises
+    `ConversionError`, which is a `ValueError`, if leaving something out would change the meaning. A response that
+    cannot be read becomes an error object of the target dialect.
     """
 
     @staticmethod
     def str_to_int(s: str) -> int:
-        """Read a whole number."""
+        """Parse an integer. Raises `ValueError` if *s* is not one."""
         try:
             return int(s)
         except ValueError:
@@ -311,38 +311,38 @@ class Converters:
 
     @staticmethod
     def convert_openai_to_claude(payload: JSON) -> JSON:
-        """An OpenAI chat request, as Bedrock's Invoke wants it."""
+        """Convert an OpenAI chat request to Bedrock's Invoke."""
         return _INVOKE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_claude37(payload: JSON) -> JSON:
-        """An OpenAI chat request, as Bedrock's Converse wants it."""
+        """Convert an OpenAI chat request to Bedrock's Converse."""
         return _CONVERSE.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_gemini(payload: JSON) -> JSON:
-        """An OpenAI chat request, as Gemini wants it."""
+        """Convert an OpenAI chat request to Gemini."""
         return _GEMINI.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_responses(payload: JSON) -> JSON:
-        """An OpenAI chat request, as Responses wants it."""
+        """Convert an OpenAI chat request to OpenAI Responses."""
         return _RESPONSES.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_orchestration(payload: JSON) -> JSON:
-        """An OpenAI chat request, as SAP AI Core's orchestration wants it."""
+        """Convert an OpenAI chat request to SAP AI Core's orchestration."""
         return _ORCHESTRATION.render_request(payload, _CHAT_CLIENT)
 
     @staticmethod
     def convert_openai_to_openai(payload: JSON) -> JSON:
-        """An OpenAI chat request, without what its model refuses."""
+        """Return an OpenAI chat request without the fields that its model refuses."""
         with _converting(payload):
             return openai_chat.passthrough_request(payload, _CHAT.profile(payload.get("model"))).body
 
     @staticmethod
     def convert_claude_request_to_openai(payload: JSON) -> JSON:
-        """An Anthropic request, as OpenAI chat wants it; it names the model that was given, None if none was."""
+        """Convert an Anthropic request to OpenAI chat. The result names the same model, or None if there is none."""
         body = _CHAT.render_request(payload, _ANTHROPIC_CLIENT)
         if "max_tokens" in body and _CHAT.profile(payload.get("model")).vendor is Vendor.OPENAI:
             body["max_completion_tokens"] = body.pop("max_tokens")
@@ -350,12 +350,12 @@ class Converters:
 
     @staticmethod
     def convert_claude_request_to_gemini(payload: JSON) -> JSON:
-        """An Anthropic request, as Gemini wants it."""
+        """Convert an Anthropic request to Gemini."""
         return _GEMINI.render_request(payload, _ANTHROPIC_CLIENT)
 
     @staticmethod
     def convert_claude_request_for_bedrock(payload: JSON) -> JSON:
-        """An Anthropic request, as Bedrock's Invoke wants it; but `model` is kept, which Bedrock refuses in a body."""
+        """Convert an Anthropic request to Bedrock's Invoke. It keeps `model`, which Bedrock refuses in a body."""
         with _converting(payload):
             request = _read(normalize.anthropic_request(payload))
             body = anthropic_messages.passthrough_request(request, _INVOKE.profile(payload.get("model"))).body
@@ -363,7 +363,7 @@ class Converters:
 
     @staticmethod
     def convert_claude_to_openai(response: JSON, model: str) -> JSON:
-        """An answer of Claude, by Invoke or by Converse, as an OpenAI chat completion."""
+        """Convert a response of Claude, from Invoke or Converse, to an OpenAI chat completion."""
         if _field(response, "output") is not None:
             logger.info("an answer of Converse, as Claude 3.7/4 gives")
             return _CONVERSE.chat_answer(response, model)
@@ -371,62 +371,62 @@ class Converters:
 
     @staticmethod
     def convert_claude37_to_openai(response: JSON, model_name: str = "claude-3.7") -> JSON:
-        """A Converse answer, as an OpenAI chat completion."""
+        """Convert a Converse response to an OpenAI chat completion."""
         return _CONVERSE.chat_answer(response, model_name)
 
     @staticmethod
     def convert_gemini_to_openai(response: JSON, model_name: str = "gemini-pro") -> JSON:
-        """A Gemini answer, as an OpenAI chat completion."""
+        """Convert a Gemini response to an OpenAI chat completion."""
         return _GEMINI.chat_answer(response, model_name)
 
     @staticmethod
     def convert_responses_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
-        """A Responses object, as an OpenAI chat completion."""
+        """Convert an OpenAI Responses object to an OpenAI chat completion."""
         return _RESPONSES.chat_answer(response, model_name)
 
     @staticmethod
     def convert_orchestration_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
-        """An answer of SAP AI Core's orchestration, as an OpenAI chat completion."""
+        """Convert a response of SAP AI Core's orchestration to an OpenAI chat completion."""
         return _ORCHESTRATION.chat_answer(response, model_name)
 
     @staticmethod
     def convert_openai_response_to_openai(response: JSON, model_name: str = "gpt-5") -> JSON:
-        """An OpenAI chat completion, under the name that was asked for."""
+        """Return an OpenAI chat completion with *model_name* as its model."""
         return openai_chat.passthrough_response(response, _CHAT_CLIENT.envelope(model_name))
 
     @staticmethod
     def convert_gemini_response_to_claude(response: JSON, model_name: str = "gemini-pro") -> JSON:
-        """A Gemini answer, as an Anthropic message."""
+        """Convert a Gemini response to an Anthropic message."""
         return _GEMINI.render_response(response, _ANTHROPIC_CLIENT, model_name)
 
     @staticmethod
     def convert_openai_response_to_claude(response: JSON) -> JSON:
-        """An OpenAI chat completion, as an Anthropic message."""
+        """Convert an OpenAI chat completion to an Anthropic message."""
         return _CHAT.render_response(response, _ANTHROPIC_CLIENT, str(_field(response, "model") or ""))
 
     @staticmethod
     def convert_claude_chunk_to_openai(chunk: str, model: str) -> str | None:
-        """One event of an Invoke stream, as OpenAI chunks; None if it says nothing to the client."""
+        """Convert one event of an Invoke stream to OpenAI chunks; None if it has no content for the client."""
         return _INVOKE.chunk(chunk, model)
 
     @staticmethod
     def convert_claude37_chunk_to_openai(
         chunk: JSON | str, model_name: str, stream_id: str | None = None
     ) -> str | None:
-        """One event of a Converse stream, as OpenAI chunks; None if it says nothing to the client."""
+        """Convert one event of a Converse stream to OpenAI chunks; None if it has no content for the client."""
         return _CONVERSE.chunk(chunk, model_name, stream_id)
 
     @staticmethod
     def convert_gemini_chunk_to_openai(chunk: JSON | str, model_name: str) -> str | None:
-        """One chunk of a Gemini stream, as OpenAI chunks; None if it says nothing to the client."""
+        """Convert one chunk of a Gemini stream to OpenAI chunks; None if it has no content for the client."""
         return _GEMINI.chunk(chunk, model_name)
 
     @staticmethod
     def convert_gemini_chunk_to_claude_delta(chunk: JSON) -> JSON | None:
-        """The text of one Gemini chunk, as an Anthropic delta of the first block."""
+        """Convert the text of one Gemini chunk to an Anthropic delta of the first block; None if it has no text."""
         return _GEMINI.text_delta(chunk)
 
     @staticmethod
     def convert_openai_chunk_to_claude_delta(chunk: JSON) -> JSON | None:
-        """The text of one OpenAI chunk, as an Anthropic delta of the first block."""
+        """Convert the text of one OpenAI chunk to an Anthropic delta of the first block; None if it has no text."""
         return _CHAT.text_delta(chunk)

@@ -1,4 +1,4 @@
-"""The proxy as a Flask application: which path speaks which dialect, and how errors leave it."""
+"""The proxy as a Flask application: the dialect of each path, and the responses to errors."""
 
 import logging
 import re
@@ -51,9 +51,9 @@ __all__ = [
 _log = logging.getLogger("sap_ai_proxy")
 
 _FINAL = frozenset({400, 401, 403, 404})
-"""The statuses of mistakes that the same request makes again, however often it is sent."""
+"""The statuses after which sending the same request again is pointless."""
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
-"""The id of a response in a path, and as much of it as may be logged."""
+"""The id of a response in a path. Its first group is the part of the id that may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
     "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
@@ -65,10 +65,10 @@ _NO_PAGES = (
 )
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
-"""Where servers put the connection to the client."""
+"""The WSGI environment keys under which servers provide the connection to the client."""
 _GEMINI_VERBS = {"generateContent": False, "streamGenerateContent": True}
 _CODEX_VERSION = "client_version"
-"""What Codex alone asks for a list of models with: it wants one of its own form."""
+"""The query parameter by which the proxy recognises Codex, which expects its own form of the list of models."""
 _HTTP_KINDS = {
     401: FaultKind.UNAUTHENTICATED,
     404: FaultKind.NOT_FOUND,
@@ -77,9 +77,9 @@ _HTTP_KINDS = {
 
 
 def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: Runtime | None = None) -> Flask:
-    """Build the application and start what works in its background; `app.extensions["gateway"]` is its inside.
+    """Build the application and start its background threads. `app.extensions["gateway"]` is its `Gateway`.
 
-    *runtime* is the process that serves it, if that is one of several.
+    *runtime* is the worker process that serves the application, if it runs in one.
     """
     app = Application(__name__)
     app.url_map.converters.update(model=ModelName, verb=Verb)
@@ -108,7 +108,10 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
 def _open_door(
     app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings, runtime: Runtime | None
 ) -> None:
-    """Begin the lifetime of each request and let only known callers in; give its place back when its answer is out."""
+    """Start the lifetime of each request and admit only known callers.
+
+    Release the request's place when its response ends.
+    """
     drain = runtime.drain if runtime is not None else None
     admit = _admission(gateway, web_files, settings)
 
@@ -133,12 +136,16 @@ def _open_door(
             methods = response.headers.get("Allow", "")
             response.headers.update(cors_headers(origin, asked, methods, keyless=gateway.auth.is_open))
         if settings.is_demo:
-            response.headers["x-proxy-demo"] = "true"  # no model is behind it
+            response.headers["x-proxy-demo"] = "true"  # tells clients that no real model has answered
         return response
 
 
 def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings) -> Callable[[Request], None]:
-    """Give what lets known callers in, and others where browsers ask first: the page itself, too, knows nothing."""
+    """Return the function that refuses requests without a valid key.
+
+    Health paths, the web page with its files, and OPTIONS requests need no key. None of them reveals anything about the
+    models.
+    """
     open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
     is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
 
@@ -162,7 +169,7 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
 
 
 def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
-    """Say why no caller has any of these *keys*, or how long to wait with the next ones where many were wrong."""
+    """Return the fault for *keys* that belong to no caller. After many wrong keys it asks the client to wait."""
     if keys:
         wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
         if wait is not None:
@@ -171,7 +178,7 @@ def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str,
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
-    """Add the paths on which models are talked to."""
+    """Add the paths for chat, responses, messages, token counts, embeddings and Gemini's methods."""
 
     @app.post("/v1/chat/completions")
     @app.post("/chat/completions")
@@ -223,7 +230,7 @@ def _add_conversations(app: Flask, gateway: Gateway) -> None:
 
 
 def _add_compaction(app: Flask, gateway: Gateway) -> None:
-    """Add the paths on which conversations are made shorter."""
+    """Add the paths that compact a conversation."""
 
     @app.post("/v1/responses/compact")
     @app.post("/responses/compact")
@@ -235,7 +242,7 @@ def _add_compaction(app: Flask, gateway: Gateway) -> None:
 
 
 def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
-    """Add what can be done with an answer that its deployment keeps."""
+    """Add the paths that read, delete or cancel a response which its deployment stores."""
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
@@ -257,7 +264,7 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
-        # Codex tries a WebSocket first, and falls back at once on this status alone.
+        # Codex tries a WebSocket first. Only this status makes it fall back to HTTP at once.
         return _json(
             {
                 "error": {
@@ -270,7 +277,7 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
 
 def _add_models(app: Flask, gateway: Gateway) -> None:
-    """Add the lists of models, each in the dialect of whoever asks."""
+    """Add the lists of models, in the dialect of the client."""
 
     @app.get("/v1/models")
     @app.get("/models")
@@ -288,7 +295,7 @@ def _add_models(app: Flask, gateway: Gateway) -> None:
 
 
 def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> None:
-    """Add the page for browsers, and what it asks for with the visitor's key."""
+    """Add the web page, and the path that the page calls with the visitor's key."""
 
     @app.get("/")
     def page() -> Response:
@@ -306,7 +313,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
-        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page asks for it
+        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page needs it
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
@@ -314,13 +321,13 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
 
 def _prefers_html() -> bool:
-    """Whether whoever asks is a browser that shows a page to somebody."""
+    """Return whether the client prefers HTML to JSON, as browsers do."""
     accepted = current_request().accept_mimetypes
     return accepted["text/html"] > accepted["application/json"]
 
 
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
-    """Add what those who run the proxy ask for, and what clients ask for in passing."""
+    """Add the paths for operators, and the ones that clients call beside models."""
     if runtime is not None:
         runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
     add_router_operations(app, gateway, runtime)
@@ -354,13 +361,13 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
 
 
 def _readiness(gateway: Gateway) -> tuple[bool, JSON]:
-    """Tell whether some model can be served, and how each subaccount does."""
+    """Return whether some model can be served, and the body that describes each subaccount."""
     found = gateway.readiness()
     return found.ready, found.body
 
 
 def _chat(gateway: Gateway, body: JSON) -> Response:
-    """Answer what comes on the chat path, which is not always chat."""
+    """Answer a request to a chat path, whose body may also be in the form of Responses or Anthropic messages."""
     if openai_chat.is_responses(body):
         return _converse(gateway, openai_chat.DIALECT, body, asked_in=openai_responses.DIALECT)
     mixed = openai_chat.DIALECT if openai_chat.has_blocks(body) else ""
@@ -368,7 +375,7 @@ def _chat(gateway: Gateway, body: JSON) -> Response:
 
 
 def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> Response:
-    """Answer a conversation, in one piece or as a stream."""
+    """Answer a conversation, as a whole or as a stream."""
     request = current_request()
     exchange = gateway.exchange(client, body, request.fields, request.caller.name, request.lifetime, asked_in=asked_in)
     if not exchange.incoming.request.envelope.conversation.stream:
@@ -385,7 +392,7 @@ def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> 
 
 
 def _whole(exchange: Exchange) -> Response:
-    """Answer in one piece."""
+    """Answer with the whole response as one JSON body."""
     try:
         answer = exchange.whole()
     except FaultError as error:
@@ -394,9 +401,10 @@ def _whole(exchange: Exchange) -> Response:
 
 
 def _body(gateway: Gateway, model: str = "") -> JSON:
-    """Read the request's body, and take a place among the requests that work; a slow upload holds none.
+    """Read and parse the request's body, and take a place among the requests in progress.
 
-    A *model* that the path names is the one that is asked.
+    The place is taken after the upload, so that a slow upload holds none. A *model* in the path replaces the one in the
+    body. Raises `FaultError` for an invalid body.
     """
     request = current_request()
     encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
@@ -415,7 +423,7 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
 
 
 def _with_betas(body: JSON) -> JSON:
-    """Put the betas an Anthropic client names in a header where the dialect looks for them."""
+    """Add the betas from the header of an Anthropic client to the body, where the dialect reads them."""
     betas = current_request().fields.get("anthropic-beta", "")
     named = [beta.strip() for beta in betas.split(",") if beta.strip()]
     given = body.get("anthropic_beta")
@@ -423,7 +431,7 @@ def _with_betas(body: JSON) -> JSON:
 
 
 def _caller_dialect() -> str:
-    """Name the dialect of whoever sent the request."""
+    """Return the dialect of the client, judged by the path and the headers."""
     request = current_request()
     return dialect_of_caller(request.path, request.fields)
 
@@ -435,13 +443,13 @@ def _say(fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
         told["retry-after-ms"] = str(round(fault.retry_after * 1000))
     status = http_status(fault)
     if status in _FINAL:
-        # The SDKs of OpenAI and Anthropic obey it; without it Claude Code goes on asking with a wrong key.
+        # The SDKs of OpenAI and Anthropic obey this header. Without it, Claude Code retries with a wrong key.
         told["x-should-retry"] = "false"
     return _json(CLIENTS[_caller_dialect()].render_fault(fault), status, told)
 
 
 def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = None) -> Response:
-    """Say why a request did not become an exchange, and take note of it."""
+    """Respond to a request that was refused before its exchange began, and report it to the observers."""
     request = current_request()
     model = (request.view_args or {}).get("model") or request.asked
     asked = model if isinstance(model, str) else _called()
@@ -451,13 +459,13 @@ def _refuse(gateway: Gateway, fault: Fault, headers: Mapping[str, str] | None = 
 
 
 def _called() -> str:
-    """Method and path of the request, for the log; an id in it can be told apart, and serves nobody."""
+    """Return the method and the path of the request for the log, with the ids of responses shortened."""
     request = current_request()
     return f"{request.method} {_KEPT_ID.sub(lambda found: f'{found[1]}…', request.path)}"
 
 
 def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
-    """Say what the framework refuses, in the dialect of the path."""
+    """Respond to an HTTP error of Flask, in the dialect of the client."""
     status = error.code or 500
     kind = _HTTP_KINDS.get(status, FaultKind.INVALID_REQUEST if status < 500 else FaultKind.DEFECT)
     request = current_request()
@@ -468,7 +476,7 @@ def _refuse_http(gateway: Gateway, error: HTTPException) -> Response:
 
 
 def _say_defect(error: Exception) -> Response:
-    """Say that the proxy itself failed; what failed goes to the log, not to the caller."""
+    """Respond with an error of the proxy itself. The exception goes to the log, not to the caller."""
     _log.error("a defect in the proxy: %s", _called(), exc_info=error)
     return _say(DEFECT)
 
@@ -478,7 +486,7 @@ def _json(body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 
 
 def main() -> None:
-    """Run the command `sap-ai-proxy`, as `python proxy_server.py` does."""
+    """Run the command `sap-ai-proxy` when this file is run as `python proxy_server.py`."""
     command_line.main(lambda: create_app)
 
 

@@ -1,4 +1,7 @@
-"""The command `sap-ai-proxy`: what it serves is loaded when it is served, so that help and completion come at once."""
+"""The command `sap-ai-proxy`.
+
+It imports the server only when it serves, so that help and completion respond quickly.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +19,7 @@ def main() -> None:
 
 def _load() -> "CreateApplication":
     with loading():
-        from proxy_server import create_app  # noqa: PLC0415 - a second that only serving is worth
+        from proxy_server import create_app  # noqa: PLC0415 - it takes about a second, and only serving needs it
 
     return create_app
 

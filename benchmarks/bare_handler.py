@@ -1,4 +1,4 @@
-"""The emptiest proxy that Flask and requests make: what comes is posted on, and what is answered passed back."""
+"""The smallest possible proxy with Flask and requests: it passes requests and responses on unchanged."""
 
 import os
 

@@ -1,6 +1,6 @@
-"""Gateways side by side in front of one upstream: what a request, a chunk and a thousand streams cost.
+"""Compares gateways in front of the same upstream: the cost of a request, of a chunk and of a thousand streams.
 
-Only ratios within one run mean anything; see README.md beside this file.
+Only ratios within one run are meaningful; see README.md in this folder.
 """
 
 import argparse
@@ -26,13 +26,13 @@ from benchmarks.targets import not_judged, targets_table
 _QUIET = 0.7
 _SHORT = 35.0
 _SHORT_LOAD = 1.5
-"""Seconds that a load takes in the short form."""
+"""The seconds that a load lasts in the short form."""
 _LONG = 4 * 3600.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the command line asks for."""
+    """The options of the command line."""
 
     only: str
     measures: str
@@ -46,7 +46,7 @@ class Options:
 
 
 def arguments(given: Sequence[str]) -> Options:
-    """Read the command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
     parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
     parser.add_argument(
@@ -81,7 +81,7 @@ def arguments(given: Sequence[str]) -> Options:
 
 
 def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
-    """Choose who is compared in what; raises `SystemExit` for a name that nobody has."""
+    """Return the contestants and measures that the options select; raises `SystemExit` for an unknown name."""
     contestants = everyone()
     if options.only:
         wanted = {name.strip().lower() for name in options.only.split(",")}
@@ -98,7 +98,7 @@ def chosen(options: Options) -> tuple[list[Contestant], list[Measure]]:
 
 
 def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant]:
-    """Install who can be installed, and say who cannot."""
+    """Install the contestants; return those that could be installed, and print why others could not."""
     there = []
     for each in contestants:
         try:
@@ -111,7 +111,7 @@ def installed(contestants: Sequence[Contestant], cache: Path) -> list[Contestant
 
 
 def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, report: Report) -> None:
-    """Time the help of everybody who has one, in round *number*."""
+    """Time the `--help` of all contestants that have one, in round *number*."""
     for contestant in contestants:
         if found := bench.help(contestant):
             report.add(number, "help", contestant.name, Taken(start=found))
@@ -120,7 +120,7 @@ def time_help(bench: Bench, contestants: Sequence[Contestant], number: int, repo
 def run(
     bench: Bench, contestants: Sequence[Contestant], todo: Sequence[Measure], options: Options, report: Report
 ) -> None:
-    """Measure in rounds, contestants taking turns within each measure; the short form begins none after 35 seconds."""
+    """Measure in rounds, in which the contestants take turns. The short form starts no measure after 35 seconds."""
     end = time.monotonic() + (_SHORT if options.short else _LONG)
     for number in range(1, options.rounds + 1):
         if not options.short:
@@ -138,7 +138,7 @@ def run(
 
 
 def show(report: Report, options: Options, about: str = "") -> None:
-    """Print the tables, and draw the chart if one is wanted; the rows that name *about* are all that the table has."""
+    """Print the tables and draw the requested chart. The table has only the rows whose names contain *about*."""
     rounds = report.last_round
     if options.chart:
         try:
@@ -156,7 +156,7 @@ def show(report: Report, options: Options, about: str = "") -> None:
 
 
 def main(given: Sequence[str]) -> int:
-    """Run it all, and print the table."""
+    """Run the benchmarks and print the tables."""
     options = arguments(given)
     if options.earlier:
         try:
@@ -197,10 +197,10 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended, and what is known told
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what was started, and prints what is known
     try:
         sys.exit(main(sys.argv[1:]))
     except CannotServeError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
-        sys.exit(130)  # while something was installed
+        sys.exit(130)  # while something was being installed

@@ -1,4 +1,4 @@
-"""What a choice costs, in microseconds of CPU: for 1 to 1,000 endpoints, by each strategy, and by LiteLLM if there."""
+"""The cost of a choice in microseconds of CPU: for 1 to 1,000 endpoints, with each strategy, and with LiteLLM."""
 
 import importlib
 import itertools
@@ -18,7 +18,7 @@ SUBACCOUNTS = 5
 ROUNDS = 20
 CALLS = 20
 SECONDS = 1.0
-"""For which one work is measured at most; fewer rounds if it is slow."""
+"""The maximum seconds for measuring one work. A slow one has fewer rounds."""
 KEYS = [SelectionContext(f"conversation {number}") for number in range(1_000)]
 LITELLM = "choice, LiteLLM"
 
@@ -26,7 +26,10 @@ Work = Callable[[], object]
 
 
 def costs(works: Mapping[str, Work]) -> dict[str, float]:
-    """Microseconds per call, the best of some rounds; all take turns, so that a busy machine slows all alike."""
+    """Return the microseconds per call, the best of several rounds.
+
+    All works take turns, so that a busy machine slows all.
+    """
     best = dict.fromkeys(works, float("inf"))
     until = time.process_time() + SECONDS * len(works)
     for _ in range(ROUNDS):
@@ -41,19 +44,19 @@ def costs(works: Mapping[str, Work]) -> dict[str, float]:
 
 
 def balancer(size: int, strategy: str) -> LoadBalancer:
-    """One model with *size* deployments."""
+    """Create a balancer for one model with *size* deployments."""
     pool = [Endpoint(f"s{n % SUBACCOUNTS}", f"https://ai/v2/inference/deployments/d{n}", "m") for n in range(size)]
     return LoadBalancer({"m": pool}, policy=Policy(strategy=strategy), rng=random.Random(1))  # noqa: S311 - a benchmark
 
 
 def choice(size: int, strategy: str) -> Work:
-    """An endpoint is named."""
+    """Return the work of selecting an endpoint."""
     subject, keys = balancer(size, strategy), itertools.cycle(KEYS)
     return lambda: subject.select("m", context=next(keys))
 
 
 def lease(size: int, strategy: str) -> Work:
-    """An endpoint is leased, reported to have answered, and released."""
+    """Return the work of acquiring an endpoint, reporting that it answered, and releasing it."""
     subject, keys = balancer(size, strategy), itertools.cycle(KEYS)
 
     def work() -> None:
@@ -64,7 +67,7 @@ def lease(size: int, strategy: str) -> Work:
 
 
 def decision(size: int, strategy: str) -> Work:
-    """A whole decision: from the name of a model to an attempt whose lease is released."""
+    """Return the work of a whole decision: from the name of a model to an attempt whose lease is released."""
     router, keys = RequestRouter(balancer(size, strategy)), itertools.cycle(KEYS)
 
     def work() -> None:
@@ -75,7 +78,7 @@ def decision(size: int, strategy: str) -> Work:
 
 
 def request(size: int, strategy: str) -> Work:
-    """A decision with its books: the answer is recorded by breaker, cooldowns, latency and listeners."""
+    """Return the work of a decision with a recorded answer: circuit breaker, cooldowns, latency and listeners."""
     router, keys = RequestRouter(balancer(size, strategy)), itertools.cycle(KEYS)
 
     def work() -> None:
@@ -86,11 +89,12 @@ def request(size: int, strategy: str) -> Work:
 
 
 def litellm(size: int) -> Work | None:
-    """LiteLLM's router names a deployment, by its default strategy, after its filters by health, cooldown and order.
+    """Return the work of LiteLLM's router: selecting a deployment by its default strategy; None if it is not installed.
 
-    It keeps no books then, unlike a lease: those come with its call. None if it is not installed.
+    The router first filters by health, cooldown and order. Unlike a lease, this does not record anything; LiteLLM
+    records with the call itself.
     """
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # else its import asks the network for prices
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")  # otherwise its import downloads prices
     try:
         router = importlib.import_module("litellm").Router
     except ImportError:
@@ -101,7 +105,7 @@ def litellm(size: int) -> Work | None:
 
 
 def measured(size: int) -> dict[str, float]:
-    """What everything costs with so many endpoints."""
+    """Return the cost of each work with *size* endpoints."""
     kinds = {"choice": choice, "lease": lease, "decision": decision, "request": request}
     works = {f"{kind}, {name}": build(size, name) for kind, build in kinds.items() for name in STRATEGIES}
     theirs = litellm(size)

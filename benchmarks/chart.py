@@ -1,4 +1,4 @@
-"""The chart of a run, as SVG by hand: bars for each gateway, in the colours that the reader's screen prefers."""
+"""The chart of a run, as SVG without a library: bars for each gateway, in colours for light and dark screens."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,13 +9,13 @@ from benchmarks.plan import ONE_CONNECTION, PASSED, SIXTEEN, START, TRANSLATED, 
 from benchmarks.targets import CHUNK_CPU, OURS, REQUEST_CPU, Rows
 
 NAMES = {"nginx": "nginx", "bare": "bare handler", OURS: "this proxy", "Portkey": "Portkey", "LiteLLM": "LiteLLM"}
-"""Contestants from top to bottom, as the chart calls them."""
+"""The contestants from top to bottom, with their names in the chart."""
 WIDTH = 880
 _MARGIN = 24
 _COLUMN = 424
 _NAME = 92
 _FULL = 210
-"""Pixels of the longest bar."""
+"""The length of the longest bar in pixels."""
 _PITCH = 21
 _BAR = 15
 _HEAD = 64
@@ -23,7 +23,7 @@ _TITLE = 28
 _GAP = 22
 _FOOT = 46
 _CUT = 4
-"""A bar that is longer than this many times the shortest is cut off."""
+"""Bars longer than this many times the shortest are cut off."""
 
 _EXPLAINED = f"""\
 Shorter is better, except of streams; {TIMES} is the ratio to the bare handler, an empty proxy of Flask and requests."""
@@ -39,7 +39,7 @@ text{font:12px -apple-system,BlinkMacSystemFont,"Segoe UI","Noto Sans",Helvetica
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One group of bars: a row of the table, in a unit; "%" stands for a share of one, of which more is better."""
+    """A group of bars: a row of the table, in a unit. The unit "%" is for shares of one, of which more is better."""
 
     title: str
     row: str
@@ -48,7 +48,7 @@ class Panel:
 
     @property
     def is_share(self) -> bool:
-        """Whether its figures are shares of one, and its bars end at 100 %."""
+        """Whether its figures are shares of one, so that its bars end at 100 %."""
         return self.unit == "%"
 
 
@@ -66,7 +66,7 @@ PANELS = (
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """The figure of one contestant: what is written beside the bar, and how long that is, in pixels."""
+    """The bar of one contestant: the text beside it, and its length in pixels."""
 
     contestant: str
     label: str
@@ -76,7 +76,7 @@ class Bar:
 
 
 def bars(panel: Panel, rows: Rows) -> list[Bar]:
-    """Measure out the bars of a panel: in proportion to the figures, up to four times the shortest but nginx's."""
+    """Compute the bars of a panel, in proportion to the figures, up to four times the shortest except nginx's."""
     measured = rows.get(panel.row, {})
     values = {name: middle(measured[name].values()) for name in NAMES if name in measured}
     there = {name: value for name, value in values.items() if value is not None and (panel.nginx or name != "nginx")}
@@ -95,14 +95,14 @@ def bars(panel: Panel, rows: Rows) -> list[Bar]:
 
 
 def _times(measured: Mapping[str, Mapping[int, float | None]], name: str) -> str:
-    """Write the median of the ratios to the bare handler within each round; nothing without one."""
+    """Return the median of the ratios to the bare handler within each round; an empty string if there is none."""
     base = measured.get("bare", {})
     times = middle(ratio(value, base.get(number)) for number, value in measured[name].items())
     return "" if times is None or times <= 0 else f"{text(times)} {TIMES}"
 
 
 def drawn(rows: Rows, versions: Mapping[str, str]) -> str:
-    """Draw the panels that have figures, two beside each other; raises `ValueError` if none has."""
+    """Draw the panels that have figures, in two columns; raises `ValueError` if there are none."""
     panels = [(panel, there) for panel in PANELS if (there := bars(panel, rows))]
     if not panels:
         raise ValueError("there is nothing to draw: the run has no figure that the chart shows")
@@ -154,7 +154,7 @@ def _panel(panel: Panel, there: Sequence[Bar], x: int, y: int) -> list[str]:
 
 
 def _foot(rows: Rows, versions: Mapping[str, str], y: int) -> list[str]:
-    """Say where the figures are from."""
+    """Render the footer, which says where the figures come from."""
     rounds = max(number for measured in rows.values() for by_round in measured.values() for number in by_round)
     others = ", ".join(f"{NAMES[name]} {versions[name]}" for name in NAMES if versions.get(name) and name != OURS)
     many = f"medians of {rounds} rounds" if rounds > 1 else "one round"

@@ -1,4 +1,4 @@
-"""A commit of this repository, or the files as they are now, installed into an environment of its own."""
+"""Installation of a commit of this repository, or of its current files, in a separate environment."""
 
 import shutil
 import subprocess
@@ -13,7 +13,7 @@ ROOT = HERE.parent
 
 
 def commit_of(name: str, root: Path = ROOT) -> str:
-    """Give the full id of the commit that is called *name*; raises `NotInstalledError`."""
+    """Return the full id of the commit called *name*; raises `NotInstalledError` if there is none."""
     try:
         found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
     except subprocess.CalledProcessError as error:
@@ -22,9 +22,9 @@ def commit_of(name: str, root: Path = ROOT) -> str:
 
 
 def exported(commit: str | None, folder: Path, root: Path = ROOT) -> None:
-    """Write the files of a commit into an empty *folder*; without one, those of the checkout that git would add.
+    """Write the files of a commit to an empty *folder*; without a commit, the files of the checkout that git would add.
 
-    No worktree is made, so nothing is left in the repository however this ends.
+    It uses no worktree, so it leaves nothing in the repository even if it is interrupted.
     """
     if commit:
         with tarfile.open(fileobj=BytesIO(_git(root, "archive", "--format=tar", commit))) as archive:
@@ -38,7 +38,10 @@ def exported(commit: str | None, folder: Path, root: Path = ROOT) -> None:
 
 
 def program_of(commit: str | None, folder: Path) -> Path:
-    """Install the commit, or the checkout as it is, below *folder*; gives its command. Raises `NotInstalledError`."""
+    """Install a commit or the current files below *folder*; return the command.
+
+    Raises `NotInstalledError` if that fails.
+    """
     source, environment, log = folder / "source", folder / "venv", folder / "log"
     source.mkdir(parents=True)
     exported(commit, source)

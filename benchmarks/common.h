@@ -1,4 +1,4 @@
-/* What upstream and client share: the clock, the head of an HTTP message, and as many files as may be opened. */
+/* Code that upstream and client share: the clock, the head of an HTTP message, and the limit of open files. */
 #include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,7 +20,7 @@ static void die(const char *what) {
     exit(1);
 }
 
-/* The value of a header in a head that ends in an empty line, or NULL. */
+/* Return the value of a header in a head that ends in an empty line, or NULL. */
 static const char *header(const char *head, const char *name) {
     size_t length = strlen(name);
     for (const char *line = strstr(head, "\r\n"); line && line[2] != '\r'; line = strstr(line + 2, "\r\n"))

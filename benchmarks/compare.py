@@ -1,4 +1,4 @@
-"""Two commits of the proxy beside each other: what the later costs, as a ratio, and how far that can be trusted."""
+"""Comparison of two commits of the proxy: the cost of the later one as a ratio, with a confidence interval."""
 
 import argparse
 import os
@@ -19,12 +19,12 @@ from benchmarks.processes import cores
 from benchmarks.report import Report
 
 HERE_AND_NOW = "checkout"
-"""How the files as they are now are called."""
+"""The name for the current files."""
 _STARTS = 2
 
 
 def in_turns(bench: Bench, pair: Sequence[Proxy], todo: Sequence[Measure], report: Report, number: int) -> None:
-    """Measure both in round *number*; who is first changes from round to round."""
+    """Measure both in round *number*. The order changes from round to round."""
     turns = list(pair) if number % 2 else list(reversed(pair))
     for _ in range(_STARTS):
         for proxy in turns:
@@ -36,7 +36,7 @@ def in_turns(bench: Bench, pair: Sequence[Proxy], todo: Sequence[Measure], repor
 
 
 def compare(cache: Path, options: argparse.Namespace, names: Sequence[str], commits: Sequence[str | None]) -> int:
-    """Install both, measure them in rounds, print the table, and leave nothing behind."""
+    """Install both versions, measure them in rounds, print the table, and remove what was installed."""
     words = [word.strip() for word in options.measures.split(",")]
     todo = [each for each in hot_paths(options.seconds) if any(word in each.name for word in words)]
     with TemporaryDirectory(prefix="compare-", dir=cache) as folder:
@@ -64,7 +64,7 @@ def compare(cache: Path, options: argparse.Namespace, names: Sequence[str], comm
 
 
 def main(given: Sequence[str]) -> int:
-    """Read the command line, and compare."""
+    """Parse the command line, and compare."""
     parser = argparse.ArgumentParser(prog="compare", description="Compare two commits of the proxy.")
     parser.add_argument("base", help="the earlier commit, by any name that git knows")
     parser.add_argument("new", nargs="?", help="the later one; without it, the files as they are now")
@@ -98,8 +98,8 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     signal.signal(
         signal.SIGTERM, signal.default_int_handler
-    )  # what was started is ended, and what was installed removed
+    )  # ends the started processes, and removes what was installed
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:
-        sys.exit(130)  # while something was installed
+        sys.exit(130)  # while something was being installed

@@ -1,4 +1,4 @@
-"""Two versions of the proxy, measured in turns: whether they differ by more than rounds differ among themselves."""
+"""Statistics for two versions of the proxy: whether they differ by more than the rounds differ among themselves."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,16 +9,16 @@ from benchmarks.targets import Rows
 
 CONFIDENCE = 0.95
 FEWEST = 6
-"""Rounds without which no interval has that confidence: 1 - 2 / 2 ** rounds."""
+"""The number of rounds from which an interval can have this confidence: 1 - 2 / 2 ** rounds."""
 _MORE_IS_BETTER = ("requests/s", "chunks/s", "share of the ideal")
 
 
 def interval(ratios: Sequence[float]) -> tuple[float, float] | None:
-    """Give the narrowest interval of two of the *ratios* that holds their true median with 95 % confidence.
+    """Return the narrowest interval between two of the *ratios* that contains their true median with 95 % confidence.
 
-    That is the sign test turned round, and supposes nothing but rounds that do not depend on each other: the true
-    median is below the k-th smallest as often as fewer than k of n tosses of a coin show heads. None with fewer than
-    six.
+    Returns None for fewer than six ratios. The interval is that of the sign test, which only assumes that the rounds
+    are independent: the true median is below the k-th smallest ratio with the probability that n tosses of a coin show
+    fewer than k heads.
     """
     ordered = sorted(ratios)
     n = len(ordered)
@@ -33,7 +33,7 @@ def interval(ratios: Sequence[float]) -> tuple[float, float] | None:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One row: the medians of both, the median of the rounds' ratios, and the interval that this may be off by."""
+    """A row of the comparison: both medians, the median of the rounds' ratios, and its confidence interval."""
 
     row: str
     base: float | None
@@ -43,7 +43,7 @@ class Compared:
 
     @property
     def finding(self) -> str:
-        """What may be said: no difference is claimed where the interval holds none."""
+        """The conclusion. An interval that contains 1 shows no difference."""
         if self.ratio is None:
             return ""
         if self.within is None:
@@ -65,13 +65,13 @@ def compared(rows: Rows, base: str, new: str) -> Iterator[Compared]:
 
 
 def _ratios(base: Mapping[int, float | None], new: Mapping[int, float | None]) -> list[float]:
-    """Divide within each round, so that a slow minute of the machine does not count."""
+    """Divide within each round, so that a slow minute of the machine has no effect."""
     found = (ratio(value, base.get(number)) for number, value in new.items())
     return [each for each in found if each is not None]
 
 
 def comparison_table(rows: Iterable[Compared], base: str, new: str) -> str:
-    """Write a line for each row."""
+    """Render a line for each row."""
     lines = [
         [
             each.row,

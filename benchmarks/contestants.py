@@ -1,4 +1,4 @@
-"""The gateways that are compared: how each is installed, started and asked."""
+"""The gateways that are compared: how to install, start and call each of them."""
 
 import json
 import os
@@ -13,37 +13,37 @@ from typing import Any
 from benchmarks.installing import HERE, NotInstalledError, debian_program, npm_package, virtualenv
 
 KEY = "sk-bench-6f1d8a2c4b7e9053a1c2d3e4f5061728"
-"""The key of the client, and wherever else a contestant insists on one."""
+"""The client's key, and every other key that a contestant requires."""
 GPT = "gpt-5.5"
-"""The model that is asked where nothing is translated, by all of them in the same words."""
+"""The model for requests without translation, to which all contestants send the same body."""
 _JSON = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """What the upstream answers with: *chunks* of text, *rate* of them in a second; 0 as fast as they are taken."""
+    """The upstream's answer: a number of text chunks, and their rate per second. A rate of 0 sends without pauses."""
 
     chunks: int
     rate: int
 
     @property
     def name(self) -> str:
-        """The schedule as the upstream reads it in a path."""
+        """The schedule in the format of the upstream's paths."""
         return f"c{self.chunks}r{self.rate}"
 
     @property
     def seconds(self) -> float:
-        """How long an answer takes."""
+        """The seconds that an answer takes."""
         return self.chunks / self.rate if self.rate else 0.0
 
     def path(self) -> str:
-        """The path of the deployment that answers so."""
+        """Return the path of the deployment that answers with this schedule."""
         return f"/v2/inference/deployments/d1-{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One request of the client."""
+    """A request of the client."""
 
     path: str
     body: str
@@ -52,7 +52,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a contestant runs: an empty folder that is its home, its port, the upstream's, and its processes."""
+    """The environment of a contestant: an empty home folder, its port, the upstream's URL, its number of processes."""
 
     folder: Path
     port: int
@@ -61,7 +61,7 @@ class Place:
     schedules: tuple[Schedule, ...]
 
     def write(self, name: str, content: str) -> str:
-        """Write a file into the folder; gives its path."""
+        """Write a file into the folder; return its path."""
         path = self.folder / name
         path.write_text(content)
         return str(path)
@@ -78,23 +78,26 @@ class Contestant(ABC):
 
     @abstractmethod
     def install(self, cache: Path) -> None:
-        """Make sure that it can be started; raises `NotInstalledError`."""
+        """Install it if necessary; raises `NotInstalledError` if that fails."""
 
     @abstractmethod
     def command(self, place: Place) -> list[str]:
-        """Write what it needs into its folder, and give the command that serves."""
+        """Write its configuration into its folder, and return the command that starts it."""
 
     def env(self, place: Place) -> dict[str, str]:
-        """Give the environment: nothing of the user's but the path."""
+        """Return its environment variables, which have nothing of the user's except the path."""
         return {"HOME": str(place.folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8", "NO_COLOR": "1"}
 
     @abstractmethod
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
-        """Ask for an answer by *schedule*, from a model that speaks Converse if *translated*; None if it cannot."""
+        """Return a request for an answer with *schedule*; None if the contestant does not support it.
+
+        *translated* asks for a model that speaks Converse.
+        """
 
 
 def chat(model: str, *, stream: bool) -> str:
-    """Write the body of a chat request, as small as they come."""
+    """Return the smallest possible body of a chat request."""
     body: dict[str, Any] = {
         "model": model,
         "messages": [
@@ -107,19 +110,19 @@ def chat(model: str, *, stream: bool) -> str:
 
 
 class Direct(Contestant):
-    """No gateway: the upstream itself."""
+    """No gateway: the client calls the upstream itself."""
 
     name = "direct"
 
     def install(self, cache: Path) -> None:
-        """There is nothing to install."""
+        """Do nothing, because there is nothing to install."""
 
     def command(self, place: Place) -> list[str]:
-        """It runs anyway."""
+        """Raise `NotImplementedError`, because the upstream is already running."""
         raise NotImplementedError
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
-        """Ask as SAP AI Core is asked."""
+        """Return a request as SAP AI Core expects it."""
         del place
         if translated:
             return None
@@ -127,12 +130,12 @@ class Direct(Contestant):
 
 
 class Bare(Direct):
-    """The emptiest Flask and requests proxy, on granian with 512 threads."""
+    """The smallest possible proxy with Flask and requests, on granian with 512 threads."""
 
     name = "bare"
 
     def install(self, cache: Path) -> None:
-        """Install into an environment of its own."""
+        """Install it into a separate environment."""
         self._bin = virtualenv(cache, "bare", "flask", "granian", "requests")
         self.version = _version_in(self._bin, "granian")
 
@@ -145,17 +148,17 @@ class Bare(Direct):
         ]
 
     def env(self, place: Place) -> dict[str, str]:
-        """Say where the upstream is."""
+        """Add the URL of the upstream."""
         return {**super().env(place), "BENCH_UPSTREAM": place.upstream, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 class Nginx(Direct):
-    """What a server written in C costs that understands nothing."""
+    """nginx: the cost of a server in C that does not parse the requests."""
 
     name = "nginx"
 
     def install(self, cache: Path) -> None:
-        """Take the one of this machine, or unpack Debian's."""
+        """Use the installed nginx, or unpack Debian's package."""
         self._program = debian_program(cache, "nginx", "/usr/sbin/nginx")
         self.version = _said(str(self._program), "-v").rpartition("/")[2]
         self.help = (str(self._program), "-h")
@@ -193,7 +196,7 @@ http {{
 
 
 class Proxy(Contestant):
-    """The proxy of this project, or of another checkout."""
+    """The proxy of this project, from this or another checkout."""
 
     def __init__(self, name: str = "proxy", program: Path | None = None) -> None:
         self.name = name
@@ -201,7 +204,7 @@ class Proxy(Contestant):
         self.help = (str(self._program), "--help")
 
     def install(self, cache: Path) -> None:
-        """It is installed where the benchmarks run from."""
+        """Check that it is installed in the environment of the benchmarks."""
         del cache
         if not self._program.exists():
             raise NotInstalledError(f"there is no {self._program}")
@@ -231,7 +234,7 @@ class Proxy(Contestant):
         return [str(self._program), "--config", file, "--host", "127.0.0.1", "--port", str(place.port)]
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
-        """Ask as an OpenAI client does."""
+        """Return a request in the format of OpenAI's clients."""
         del place
         body = chat(self._model(schedule, translated=translated), stream=stream)
         return Question("/v1/chat/completions", body, (f"Authorization: Bearer {KEY}",))
@@ -241,12 +244,15 @@ class Proxy(Contestant):
 
 
 class LiteLLM(Contestant):
-    """LiteLLM's proxy, as it comes from PyPI."""
+    """LiteLLM's proxy from PyPI."""
 
     name = "LiteLLM"
 
     def install(self, cache: Path) -> None:
-        """Install into an environment of its own; 1.107.0 was not its authors', and older ones lack an option."""
+        """Install it into a separate environment.
+
+        Version 1.107.0 was not published by its authors; older ones lack an option.
+        """
         self._bin = virtualenv(cache, "litellm", "litellm[proxy]>=1.108")
         self.version = _version_in(self._bin, "litellm")
         self.help = (str(self._bin / "litellm"), "--help")
@@ -261,17 +267,17 @@ class LiteLLM(Contestant):
             for schedule in place.schedules
         ]
         settings = {"telemetry": False, "set_verbose": False, "request_timeout": 300}
-        # JSON is YAML.
+        # JSON is valid YAML.
         config = place.write("config.yaml", json.dumps({"model_list": models, "litellm_settings": settings}))
         return [
             *(str(self._bin / "litellm"), "--config", config, "--telemetry", "False"),
             *("--host", "127.0.0.1", "--port", str(place.port), "--num_workers", str(place.processes)),
-            # A worker that has not imported everything within five seconds would be started again, and again.
+            # Otherwise, a worker that takes more than five seconds to import would be restarted again and again.
             *("--timeout_worker_healthcheck", "600"),
         ]
 
     def env(self, place: Place) -> dict[str, str]:
-        """Keep it from asking the network for anything."""
+        """Add settings that prevent it from using the network."""
         return {
             **super().env(place),
             "PATH": f"{self._bin}:{os.environ['PATH']}",
@@ -285,7 +291,7 @@ class LiteLLM(Contestant):
         }
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
-        """Ask as an OpenAI client does."""
+        """Return a request in the format of OpenAI's clients."""
         del place
         body = chat(schedule.name + "-translated" * translated, stream=stream)
         return Question("/v1/chat/completions", body, (f"Authorization: Bearer {KEY}",))
@@ -304,27 +310,27 @@ class LiteLLM(Contestant):
 
 
 class Portkey(Contestant):
-    """Portkey's gateway, as it comes from npm: one process of Node.js."""
+    """Portkey's gateway from npm, a single process of Node.js."""
 
     name = "Portkey"
     most_processes = 1
 
     def install(self, cache: Path) -> None:
-        """Install into a folder of its own; with a later @hono/node-server it answers streams with a 500."""
+        """Install it into a separate folder. With a later @hono/node-server, it answers streams with a 500."""
         overrides = {"@hono/node-server": "1.14.0"}
         self._folder = npm_package(cache, "portkey", "@portkey-ai/gateway", overrides)
         self.version = json.loads((self._folder / "package.json").read_text())["version"]
 
     def command(self, place: Place) -> list[str]:
-        """Serve; each request says where it goes."""
+        """Serve. Each request names its upstream."""
         return ["node", str(self._folder / "build/start-server.js"), f"--port={place.port}", "--headless"]
 
     def env(self, place: Place) -> dict[str, str]:
-        """Run as in production."""
+        """Add the setting for production."""
         return {**super().env(place), "NODE_ENV": "production"}
 
     def question(self, place: Place, schedule: Schedule, *, stream: bool, translated: bool) -> Question | None:
-        """Name the upstream in headers."""
+        """Return a request that names the upstream in its headers."""
         headers: tuple[str, ...]
         if not translated:
             headers = (
@@ -350,11 +356,11 @@ def everyone() -> list[Contestant]:
 
 
 def _version_in(folder: Path, package: str) -> str:
-    """Look up the version of a package in a virtual environment."""
+    """Return the version of a package in a virtual environment."""
     return _said(str(folder / "python"), "-c", f"import importlib.metadata as m; print(m.version({package!r}))")
 
 
 def _said(*command: str) -> str:
-    """Run a command that tells something, on either output."""
+    """Run a command; return its standard output and standard error."""
     told = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)  # noqa: S603 - our own
     return (told.stdout + told.stderr).strip()

@@ -1,4 +1,4 @@
-"""What the benchmarks compute: sums over /proc, medians, ratios, and how a number is written."""
+"""Calculations of the benchmarks: values from /proc, medians, ratios, and the format of numbers."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from statistics import median
 
 TIMES = "\N{MULTIPLICATION SIGN}"
-"""What a ratio is written with."""
+"""The sign after a ratio."""
 _KIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessTimes:
-    """One line of /proc/PID/stat: the session, and the CPU time in clock ticks, that of reaped children included."""
+    """Values of a line of /proc/PID/stat: the session, and the CPU time in clock ticks, including reaped children."""
 
     session: int
     ticks: int
@@ -20,13 +20,13 @@ class ProcessTimes:
 
 
 def process_times(line: str) -> ProcessTimes:
-    """Parse /proc/PID/stat; the command in it may hold spaces and parentheses."""
+    """Parse /proc/PID/stat. The command in it may contain spaces and parentheses."""
     fields = line.rpartition(")")[2].split()
     return ProcessTimes(int(fields[3]), sum(map(int, fields[11:15])), fields[0] == "Z")
 
 
 def pss_bytes(rollup: str) -> int:
-    """Read the proportional set size out of /proc/PID/smaps_rollup: shared pages count by their share."""
+    """Return the proportional set size in bytes from /proc/PID/smaps_rollup. Shared pages count by their share."""
     for line in rollup.splitlines():
         if line.startswith("Pss:"):
             return int(line.split()[1]) * _KIB
@@ -34,28 +34,28 @@ def pss_bytes(rollup: str) -> int:
 
 
 def middle(values: Iterable[float | None]) -> float | None:
-    """Give the median of what was measured; None if nothing was."""
+    """Return the median of the values that were measured; None if there are none."""
     measured = [value for value in values if value is not None]
     return median(measured) if measured else None
 
 
 def minus(value: float | None, base: float | None) -> float | None:
-    """Subtract, where both are known."""
+    """Subtract; return None if a value is unknown."""
     return value - base if value is not None and base is not None else None
 
 
 def ratio(value: float | None, base: float | None) -> float | None:
-    """Divide, where both are known and the base is not nothing."""
+    """Divide; return None if a value is unknown or the base is 0."""
     return value / base if value is not None and base else None
 
 
 def per_thousand(amount: float, count: float) -> float | None:
-    """Share *amount* out among thousands; None if there was nothing to share it among."""
+    """Return the amount per thousand; None if the count is 0."""
     return amount * 1_000 / count if count else None
 
 
 def text(value: float | None) -> str:
-    """Write a number with three figures that matter, or a dash for none."""
+    """Format a number with three significant digits, or None as a dash."""
     if value is None:
         return "-"
     if value and abs(value) < 100:
@@ -65,6 +65,6 @@ def text(value: float | None) -> str:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Write a table in Markdown: the first column to the left, the others to the right."""
+    """Render a table in Markdown, with the first column aligned left and the others right."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

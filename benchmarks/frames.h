@@ -1,11 +1,11 @@
-/* What the upstream says: the frames of its streams and its whole answers, into the output of a connection. */
+/* Responses of the upstream: writes the frames of its streams and its whole responses to a connection's output. */
 #include <arpa/inet.h>
 #include <stdarg.h>
 #include <stdint.h>
 
 #include "common.h"
 
-#define ROOM 32768 /* bytes of output that wait for one connection; a frame is added while half is free */
+#define ROOM 32768 /* size of a connection's output buffer in bytes; frames are added while half of it is free */
 
 enum form { CHAT, CONVERSE_TEXT, CONVERSE_BINARY };
 enum stage { READING, WAITING, STREAMING };
@@ -18,11 +18,11 @@ struct connection {
     size_t got, space;
     char output[ROOM];
     size_t from, to;
-    int wants_room;           /* epoll watches for room in the socket */
+    int wants_room;           /* epoll waits until the socket can be written to */
     int streams, with_usage;
     uint32_t chunks, rate, next;
     long long due, start;
-    int place;                /* in the heap of timers, from 1 on; 0: not there */
+    int place;                /* index in the heap of timers, from 1; 0 if not in it */
     struct connection *next_free;
 };
 

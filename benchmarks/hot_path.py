@@ -1,7 +1,8 @@
-"""Where the time of a request and of a chunk goes: the proxy under load, watched by py-spy.
+"""A profile of the proxy under load with py-spy: where the time of a request and of a chunk goes.
 
-Only threads that hold the interpreter's lock are looked at, which is what bounds a process; system calls that release
-it are not seen. The proxy is not stopped for a sample, which would wake its threads; what is torn is left out.
+Only threads that hold the interpreter's lock are sampled, because that lock limits a process. System calls that release
+it are not seen. The proxy is not paused for a sample, because a pause would wake its threads; inconsistent samples are
+discarded.
 """
 
 import argparse
@@ -33,11 +34,11 @@ py-spy may not look into another process here. Run this as root, or allow it: on
 
 
 class NoProfileError(RuntimeError):
-    """The sampler did not work; the text says why, and what to do."""
+    """Raised if py-spy failed. The text says why, and what to do."""
 
 
 class Sampler:
-    """py-spy beside the busiest process of a contestant, for *seconds*; it adds no load of its own to that core."""
+    """py-spy attached to the busiest process of a contestant for some *seconds*. It runs on another core."""
 
     def __init__(self, program: Path, output: Path, *, seconds: float, rate: int, pause: bool) -> None:
         self._output = output
@@ -46,13 +47,13 @@ class Sampler:
         self._command = [str(program), "record", "--output", str(output), *options, *["--nonblocking"] * (not pause)]
 
     def watch(self, tree: ProcessTree) -> None:
-        """Sample the busiest process; raises `NoProfileError`."""
+        """Sample the busiest process; raises `NoProfileError` if py-spy fails."""
         command = [*self._command, "--pid", str(tree.busiest(_LOOK))]
         with subprocess.Popen(  # noqa: S603 - our own
             command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         ) as spy:
             try:
-                # By the clock: its own count of samples takes longer where it cannot keep up.
+                # Limit it by the clock, because its own count of samples takes longer if it is too slow.
                 spy.wait(self._seconds)
             except subprocess.TimeoutExpired:
                 spy.send_signal(signal.SIGINT)
@@ -66,14 +67,14 @@ class Sampler:
             raise NoProfileError(explained(said))
 
     def stacks(self) -> list[Stack]:
-        """Read what was sampled, if anything was."""
+        """Return the sampled stacks; none if nothing was sampled."""
         if not self._output.exists():
             return []
         return folded(self._output.read_text().splitlines(), HERE.parent)
 
 
 def explained(said: str) -> str:
-    """Say why py-spy did not work, from what it *said*, and what to do where that is known."""
+    """Return why py-spy failed, from its output, and what to do if that is known."""
     if "permission denied" in said.lower() or "operation not permitted" in said.lower():
         return _DENIED
     last = [line for line in said.splitlines() if line.strip()]
@@ -81,7 +82,7 @@ def explained(said: str) -> str:
 
 
 def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -> str:
-    """Write what was found under one load."""
+    """Render the profile under one load."""
     samples = sum(stack.samples for stack in stacks)
     figure = CHUNK_CPU if measure.stream else REQUEST_CPU
     head = f"## {measure.name}: {samples} samples; {text(taken.figures.get(figure))} {figure}, the sampler beside it\n"
@@ -129,7 +130,7 @@ def main(given: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what was started is ended
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the started processes
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

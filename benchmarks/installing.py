@@ -1,4 +1,4 @@
-"""What the benchmarks need, put into a folder of their own by pip, npm, apt-get and cc, once."""
+"""Installation of what the benchmarks need into a folder of their own, once, with pip, npm, apt-get and cc."""
 
 import hashlib
 import json
@@ -14,11 +14,11 @@ _PATIENCE = 1_200.0
 
 
 class NotInstalledError(RuntimeError):
-    """Something could not be installed; the text says what and why."""
+    """Raised if something could not be installed. The text says what and why."""
 
 
 def cache_folder(env: Mapping[str, str]) -> Path:
-    """Give the folder for what is installed: BENCH_CACHE, or one in the user's cache."""
+    """Return the folder for installations: BENCH_CACHE, or one in the user's cache."""
     base = Path(env.get("XDG_CACHE_HOME") or Path(env.get("HOME", "/tmp")) / ".cache")  # noqa: S108 - nobody's home
     folder = Path(env.get("BENCH_CACHE") or base / "sap-ai-proxy-bench").absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -26,7 +26,7 @@ def cache_folder(env: Mapping[str, str]) -> Path:
 
 
 def compiled(cache: Path, source: str) -> Path:
-    """Compile a C file of this folder, unless that was done; raises `NotInstalledError`."""
+    """Compile a C file of this folder unless that is done already; raises `NotInstalledError` if it fails."""
     path = HERE / source
     content = b"".join(each.read_bytes() for each in (path, *sorted(HERE.glob("*.h"))))
     program = cache / f"{path.stem}-{hashlib.sha256(content).hexdigest()[:12]}"
@@ -41,7 +41,7 @@ def compiled(cache: Path, source: str) -> Path:
 
 
 def virtualenv(cache: Path, name: str, *requirements: str) -> Path:
-    """Make a virtual environment with these packages, unless it is there; gives its bin folder."""
+    """Create a virtual environment with these packages unless it exists; return its bin folder."""
     folder = cache / name
     stamp = folder / "requirements"
     wanted = "\n".join((sys.version, *requirements))
@@ -56,9 +56,9 @@ def virtualenv(cache: Path, name: str, *requirements: str) -> Path:
 
 
 def npm_package(cache: Path, name: str, package: str, overrides: Mapping[str, str]) -> Path:
-    """Install a package of npm without running its scripts, unless it is there; gives the package's folder.
+    """Install an npm package without running its scripts unless it is installed; return its folder.
 
-    *overrides* are versions of what it needs, where those that npm would take do not work.
+    *overrides* are versions of its dependencies, in place of versions that do not work.
     """
     folder = cache / name
     installed = folder / "node_modules" / package
@@ -77,7 +77,7 @@ def npm_package(cache: Path, name: str, package: str, overrides: Mapping[str, st
 
 
 def debian_program(cache: Path, package: str, program: str) -> Path:
-    """Give a program of this machine, or unpack it from its Debian package without installing that."""
+    """Return a program of this machine, or unpack it from its Debian package without installing that."""
     found = shutil.which(Path(program).name)
     if found:
         return Path(found)
@@ -96,7 +96,7 @@ def debian_program(cache: Path, package: str, program: str) -> Path:
 
 
 def run_installer(command: Sequence[str], log: Path, folder: Path | None = None) -> None:
-    """Run an installer; raises `NotInstalledError` with the last line that it wrote."""
+    """Run an installer; raises `NotInstalledError` with the last line of its output if it fails."""
     with log.open("w+") as out:
         try:
             code = subprocess.run(  # noqa: S603 - the commands are our own

@@ -3,14 +3,14 @@
  * load --port P --mode MODE [--connections N] [--seconds S] [--grace S] [--ramp S] [--chunks N]
  *      [--method M] [--path /…] [--header "Name: value"]… [--body TEXT]
  *
- *   requests   N connections ask again and again for S seconds; counts answers, and chunks if answers are streams
- *   streams    N connections open within the ramp and ask once; each is left S seconds and the grace after it began
- *   idle       N connections are opened and held for S seconds; a line is printed when all are open
+ *   requests   N connections send requests repeatedly for S seconds; counts responses, and chunks if they are streams
+ *   streams    N connections open within the ramp and send one request; each ends S seconds and the grace later
+ *   idle       N connections are opened and kept open for S seconds; a line is printed when all are open
  *
- * Prints one line of JSON. Times are microseconds unless their name says otherwise. `cpu_s` is what all this took of the
- * processor. `delay` is how much later than its
- * own stamp (see upstream.c) a chunk was read here. Of streams, `share` is the chunks that were read in time out of
- * those that were due, `unfinished` counts those without an end, `silent` those without a chunk.
+ * Prints one line of JSON. Times are in microseconds unless their names have another unit. `cpu_s` is the CPU time of
+ * the client. `delay` is the time between the stamp in a chunk (see upstream.c) and its arrival here. For streams,
+ * `share` is the part of the chunks due that arrived in time, `unfinished` counts streams without an end, and `silent`
+ * streams without a chunk.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -38,7 +38,7 @@ struct connection {
     enum framing framing;
     size_t sent;
     long long asked, began;
-    char line[8192];          /* the head, or the line that says the size of an HTTP chunk */
+    char line[8192];          /* the head, or the line with the size of an HTTP chunk */
     size_t line_length;
     int in_size, last_chunk, closes, ok;
     long long left;           /* bytes of the body or of the HTTP chunk, with its line end */
@@ -86,7 +86,7 @@ static unsigned long long percentile(const struct histogram *h, double share) {
     return 0;
 }
 
-/* ---- what is read ---- */
+/* ---- reading ---- */
 
 static void take_mark(struct connection *c, long long now) {
     if (c->mark[8] != ':' || c->mark[28] != ';') return;
@@ -97,7 +97,7 @@ static void take_mark(struct connection *c, long long now) {
     chunks++;
 }
 
-/* Look for marks and for the end of the stream in bytes of a body, cut anywhere. */
+/* Find the marks and the end of the stream in a piece of a body, which may be cut anywhere. */
 static void scan(struct connection *c, const char *bytes, size_t length, long long now) {
     const char *end = bytes + length;
     int kept = length < sizeof c->tail ? (int)(sizeof c->tail - length) : 0;
@@ -176,7 +176,7 @@ static void answered(struct connection *c, long long now) {
     }
 }
 
-/* Take the bytes of a body; 1 when it is complete. *used* is how many of them were its own. */
+/* Read the bytes of a body; return 1 when it is complete. *used* is the number of bytes that belong to it. */
 static int take_body(struct connection *c, const char *bytes, size_t length, size_t *used, long long now) {
     size_t at = 0;
     while (at < length) {
@@ -185,7 +185,7 @@ static int take_body(struct connection *c, const char *bytes, size_t length, siz
             if (c->line_length < sizeof c->line - 1) c->line[c->line_length++] = next;
             if (next != '\n') continue;
             c->line[c->line_length] = 0;
-            if (c->last_chunk) { /* a trailer, or the empty line that ends all */
+            if (c->last_chunk) { /* a trailer, or the empty line at the end */
                 int over = c->line_length <= 2;
                 c->line_length = 0;
                 if (over) return *used = at, 1;
@@ -234,7 +234,7 @@ static void closed_by_peer(struct connection *c) {
     if (mode == IDLE) return;
     if (was == BODY || (was == HEAD && c->line_length)) broken++;
     else if (was == CONNECTING || !c->answers) connect_errors++;
-    else if (was != RESTING) reconnects++; /* a kept connection that the server had closed: ask again */
+    else if (was != RESTING) reconnects++; /* the server had closed a kept connection: send the request again */
     if (mode == REQUESTS) connect_again(c);
 }
 
@@ -253,7 +253,7 @@ static void receive(struct connection *c) {
     }
 }
 
-/* ---- what is sent ---- */
+/* ---- sending ---- */
 
 static void send_rest(struct connection *c) {
     while (c->sent < request_length) {
@@ -306,7 +306,7 @@ static void connected(struct connection *c) {
 
 /* ---- the run ---- */
 
-/* Leave the streams whose time is over. */
+/* Close the streams whose time is over. */
 static void expire(void) {
     long long span = (long long)((seconds + grace) * SECOND), now = now_ns();
     for (; expired < begun && connections[expired].began + span <= now; expired++)

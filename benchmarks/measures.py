@@ -1,4 +1,4 @@
-"""What is measured: a contestant is started, asked by the client as the measure says, watched and ended."""
+"""Measures: start a contestant, load it with the client, observe it, and stop it."""
 
 import http.client
 import json
@@ -29,7 +29,7 @@ _LATE = 10_000.0
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One way to load a contestant: *connections* that ask again and again, or a *schedule* that is paced."""
+    """A load for a contestant: *connections* that send requests repeatedly, or paced streams with a *schedule*."""
 
     name: str
     connections: int
@@ -39,22 +39,22 @@ class Measure:
     translated: bool = False
     processes: int = 1
     on_both: bool = False
-    """Whether all run on both cores: the contestant, the client and the upstream."""
+    """Whether the contestant, the client and the upstream all run on both cores."""
 
     @property
     def is_paced(self) -> bool:
-        """Whether every connection has one stream, whose chunks come by the clock."""
+        """Whether each connection has one stream, whose chunks arrive at fixed times."""
         return self.stream and self.schedule.rate > 0
 
     @property
     def ramp(self) -> float:
-        """Seconds within which the streams begin: 500 in a second."""
+        """The seconds in which all streams start, at 500 per second."""
         return self.connections / 500
 
 
 @dataclass(slots=True)
 class Taken:
-    """What one run of a measure gave: figures by name, those of the start apart; counters; what went wrong."""
+    """The result of one run of a measure: figures by name, those of the start, counters, and errors."""
 
     figures: dict[str, float | None] = field(default_factory=dict)
     start: dict[str, float | None] = field(default_factory=dict)
@@ -65,17 +65,17 @@ class Taken:
 
 
 Beside = Callable[[ProcessTree], object]
-"""What is done with the processes of a contestant while they are under load."""
+"""Called with the processes of a contestant while they are under load."""
 
 
 class CannotServeError(RuntimeError):
-    """A contestant did not answer."""
+    """Raised if a contestant did not answer."""
 
 
 class Bench:
-    """The upstream and the client, on the second of *cores* with this process, and the contestants on the first.
+    """The upstream and the client on the second of *cores*, with this process, and the contestants on the first.
 
-    Without two cores, all take turns on what there is.
+    With fewer than two cores, all share what there is.
     """
 
     def __init__(
@@ -99,12 +99,12 @@ class Bench:
         self._port = int(said)
 
     def close(self) -> None:
-        """End the upstream."""
+        """Stop the upstream."""
         self._upstream.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def start(self, contestant: Contestant) -> Taken:
-        """Start a contestant and end it again, and show its help if it has one."""
+        """Start a contestant and stop it again; time its help if it has one."""
         taken = Taken()
         try:
             with self._serving(contestant, self._place(1), self._core, taken):
@@ -116,7 +116,7 @@ class Bench:
         return taken
 
     def help(self, contestant: Contestant) -> dict[str, float | None]:
-        """Time the help of a contestant's command; gives no figures where there is none."""
+        """Time the help of a contestant's command; return no figures if it has none."""
         if not contestant.help:
             return {}
         place = self._place(1)
@@ -131,7 +131,7 @@ class Bench:
         return {"--help, s": took, "--help, CPU s": _reaped() - before}
 
     def take(self, contestant: Contestant, measure: Measure, beside: Beside | None = None) -> Taken | None:
-        """Measure once, with processes of its own; None if contestant or machine cannot do what is measured.
+        """Measure once, with new processes; return None if the contestant or the machine does not support the measure.
 
         *beside* is called with these processes while they are under load.
         """
@@ -162,7 +162,7 @@ class Bench:
 
     @contextmanager
     def _cores_for(self, measure: Measure) -> Iterator[int | None]:
-        """Pin client and upstream as the measure wants them; gives the core of the contestant, None for theirs."""
+        """Pin client and upstream as the measure requires; yield the contestant's core, or None for all cores."""
         if not measure.on_both or not self._cores:
             yield self._core
             return
@@ -179,7 +179,7 @@ class Bench:
 
     @contextmanager
     def _serving(self, contestant: Contestant, place: Place, core: int | None, taken: Taken) -> Iterator[ProcessTree]:
-        """Start a contestant and wait for its first answer; raises `CannotServeError`."""
+        """Start a contestant and wait for its first answer; raises `CannotServeError` if there is none."""
         log = place.folder / "contestant.log"
         command, env = contestant.command(place), contestant.env(place)
         with ProcessTree(command, env=env, folder=place.folder, log=log, core=core) as tree:
@@ -208,7 +208,7 @@ class Bench:
         taken: Taken,
         beside: Beside | None = None,
     ) -> Taken | None:
-        """Warm up, load, and read what it cost."""
+        """Warm up, apply the load, and return the figures."""
         question = contestant.question(place, measure.schedule, stream=measure.stream, translated=measure.translated)
         if question is None:
             return None
@@ -238,7 +238,7 @@ class Bench:
         return taken
 
     def _warm_up(self, contestant: Contestant, measure: Measure, place: Place) -> None:
-        """Ask once and then for half a second, so that nobody is measured who still imports, or opens connections."""
+        """Send one request, then load for half a second, so that imports and new connections are not measured."""
         schedule = place.schedules[0]
         question = contestant.question(place, schedule, stream=measure.stream, translated=measure.translated)
         if question is None:
@@ -268,7 +268,7 @@ class Bench:
                 client.kill()
 
     def _memory(self, measure: Measure, tree: ProcessTree | None, client: subprocess.Popen[str]) -> float | None:
-        """Read the memory while all streams run."""
+        """Return the memory in MB while all streams run."""
         if not tree:
             return None
         with suppress(subprocess.TimeoutExpired):
@@ -276,7 +276,7 @@ class Bench:
         return tree.pss_bytes() / _MB
 
     def _statistics(self) -> dict[str, Any]:
-        """Take the counters of the upstream since the last look."""
+        """Return the upstream's counters since the last call."""
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)) as connection:
             connection.request("GET", "/stats")
             told: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -286,7 +286,7 @@ class Bench:
 def figures_of(
     measure: Measure, client: Mapping[str, Any], cpu: float | None, upstream_cpu: float = 0.0
 ) -> dict[str, float | None]:
-    """Turn counts of the client and CPU seconds, of the contestant and of the upstream, into figures by name."""
+    """Compute the figures from the client's counts and the CPU seconds of the contestant and the upstream."""
     if measure.is_paced:
         return {
             "share of the ideal": client["share"],
@@ -313,7 +313,7 @@ def figures_of(
 
 
 def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
-    """Name what should not have happened, so that no figure hides it."""
+    """List the errors of a run, so that no figure hides them."""
     found = [
         f"{client[name]} {said}"
         for name, said in (
@@ -334,7 +334,7 @@ def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
 
 
 def _asked(port: int, question: Question) -> tuple[int, str]:
-    """Ask once; gives the status, or 0, and what was said."""
+    """Send one request; return the status and the start of the body, or the status 0 and the error."""
     headers = dict(header.split(": ", 1) for header in question.headers) | {"Content-Type": "application/json"}
     try:
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=_START)) as connection:
@@ -346,7 +346,7 @@ def _asked(port: int, question: Question) -> tuple[int, str]:
 
 
 def _reaped() -> float:
-    """Sum the CPU time of all children that were waited for."""
+    """Return the CPU seconds of all children that have been waited for."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 

@@ -1,17 +1,17 @@
-"""What is measured, by name: the loads that gateways are put under, the light before the heavy."""
+"""The measures by name: the loads for gateways, from light to heavy."""
 
 from benchmarks.contestants import Schedule
 from benchmarks.measures import Measure
 
 RATE = 50
-"""Chunks a second of a paced stream."""
+"""The chunks per second of a paced stream."""
 STREAMS = (50, 200, 500, 1_000)
 SLOW = 1_000
-"""Streams that say one thing a second."""
+"""The number of streams with one chunk per second."""
 TEN = Schedule(10, 0)
-"""A whole answer, of ten pieces of text."""
+"""A whole answer, with ten pieces of text."""
 THOUSAND = Schedule(1_000, 0)
-"""A stream as fast as it is taken."""
+"""A stream without pauses."""
 
 ONE_CONNECTION = "1 connection"
 SIXTEEN = "16 connections"
@@ -20,16 +20,16 @@ TRANSLATED = "translated"
 ONE_PROCESS = "2 cores, 1 process"
 TWO_PROCESSES = "2 cores, 2 processes"
 START = "start"
-"""No load: the start of a gateway, which each measure begins with, and its `--help`."""
+"""The start of a gateway, with which each measure begins, and its `--help`; this is not a load."""
 
 
 def streams(count: int) -> str:
-    """Name the measure of *count* paced streams."""
+    """Return the name of the measure with *count* paced streams."""
     return f"{count} streams"
 
 
 def measures(*, seconds: float) -> list[Measure]:
-    """List everything that is measured; *seconds* is how long each takes."""
+    """List all measures. Each takes about *seconds*."""
     paced = Schedule(round(seconds * RATE), RATE)
     slow = Schedule(max(2, round(seconds * 2)), 1)
     return [
@@ -46,7 +46,7 @@ def measures(*, seconds: float) -> list[Measure]:
 
 
 def hot_paths(seconds: float) -> list[Measure]:
-    """List the loads of the hot paths: a request, and a chunk of a stream; *seconds* is how long each takes."""
+    """List the loads of the hot paths: a request, and a chunk of a stream. Each takes about *seconds*."""
     paced = Schedule(round(seconds * RATE), RATE)
     return [
         Measure(SIXTEEN, 16, seconds, TEN),
@@ -57,5 +57,5 @@ def hot_paths(seconds: float) -> list[Measure]:
 
 
 def schedules_of(*measures: Measure) -> tuple[Schedule, ...]:
-    """List the answers that a gateway must be able to ask for, the whole one first."""
+    """List the schedules that a gateway must support for these measures, starting with the whole answer."""
     return tuple(dict.fromkeys([TEN, *(measure.schedule for measure in measures)]))

@@ -1,4 +1,4 @@
-"""Processes of the benchmarks: pinned to a core, measured by /proc, and ended with all that they started."""
+"""Processes of the benchmarks, which are pinned to a core, measured with /proc, and stopped with their children."""
 
 import os
 import resource
@@ -19,15 +19,15 @@ _FILES = 65_536
 
 
 def cores() -> tuple[int, int] | None:
-    """Give the core of the contestants and that of client and upstream; None where there is only one."""
+    """Return the core of the contestants and that of client and upstream; None if there is only one core."""
     usable = sorted(os.sched_getaffinity(0))
     return (usable[0], usable[1]) if len(usable) > 1 else None
 
 
 class ProcessTree:
-    """A command in a session of its own, with everything it starts; its output goes to a file.
+    """A command in a session of its own, with all processes that it starts. Its output goes to a file.
 
-    Closing it sends SIGTERM to the session, and SIGKILL to what is still there after the patience.
+    Closing it sends SIGTERM to the session, and SIGKILL to what still runs after the patience.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class ProcessTree:
 
     @property
     def pid(self) -> int:
-        """The process of the command itself, which leads the session."""
+        """The id of the command's own process, which leads the session."""
         return self._process.pid
 
     @property
@@ -64,28 +64,28 @@ class ProcessTree:
         return self._process.poll() is not None
 
     def cpu_seconds(self) -> float:
-        """Sum the CPU time that the whole tree has had so far."""
+        """Return the CPU seconds of the whole session so far."""
         return sum(times.ticks for _, times in self._members()) / _TICKS
 
     def pids(self) -> list[int]:
-        """List the processes there are now."""
+        """List the processes that exist now."""
         return [pid for pid, _ in self._members()]
 
     def busiest(self, seconds: float) -> int:
-        """Give the process that takes most CPU time within the next *seconds*."""
+        """Return the process that uses the most CPU time within the next *seconds*."""
         before = {pid: times.ticks for pid, times in self._members()}
         time.sleep(seconds)
         taken = {pid: times.ticks - before.get(pid, 0) for pid, times in self._members()}
         return max(taken, key=taken.__getitem__, default=self.pid)
 
     def pin(self, cores: Collection[int]) -> None:
-        """Let the processes there are run on these cores; only the first thread of each is moved."""
+        """Pin the existing processes to these cores. Only the first thread of each is moved."""
         for pid in self.pids():
             with suppress(OSError):
                 os.sched_setaffinity(pid, cores)
 
     def pss_bytes(self) -> int:
-        """Sum the memory of the whole tree, shared pages by their share."""
+        """Return the memory of the whole session in bytes, in which shared pages count by their share."""
         total = 0
         for pid, _ in self._members():
             with suppress(OSError):
@@ -93,7 +93,7 @@ class ProcessTree:
         return total
 
     def close(self, patience: float = 3.0) -> None:
-        """End the command and all that it started."""
+        """Stop the command and all processes that it started, by force after *patience* seconds."""
         self._signal(signal.SIGTERM)
         end = time.monotonic() + patience
         while self._is_alive() and time.monotonic() < end:
@@ -120,7 +120,7 @@ class ProcessTree:
                     os.kill(pid, number)
 
     def _members(self) -> Iterator[tuple[int, ProcessTimes]]:
-        """List the processes of the session."""
+        """Yield the processes of the session with their CPU times."""
         for entry in _PROC.iterdir():
             if entry.name.isdigit():
                 with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What was measured, as a table to read and as a file to compare with."""
+"""The report of a run: a table to read, and a file to compare with."""
 
 import json
 import os
@@ -24,7 +24,10 @@ _Row = dict[str, dict[int, float | None]]
 
 @dataclass
 class Report:
-    """Figures by row, contestant and round; rows in the order in which they came. Contestants have their versions."""
+    """Figures by row, contestant and round, with the contestants' versions.
+
+    Rows are in the order in which they were added.
+    """
 
     contestants: Mapping[str, str]
     runs: list[dict[str, Any]] = field(default_factory=list)
@@ -32,7 +35,7 @@ class Report:
     _rows: dict[str, dict[str, dict[int, list[float | None]]]] = field(default_factory=dict)
 
     def add(self, number: int, measure: str, contestant: str, taken: Taken) -> None:
-        """Take in one run of a measure in round *number*; what concerns the start is no matter of the measure."""
+        """Add one run of a measure in round *number*. Figures of the start have rows of their own."""
         self.runs.append({"round": number, "measure": measure, "contestant": contestant, **asdict(taken)})
         for figures, row in ((taken.figures, measure), (taken.start, START)):
             for name, value in figures.items():
@@ -41,9 +44,9 @@ class Report:
         self.trouble.update(f"{contestant}, {measure}: {each}" for each in taken.trouble)
 
     def rounds(self) -> dict[str, _Row]:
-        """Give each row as one figure for each contestant and round: of latencies, what they add to the upstream's.
+        """Return each row as one figure for each contestant and round. Those of the start come first.
 
-        Those of the start come first.
+        For latencies, the figures are what a contestant adds to the upstream's latency.
         """
         found = {}
         for row, by_name in self._rows.items():
@@ -59,9 +62,9 @@ class Report:
         return found
 
     def markdown(self, about: str = "") -> str:
-        """Write the medians of the rounds, with their ratios to the bare handler, of the rows that name *about*.
+        """Render the medians of the rounds, with ratios to the bare handler, of the rows whose names contain *about*.
 
-        A ratio is the median of the rounds' own, so that a slow minute of the machine does not count.
+        A ratio is the median of the ratios in each round, so that a slow minute of the machine has no effect.
         """
         rounds = {row: measured for row, measured in self.rounds().items() if about in row}
         rows = [[row, *(_cell(measured, name) for name in self.contestants)] for row, measured in rounds.items()]
@@ -69,16 +72,16 @@ class Report:
 
     @property
     def failed(self) -> bool:
-        """Whether some contestant could not be measured at all; that is a fault, however slow the machine is."""
+        """Whether a contestant could not be measured at all, which is an error however slow the machine is."""
         return any(run["failed"] for run in self.runs)
 
     @property
     def last_round(self) -> int:
-        """The number of the last round of which something is known."""
+        """The number of the last round with a result."""
         return max((each["round"] for each in self.runs), default=0)
 
     def troubles(self) -> Iterable[str]:
-        """Name what went wrong, and how often."""
+        """List the errors, and how often each occurred."""
         return (f"{said} ({times} times)" if times > 1 else said for said, times in self.trouble.items())
 
     def write(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -100,7 +103,7 @@ class Report:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote; raises `OSError`, and `ValueError` for what is no such file."""
+        """Read a file that `write` wrote; raises `OSError` or `ValueError` if that is not possible."""
         try:
             read = json.loads(path.read_text())
             report = cls(read["contestants"])
@@ -113,7 +116,7 @@ class Report:
 
 
 def _beyond(measured: _Row) -> _Row:
-    """Take the upstream's own figure of the same round off everybody's but its own."""
+    """Subtract the upstream's own figure of the same round from those of the contestants."""
     own = measured[_DIRECT]
     return {
         name: by_round if name == _DIRECT else {n: minus(value, own.get(n)) for n, value in by_round.items()}
@@ -122,7 +125,7 @@ def _beyond(measured: _Row) -> _Row:
 
 
 def _over(measured: _Row, base: _Row) -> _Row:
-    """Divide everybody's figure by what it was in another row of the same round."""
+    """Divide each figure by that of another row in the same round."""
     return {
         name: {n: ratio(value, base.get(name, {}).get(n)) for n, value in by_round.items()}
         for name, by_round in measured.items()
@@ -130,7 +133,7 @@ def _over(measured: _Row, base: _Row) -> _Row:
 
 
 def _cell(measured: _Row, name: str) -> str:
-    """Write the median of one contestant, and its ratio to the bare handler."""
+    """Render the median of one contestant, and its ratio to the bare handler."""
     by_round = measured.get(name, {})
     value = text(middle(by_round.values()))
     if name in (BASE, _DIRECT) or BASE not in measured:

@@ -1,4 +1,4 @@
-"""Stacks that a sampler wrote, added up: by part of the proxy, and by function."""
+"""Sums of sampled stacks: by part of the proxy, and by function."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,23 +25,26 @@ PARTS = (
     ("flask/", "Flask and werkzeug"),
     ("werkzeug/", "Flask and werkzeug"),
 )
-"""How the path of a file begins, in the checkout or among installed packages, and the part it is of: the first counts.
+"""The start of a file's path, in the checkout or among installed packages, and its part. The first match counts.
 
-What is in none of them works for its caller: the standard library, and small packages.
+Files in none of the parts, such as the standard library and small packages, count for their caller.
 """
 _SITE = "site-packages/"
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A function and its file: relative to the checkout or to what is installed, absolute elsewhere."""
+    """A function and its file.
+
+    The path is relative to the checkout or to the installed packages, and absolute elsewhere.
+    """
 
     function: str
     path: str
 
     @property
     def part(self) -> str | None:
-        """The part of the proxy that the file belongs to; None if it works for its caller."""
+        """The part of the proxy that the file belongs to; None if it counts for its caller."""
         return next((part for beginning, part in PARTS if self.path.startswith(beginning)), None)
 
     def __str__(self) -> str:
@@ -50,7 +53,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """What was on a thread's stack, the outermost first, and in how many samples."""
+    """A stack of a thread, outermost frame first, and the number of samples with it."""
 
     frames: tuple[Frame, ...]
     samples: int
@@ -62,7 +65,7 @@ class Stack:
 
 
 def folded(lines: Iterable[str], checkout: Path) -> list[Stack]:
-    """Read stacks as py-spy writes them raw: frames with semicolons between them, and a count."""
+    """Parse the stacks in py-spy's raw format: frames separated by semicolons, and a count."""
     found = []
     for line in lines:
         frames, _, samples = line.strip().rpartition(" ")
@@ -72,7 +75,7 @@ def folded(lines: Iterable[str], checkout: Path) -> list[Stack]:
 
 
 def _frames(text: str, checkout: str) -> Iterator[Frame]:
-    """Read frames that name a function and a file; what else is there, such as a torn frame, is left out."""
+    """Yield the frames that have a function and a file; others, such as incomplete ones, are left out."""
     for each in text.split(";"):
         function, there, path = each.rpartition(" (")
         name = path.removesuffix(")")
@@ -90,7 +93,7 @@ def by_part(stacks: Sequence[Stack]) -> Counter[str]:
 
 
 def by_function(stacks: Sequence[Stack]) -> tuple[Counter[Frame], Counter[Frame]]:
-    """Count the samples of each function: those in itself, and those with what it calls, once for each stack."""
+    """Count the samples of each function: those in itself, and those including what it calls, once for each stack."""
     own: Counter[Frame] = Counter()
     whole: Counter[Frame] = Counter()
     for stack in stacks:
@@ -101,7 +104,7 @@ def by_function(stacks: Sequence[Stack]) -> tuple[Counter[Frame], Counter[Frame]
 
 
 def profile_tables(stacks: Sequence[Stack], top: int) -> str:
-    """Write the share of each part, and of the *top* functions by what they take themselves."""
+    """Render the share of each part, and of the *top* functions by their own samples."""
     total = sum(stack.samples for stack in stacks)
     parts = [[part, f"{count / total:.1%}"] for part, count in by_part(stacks).most_common()]
     own, whole = by_function(stacks)

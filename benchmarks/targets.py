@@ -1,4 +1,4 @@
-"""What the proxy must not exceed, beside the bare handler and other gateways in the same run."""
+"""Limits of the proxy's figures, relative to the bare handler and other gateways in the same run."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ SCALING = f"{TWO_PROCESSES}: requests/s, to those of 1 process"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure of the proxy, over that of another contestant: at most the limit, or at least it.
+    """A limit of a figure of the proxy, divided by that of another contestant.
 
-    Without another, the figure itself is held; *of_row* is the other's figure where that has another name.
+    Without another contestant, the figure itself is compared. *of_row* is the other's row if that differs.
     """
 
     row: str
@@ -29,7 +29,7 @@ class Target:
     of_row: str = ""
 
     def measured(self, rows: Rows) -> float | None:
-        """Give the median of the ratios within each round, as it is written; None if it was not measured."""
+        """Return the median of the ratios in each round, rounded as it is shown; None if it was not measured."""
         own = rows.get(self.row, {}).get(OURS, {})
         if not self.other:
             return as_written(middle(own.values()))
@@ -37,7 +37,7 @@ class Target:
         return as_written(middle(ratio(value, others.get(number)) for number, value in own.items()))
 
     def is_met_by(self, measured: float) -> bool:
-        """Whether *measured* is within the limit."""
+        """Return whether *measured* is within the limit."""
         return measured >= self.limit if self.at_least else measured <= self.limit
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ TARGETS = tuple(_targets())
 
 
 def targets_table(rows: Rows) -> str:
-    """Write the targets that were measured, and whether each is met; nothing if none was."""
+    """Render the measured targets and whether each is met; an empty string if none was measured."""
     found = [(target, measured) for target in TARGETS if (measured := target.measured(rows)) is not None]
     lines = [
         [target.row, str(target), ratio_text(measured), "met" if target.is_met_by(measured) else "MISSED"]
@@ -86,7 +86,7 @@ def targets_table(rows: Rows) -> str:
 
 
 def not_judged(rows: Rows) -> str:
-    """Say how many targets this run has no figures for; nothing if it has all."""
+    """Return a sentence with the number of targets without figures in this run; empty if there are none."""
     lacking = [target for target in TARGETS if target.measured(rows) is None]
     if not lacking:
         return ""
@@ -96,14 +96,14 @@ def not_judged(rows: Rows) -> str:
 
 
 def as_written(value: float | None) -> float | None:
-    """Round a ratio to what `ratio_text` shows, so that nothing is met or missed by what nobody sees."""
+    """Round a ratio to what `ratio_text` shows, so that the result does not depend on digits that are not shown."""
     if value is None or value <= 0:
         return value
     return round(value, 2) if value >= _PART else 1 / round(1 / value, 1)
 
 
 def ratio_text(value: float) -> str:
-    """Write a ratio with two decimals, and a small one as a part of one."""
+    """Format a ratio with two decimals, and a small one as a fraction of one."""
     return f"{value:.2f}" if value <= 0 or value >= _PART else f"1/{round(1 / value, 1):g}"
 
 

@@ -1,17 +1,17 @@
 /* An upstream that is never the bottleneck: SAP AI Core's inference paths, from one thread, on the loopback interface.
  *
- * upstream [PORT [SECONDS]]   port 0 takes a free one; the first line of output is the port; ends after an hour at most
+ * upstream [PORT [SECONDS]]   port 0 chooses a free one; the first line of output is the port; ends after an hour
  *
  *   POST …/oauth/token        a token
  *   POST …/chat/completions   an OpenAI chat completion, or its stream if the body says "stream": true
  *   POST …/converse           a Converse answer
  *   POST …/converse-stream    its stream: AWS binary events if Accept names them, or under Bedrock's own /model/…;
  *                             else AI Core's text events
- *   GET /stats                counters since the last look
+ *   GET /stats                counters since the last request for them
  *
- * The path carries the schedule, for example in the id of the deployment: -c250r50w20 means 250 chunks of text, 50 of
- * them in a second (0: as fast as the socket takes them), and 20 ms before the head of the answer. A chunk n is due at
- * start + n / rate. Its text is @@NNNNNN:TTTTTTTTTTTTTTTTTTT; with its number and with the time, CLOCK_MONOTONIC in
+ * The path contains the schedule, for example in the id of the deployment: -c250r50w20 means 250 chunks of text, 50 of
+ * them per second (0: as fast as the socket accepts them), and 20 ms before the head of the response. A chunk n is due
+ * at start + n / rate. Its text is @@NNNNNN:TTTTTTTTTTTTTTTTTTT; with its number and with the time, CLOCK_MONOTONIC in
  * nanoseconds, at which it was due (unpaced: at which it was written).
  */
 #define _GNU_SOURCE
@@ -88,11 +88,11 @@ static void forget(struct connection *c) {
     close(c->fd);
     free(c->input);
     c->fd = -1;
-    c->next_free = spare; /* freed after this round of events: others of the same round may name it */
+    c->next_free = spare; /* freed after this round of events: others of the same round may refer to it */
     spare = c;
 }
 
-/* Write what waits; 0 if the connection is gone. */
+/* Write the pending output; return 0 if the connection is closed. */
 static int flush(struct connection *c) {
     while (c->from < c->to) {
         ssize_t sent = send(c->fd, c->output + c->from, c->to - c->from, MSG_NOSIGNAL);
@@ -126,7 +126,7 @@ static int is_true(const char *body, size_t length, const char *key) {
     return left >= 4 && !memcmp(at, "true", 4);
 }
 
-/* Bytes that a chunked body takes up, -1 if it is not complete. */
+/* Return the length of a chunked body in bytes, or -1 if it is not complete. */
 static long chunked_size(const char *body, size_t length) {
     for (size_t at = 0;;) {
         const char *line = find(body + at, length - at, "\r\n");
@@ -182,7 +182,7 @@ static void answer(struct connection *c, char *head, const char *body, size_t le
     set_timer(c, c->start);
 }
 
-/* Take requests from what was read, one after the other; 0 if the connection is gone. */
+/* Answer the requests in the input, one after the other; return 0 if the connection is closed. */
 static int take_requests(struct connection *c) {
     while (c->stage == READING && c->got) {
         const char *blank = find(c->input, c->got, "\r\n\r\n");
@@ -195,7 +195,7 @@ static int take_requests(struct connection *c) {
         c->input[head] = kept;
         if (coding) body = chunked_size(c->input + head, c->got - head);
         if (body < 0 || head + body > c->got) return 1;
-        c->input[head - 2] = 0; /* the head, with its last line's end */
+        c->input[head - 2] = 0; /* the end of the head, after its last line */
         answer(c, c->input, c->input + head, body);
         c->got -= head + body;
         memmove(c->input, c->input + head + body, c->got);
@@ -204,7 +204,7 @@ static int take_requests(struct connection *c) {
     return 1;
 }
 
-/* Read all there is; 0 if the connection is gone. */
+/* Read all available input; return 0 if the connection is closed. */
 static int receive(struct connection *c) {
     for (;;) {
         if (c->space - c->got < 4096) {
@@ -235,7 +235,7 @@ static void finish(struct connection *c) {
     if (flush(c) && take_requests(c) && c->stage == WAITING && c->due <= now_ns()) proceed(c);
 }
 
-/* Say what is due by now. */
+/* Send the output that is due now. */
 static void proceed(struct connection *c) {
     long long now = now_ns();
     if (c->stage == WAITING) {

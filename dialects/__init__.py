@@ -1,1 +1,1 @@
-"""The dialects of models and their clients. Pure: no sockets, no clock, no configuration."""
+"""The dialects of models and their clients. This code is pure: it uses no sockets, no clock and no configuration."""

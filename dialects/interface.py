@@ -1,7 +1,7 @@
-"""What a dialect must be able to do, on either side of the gateway.
+"""The interface of a dialect, on the client's side and on the backend's side of the gateway.
 
-A dialect is a module of functions plus, for streams, two small classes. The
-type checker holds its row of the registry against these protocols.
+A dialect is a module of functions and, for streams, two small classes. The type checker checks the dialect's row in
+the registry against these protocols.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,9 +20,9 @@ from dialects.framing.sse import Frame
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Writes who made an answer into what the client sends again: the ids of kept responses, and signatures.
+    """Two functions that mark which deployment made an answer, in text that the client sends back in later requests.
 
-    Each is a function of the text alone.
+    *id* marks the id of a stored response, *seal* marks a signature. The result of each depends on its argument alone.
     """
 
     id: Callable[[str], str] = str
@@ -30,16 +30,17 @@ class Origin:
 
 
 AS_MADE = Origin()
-"""Leaves ids and signatures as the backend wrote them."""
+"""The origin that leaves ids and signatures as the backend wrote them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What a response says about itself: decided once a request, the same in every chunk.
+    """The metadata of a response, decided once for each request and the same in every chunk.
 
-    *token* is random text that a dialect puts behind its own prefix to mint ids,
-    *model* the name the client asked for, *created* in seconds since the epoch,
-    *conversation* the request that is answered. Only *origin*, who answers, is that of an attempt.
+    *token* is random text from which a dialect makes ids, by putting its own prefix before it. *model* is the model
+    name in the client's request. *created* is in seconds since the epoch. *conversation* is the parsed request.
+    *origin* marks the deployment that answers. Between attempts, only *origin* and the signatures in *conversation* can
+    differ.
     """
 
     token: str
@@ -51,7 +52,7 @@ class Envelope:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A body for a backend, and the names of what could not be carried in it."""
+    """A request body for a backend, and the names of the features that it could not express."""
 
     body: JSON
     dropped: tuple[str, ...] = ()
@@ -61,11 +62,11 @@ class ClientDialect(Protocol):
     """A dialect in which clients send requests to the gateway."""
 
     def parse_request(self, body: JSON) -> Conversation:
-        """Parse a request; raises `FaultError` for one that makes no sense."""
+        """Parse a request. Raises `FaultError` if it is invalid."""
         ...
 
     def render_response(self, completion: Completion, envelope: Envelope) -> JSON:
-        """Render a whole response."""
+        """Render a response that is not streamed."""
         ...
 
     def render_fault(self, fault: Fault) -> JSON:
@@ -73,65 +74,68 @@ class ClientDialect(Protocol):
         ...
 
     def render_model(self, model: ModelInfo, created: int) -> JSON:
-        """Describe one model; *created* is in seconds since the epoch."""
+        """Render the description of one model. *created* is in seconds since the epoch."""
         ...
 
     def render_models(self, models: Sequence[ModelInfo], created: int) -> JSON:
-        """List all models."""
+        """Render the list of all models. *created* is in seconds since the epoch."""
         ...
 
     def writer(self, envelope: Envelope) -> StreamWriter:
-        """Begin to write a streamed response."""
+        """Return a writer for one streamed response."""
         ...
 
 
 class BackendDialect(Protocol):
-    """A dialect in which models on SAP AI Core are asked."""
+    """A dialect in which the gateway sends requests to models on SAP AI Core."""
 
     def render_request(self, conversation: Conversation, profile: ModelProfile) -> Rendered:
-        """Render a request; raises `FaultError` if leaving something out would change the meaning."""
+        """Render a request. Raises `FaultError` if leaving out an unsupported feature would change the meaning."""
         ...
 
     def parse_response(self, body: JSON, token: str) -> Completion:
-        """Parse a whole response; *token* seeds ids that the backend does not give."""
+        """Parse a response that is not streamed. *token* is used to make ids that the backend does not return."""
         ...
 
     def reader(self, token: str, content_type: str) -> FrameReader:
-        """Begin to read a streamed response."""
+        """Return a reader for one streamed response. *token* is used to make ids that the backend does not return."""
         ...
 
 
 class PassthroughDialect(Protocol):
-    """A dialect of clients and backends, whose bodies may pass between two ends of it without being translated."""
+    """A dialect of clients and of backends, in which bodies can be passed between the two without a translation."""
 
     def open_seals(self, body: JSON, open: Open) -> JSON:
-        """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
+        """Restore the signatures in a client's body to what the backend wrote.
+
+        A signature that must not be sent to the endpoint is left out, and reported as dropped later.
+        """
         ...
 
     def passthrough_request(
         self, body: JSON, profile: ModelProfile, conversation: Conversation | None = None
     ) -> Rendered:
-        """Change of a client's own body only what the backend refuses.
+        """Return the client's body, changed only where the backend would refuse it.
 
-        *conversation* is what has been parsed of the body, which is parsed again where it must be and none is given.
+        *conversation* is the parsed body. Without it, the body is parsed again if that is necessary.
         """
         ...
 
     def passthrough_response(self, body: JSON, envelope: Envelope) -> JSON:
-        """Change of a backend's own body only what the client must not see."""
+        """Return the backend's body, changed only where the client must not see what it says."""
         ...
 
     def parse_outcome(self, body: JSON) -> Completion:
-        """Parse of a whole response only how it ended and what it cost; raises `FaultError` for a failure."""
+        """Parse only the stop reason and the usage of a response. Raises `FaultError` if the response is a failure."""
         ...
 
     def passthrough_frame(self, frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
-        """Render one frame of a backend's stream for the client; empty to swallow it.
+        """Render one frame of a backend's stream for the client. An empty result means that the frame is left out.
 
-        *usage* is what the stream has reported so far, for clients that want it repeated.
+        *usage* is the usage that the stream has reported so far, for clients that want it repeated.
         """
         ...
 
     def passthrough_fault(self, fault: Fault, id: str, envelope: Envelope) -> bytes:
-        """Render a failure in a stream that passed through; *id* is what the backend called the response."""
+        """Render a failure at the end of a passed-through stream. *id* is the backend's id of the response."""
         ...

@@ -1,7 +1,7 @@
-"""Which dialects there are: one row each, with every trait by which the proxy treats dialects differently.
+"""The registry of dialects: one row for each, with every trait by which the proxy treats dialects differently.
 
-The type checker holds each row against the protocols of `dialects.interface`:
-a dialect that cannot parse a request is refused as a client's.
+The type checker checks each row against the protocols of `dialects.interface`. For example, it rejects a client dialect
+that cannot parse a request.
 """
 
 import re
@@ -26,46 +26,46 @@ class Dialect:
 
     name: str
     client: ClientDialect | None = None
-    """What parses requests and renders responses, where clients use it."""
+    """The module that parses requests and renders responses, if clients use this dialect."""
     backend: BackendDialect | None = None
-    """What renders requests and parses responses, where models are asked in it."""
+    """The module that renders requests and parses responses, if models are asked in this dialect."""
     passthrough: PassthroughDialect | None = None
-    """What changes bodies that pass between two ends of it."""
+    """The module that changes bodies where the client and the backend both use this dialect."""
     formed_frames: Callable[[Envelope], RenderFrame] | None = None
-    """What renders the frames of one stream that passes to a client which declared other tools than functions.
+    """Makes the frame renderer of a passed-through stream for a client that declared tools other than functions.
 
-    Where there is none, such a client's requests are translated.
+    In a dialect without it, the requests of such clients are translated.
     """
     vendor: Vendor | None = None
-    """The vendor whose own clients use it: they know which names and schemas that vendor's models refuse."""
+    """The vendor whose own clients use this dialect. They know which names and schemas the vendor's models refuse."""
     client_names: tuple[str, ...] = ()
-    """What people call its clients, for the command line."""
+    """The names of its clients on the command line."""
     paths: re.Pattern[str] | None = None
-    """Where only its clients call."""
+    """The request paths that only its clients use."""
     header: str = ""
-    """What only its clients send, on the paths that clients of all dialects share."""
+    """The header that only its clients send, for paths that clients of several dialects use. In lower case."""
     request_id: str = "x-request-id"
-    """The header in which its clients look for the id of their request."""
+    """The response header in which its clients expect the id of their request."""
     keep_alive: bytes = comment("ping")
-    """What keeps a stream to its clients alive while there is nothing to say."""
+    """The bytes that keep a stream to its clients alive while the model is silent."""
     fetches_media: bool = True
-    """Whether its backends fetch what a request only points at; others must be given the bytes."""
+    """Whether its backends fetch media that a request names by URL. Other backends need the bytes in the request."""
     other_tools: bool = False
-    """Whether its backends are declared tools of its own that are no functions."""
+    """Whether its backends take tools of this dialect that are not functions."""
     hosted_tools: frozenset[HostedTool] = frozenset()
-    """Which of other providers' tools its backends can stand in for."""
+    """The tools of other providers for which its backends have an equivalent."""
     failures_in_stream: frozenset[FaultKind] = frozenset()
-    """What its clients understand inside a stream alone, as the vendor says it: such a failure is no HTTP error."""
+    """The failures that its clients recognise only as an event in a stream, and not as an HTTP error."""
     media_roles: Container[Role] = USERS
-    """Whose turns can hold media where its backends are asked."""
+    """The roles whose turns can hold media in requests to its backends."""
     model: Callable[[ModelProfile], ModelProfile] = lambda profile: profile
-    """What of a model remains where its backends are asked for it."""
+    """Returns what a model accepts when it is asked through a backend of this dialect."""
     keeps_responses: bool = False
-    """Whether its backends keep responses and their items, to be referred to by id at the deployment that made them."""
+    """Whether its backends store responses and items, to which later requests to the same deployment refer by id."""
 
 
 _SHARED_PATHS = ("/v1/models", "/models")
-"""The beginnings of paths on which clients of several dialects call."""
+"""The prefixes of paths that clients of several dialects use."""
 
 DIALECTS: Mapping[str, Dialect] = {
     row.name: row
@@ -87,7 +87,7 @@ DIALECTS: Mapping[str, Dialect] = {
             vendor=Vendor.OPENAI,
             client_names=("responses", "codex"),
             paths=re.compile(r"(?!/v1/messages|/v1/models|/v1beta/|/models).*/responses", re.DOTALL),
-            # Codex shortens the conversation when a stream says so; after any HTTP error it gives up.
+            # Codex shortens the conversation after such an event in a stream, but gives up after any HTTP error.
             failures_in_stream=frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED}),
             media_roles=openai_responses.MEDIA_ROLES,
             keeps_responses=True,
@@ -101,7 +101,7 @@ DIALECTS: Mapping[str, Dialect] = {
             client_names=("gemini", "google"),
             paths=re.compile(r"/v1beta/|/v1/models/.*:", re.DOTALL),
             header="x-goog-api-key",
-            # Google's SDK for Python takes a comment for JSON.
+            # Google's SDK for Python tries to parse a comment as JSON.
             keep_alive=BLANK_LINES,
             other_tools=True,
             hosted_tools=frozenset(gemini.HOSTED),
@@ -131,16 +131,16 @@ DIALECTS: Mapping[str, Dialect] = {
 }
 
 DEFAULT_CLIENT = openai_chat.DIALECT
-"""The dialect of a caller whom nothing else gives away."""
+"""The dialect of a caller if neither the path nor a header identifies it."""
 
 _NO_TRAITS = Dialect("")
-"""The row of what has none."""
+"""The traits of a dialect that has no row."""
 
 _Side = TypeVar("_Side")
 
 
 class _SideOf(Mapping[str, _Side]):
-    """The rows that have something on one side, by name."""
+    """One column of the registry: the dialects that have a value in it, by name."""
 
     def __init__(self, side: Callable[[Dialect], _Side | None]) -> None:
         self._side = side
@@ -164,17 +164,20 @@ PASSTHROUGHS: Mapping[str, PassthroughDialect] = _SideOf(lambda row: row.passthr
 
 
 def traits(name: str) -> Dialect:
-    """Return the traits of the dialect *name*; one without a row, such as that of embeddings, has none."""
+    """Return the traits of the dialect *name*. A dialect without a row, such as that of embeddings, has no traits."""
     return DIALECTS.get(name, _NO_TRAITS)
 
 
 def request_id_headers(client: str, id: str) -> dict[str, str]:
-    """Name a request in the header where all find it, and in that where clients of the dialect *client* look."""
+    """Return the headers that carry a request's id: the common one, and the one that the dialect *client* uses."""
     return {"x-request-id": id, traits(client).request_id: id}
 
 
 def dialect_of_caller(path: str, headers: Container[str]) -> str:
-    """Recognise a caller's dialect: by the path, and where all share it by the names of headers, in lower case."""
+    """Return the dialect of a caller, by its path or, on shared paths, by its headers.
+
+    *headers* are the names of the request's headers in lower case.
+    """
     for name, row in DIALECTS.items():
         if row.paths is not None and row.paths.match(path):
             return name

@@ -1,7 +1,7 @@
-"""Translators: a request on its way from a client's dialect to a backend's, and the response on its way back.
+"""Translators: they translate a request from a client's dialect to a backend's, and the response back.
 
-Classes of one shape: `HubTranslator` goes through the neutral values of `dialects.core`, and `UnfoldingTranslator` does
-so for a model that is not streamed; `PassthroughTranslator` passes bodies between two ends of one dialect.
+`HubTranslator` translates through the neutral values of `dialects.core`. `UnfoldingTranslator` does the same for a
+model that cannot stream. `PassthroughTranslator` is for a client and a backend that use the same dialect.
 """
 
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ from dialects.registry import BACKENDS, CLIENTS, DIALECTS, PASSTHROUGHS
 
 @dataclass(frozen=True, slots=True)
 class ClientRequest:
-    """A request as a client sent it: its dialect, its body, and what the response will say about itself.
+    """A request as a client sent it: its dialect, its body, and the envelope of its response.
 
-    *may_pass* is whether the body still holds the whole request, so that it may pass without being translated.
+    *may_pass* is whether the body still holds the whole request, so that it can be passed on without a translation.
     """
 
     client: str
@@ -38,7 +38,7 @@ class ClientRequest:
     may_pass: bool = True
 
     def opened(self, open: Open) -> "ClientRequest":
-        """Open the signatures that it brings along, for the endpoint that is asked."""
+        """Return the request with its signatures opened for the endpoint that will be asked."""
         passthrough = PASSTHROUGHS.get(self.client)
         body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
         about = self.envelope
@@ -47,7 +47,7 @@ class ClientRequest:
         return ClientRequest(self.client, body, envelope, self.may_pass)
 
     def answered_by(self, origin: Origin) -> "ClientRequest":
-        """Say who answers: it is written into what the client sends again."""
+        """Return the request with the *origin* that marks ids and signatures in the response."""
         about = self.envelope
         envelope = Envelope(about.token, about.model, about.created, about.conversation, origin)
         return ClientRequest(self.client, self.body, envelope, self.may_pass)
@@ -55,9 +55,9 @@ class ClientRequest:
 
 @dataclass(frozen=True, slots=True)
 class ClientResponse:
-    """A whole response: its body in the client's dialect, and its neutral value.
+    """A response that is not streamed: its body in the client's dialect, and its neutral value.
 
-    Of one that passed, the neutral value holds only how it ended and what it cost.
+    For a passed-through response, the neutral value holds only the stop reason and the usage.
     """
 
     body: JSON
@@ -65,46 +65,49 @@ class ClientResponse:
 
 
 _VENDORS = frozenset(row.vendor for row in DIALECTS.values())
-"""Whose models know everything that can be said in their own dialect."""
+"""The vendors with a dialect of their own. Their models support everything in it."""
 
 
 class Translator(Protocol):
-    """Translates one request to one kind of backend, and its response back."""
+    """Translates one request for one kind of backend, and its response back."""
 
     def render_request(self, profile: ModelProfile) -> Rendered:
-        """Render the request for the backend; raises `FaultError` if it cannot be asked this."""
+        """Render the request for the backend. Raises `FaultError` if the backend does not support the request."""
         ...
 
     def relay(self, content_type: str) -> Relay:
-        """Begin to turn the backend's stream into the client's."""
+        """Return a relay that turns the backend's stream into the client's."""
         ...
 
     def render_response(self, body: JSON) -> ClientResponse:
-        """Translate the backend's whole response; raises `ValueError` and the like if it makes no sense."""
+        """Translate the backend's response.
+
+        Raises `FaultError` if it is a failure, and one of `dialects.core.faults.UNREADABLE` if it cannot be read.
+        """
         ...
 
 
 class Adaptation(Protocol):
-    """One way in which the request to the model differs from that of the client; it is undone in the response."""
+    """A change to the client's request that the model needs, and that is undone in the response."""
 
     def to_model(self, conversation: Conversation) -> Conversation:
-        """Ask the model in its way."""
+        """Return the request as it is sent to the model."""
         ...
 
     def to_client(self, completion: Completion) -> Completion:
-        """Give the client a whole response in its own way."""
+        """Return the response as the client expects it."""
         ...
 
     def reader(self, reader: EventReader) -> EventReader:
-        """Read a stream in the client's way."""
+        """Return a reader that undoes the change in the events of another reader."""
         ...
 
 
 class HubTranslator:
-    """Translates between two dialects, through the neutral values.
+    """Translates between two dialects, through the neutral values of `dialects.core`.
 
-    *adaptations* are made of the request in order, and undone in the response the other way round. *own* is the dialect
-    in which the model knows everything, if there is one.
+    *adaptations* are applied to the request in order, and undone in the response in reverse order. *own* is the model's
+    native dialect, in which it supports everything; it is empty if the model has none.
     """
 
     def __init__(
@@ -134,13 +137,13 @@ class HubTranslator:
         return replace(rendered, dropped=tuple(sorted({*rendered.dropped, *differing}))) if differing else rendered
 
     def _has(self, tool: Opaque) -> bool:
-        """Whether the model has a tool that is no function."""
+        """Return whether the model has *tool*, which is not a function."""
         if tool.dialect == self._own:
             return DIALECTS[self._own].other_tools
         return bool(self._own) and hosted_tool(tool) in DIALECTS[self._own].hosted_tools
 
     def relay(self, content_type: str) -> Relay:
-        """Read the one dialect, write the other."""
+        """Return a relay that reads the backend's dialect and writes the client's."""
         frames = self._backend.reader(self._envelope.token, content_type)
         frames.seal = self._envelope.origin.seal
         reader: EventReader = frames
@@ -149,12 +152,12 @@ class HubTranslator:
         return TranslatingRelay(reader, self._client.writer(self._envelope))
 
     def render_response(self, body: JSON) -> ClientResponse:
-        """Parse the one dialect, render the other."""
+        """Parse the response in the backend's dialect, and render it in the client's."""
         completion = self._completion(body)
         return ClientResponse(self._client.render_response(completion, self._envelope), completion)
 
     def _completion(self, body: JSON) -> Completion:
-        """Parse a whole response, and give it in the client's way."""
+        """Parse a response, and undo the adaptations in it."""
         completion = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
         for adaptation in reversed(self._adaptations):
             completion = adaptation.to_client(completion)
@@ -162,19 +165,19 @@ class HubTranslator:
 
 
 class UnfoldingTranslator(HubTranslator):
-    """Asks for a whole response, and unfolds it into the stream that the client wants."""
+    """Asks the model for a response that is not streamed, and turns it into the stream that the client wants."""
 
     def render_request(self, profile: ModelProfile) -> Rendered:
-        """Render the request in the backend's dialect, for an answer in one piece."""
+        """Render the request in the backend's dialect, for a response that is not streamed."""
         return self._rendered(replace(self._envelope.conversation, stream=False), profile)
 
     def relay(self, content_type: str) -> Relay:  # noqa: ARG002 - a whole response comes in one form
-        """Read a whole response, write a stream."""
+        """Return a relay that reads a whole response and writes a stream."""
         return TranslatingRelay(UnfoldingReader(self._completion), self._client.writer(self._envelope))
 
 
 class PassthroughTranslator:
-    """Passes bodies and frames between two ends of one dialect: only what must change does."""
+    """Passes bodies and frames between a client and a backend of the same dialect, changing only what must change."""
 
     def __init__(self, request: ClientRequest, dialect: PassthroughDialect, backend: BackendDialect) -> None:
         self._request = request
@@ -182,25 +185,25 @@ class PassthroughTranslator:
         self._backend = backend
 
     def render_request(self, profile: ModelProfile) -> Rendered:
-        """Pass the client's body, but for what the backend refuses."""
+        """Return the client's body without what the backend refuses."""
         return self._dialect.passthrough_request(self._request.body, profile, self._request.envelope.conversation)
 
     def relay(self, content_type: str) -> Relay:
-        """Pass frames along, and observe them."""
+        """Return a relay that passes frames on and observes them."""
         envelope = self._request.envelope
         reader = self._backend.reader(envelope.token, content_type)
         render_fault = partial(self._dialect.passthrough_fault, envelope=envelope)
         return PassthroughRelay(reader, decoder_for(content_type), self._frames(envelope), render_fault)
 
     def _frames(self, envelope: Envelope) -> RenderFrame:
-        """Choose how frames are rendered for the client."""
+        """Choose the function that renders frames for the client."""
         formed = DIALECTS[self._request.client].formed_frames
         if formed is not None and has_forms(envelope.conversation):
             return formed(envelope)
         return partial(self._dialect.passthrough_frame, envelope=envelope)
 
     def render_response(self, body: JSON) -> ClientResponse:
-        """Pass the body along, and parse of it only how it ended and what it cost."""
+        """Pass the body on, and parse only its stop reason and its usage."""
         outcome = self._dialect.parse_outcome(body)
         return ClientResponse(self._dialect.passthrough_response(body, self._request.envelope), outcome)
 
@@ -208,13 +211,13 @@ class PassthroughTranslator:
 def translator_for(
     request: ClientRequest, backend: str, profile: ModelProfile, *, unfolding: bool = False
 ) -> Translator:
-    """Choose the translator from the request's client to *backend*, the name of a dialect.
+    """Choose the translator between the request's client and *backend*, the name of a dialect.
 
-    *unfolding* is for a stream from a model that answers in one piece.
+    *unfolding* asks for a stream from a model that cannot stream.
 
-    A model that cannot be given a schema is made to answer in its form by other means, which must be undone in the
-    response; so must other names of tools, other keys of properties, an object around the answer, and functions in
-    place of other tools. Where media stand in turns that can hold none, nothing passes: they are moved.
+    A request is passed through only if the response needs no change either. It is translated if the model does not
+    support the output format, if tools or properties must be renamed, if the answer must be wrapped in an object, if
+    the client declared tools that the model sees as functions, or if media must move to another turn.
     """
     conversation = request.envelope.conversation
     asked, client = DIALECTS[backend], DIALECTS[request.client]
@@ -230,13 +233,13 @@ def translator_for(
     passes = passes and not (unfolding or tool_names.sent or keys.sent)
     if passes and asked.passthrough and not has_misplaced_media(conversation, asked.media_roles):
         return PassthroughTranslator(request, asked.passthrough, BACKENDS[backend])
-    # What is asked for within an object has properties as well: their keys come last.
+    # The object around the answer has properties, too, so their keys are renamed last.
     adaptations = (tool_names, root, keys)
     translator = UnfoldingTranslator if unfolding else HubTranslator
     return translator(request, CLIENTS[request.client], BACKENDS[backend], adaptations, own)
 
 
 def _takes_format(conversation: Conversation, profile: ModelProfile) -> bool:
-    """Whether a model takes the format that is wanted of its answer as it is."""
+    """Return whether a model supports the requested output format natively."""
     output = conversation.output
     return output is None or (profile.native_schema and (profile.json_object or output.schema is not None))

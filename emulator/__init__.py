@@ -1,4 +1,4 @@
-"""A small SAP AI Core to try things against: tokens, deployments and every inference protocol."""
+"""A small SAP AI Core for trials and tests: tokens, deployments and all inference protocols."""
 
 from emulator.app import create_app
 from emulator.server import Running, serve

@@ -1,4 +1,4 @@
-"""Run the emulator: `python -m emulator`."""
+"""The command that starts the emulator: `python -m emulator`."""
 
 import argparse
 import contextlib

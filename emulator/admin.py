@@ -1,4 +1,4 @@
-"""The switches and windows of the emulator; AI Core has nothing like them."""
+"""The `/admin` routes of the emulator, which SAP AI Core does not have: faults, settings, recorded requests."""
 
 from collections.abc import Callable
 from ipaddress import ip_address
@@ -15,7 +15,7 @@ from emulator.world import Json, service_key
 
 
 def blueprint(emulator: Emulator) -> Blueprint:
-    """Build the admin routes; only this machine may use them."""
+    """Build the admin routes, which only callers on this machine may use."""
     routes = Blueprint("admin", __name__, url_prefix="/admin")
     routes.before_request(_local_only)
     _faults(routes, emulator)
@@ -25,7 +25,7 @@ def blueprint(emulator: Emulator) -> Blueprint:
 
 
 def _local_only() -> Response | None:
-    """Turn away whoever is not on this machine."""
+    """Return a 403 for a caller that is not on this machine."""
     caller = request.remote_addr
     if caller is None or ip_address(caller).is_loopback:
         return None
@@ -33,7 +33,7 @@ def _local_only() -> Response | None:
 
 
 def _faults(routes: Blueprint, emulator: Emulator) -> None:
-    """Break deployments, and heal them."""
+    """Add the routes that break and heal deployments."""
 
     @routes.get("/faults")
     def show_faults() -> Response:
@@ -57,7 +57,7 @@ def _faults(routes: Blueprint, emulator: Emulator) -> None:
 
 
 def _switches(routes: Blueprint, emulator: Emulator) -> None:
-    """Turn what can be turned."""
+    """Add the routes that change settings and states."""
 
     @routes.get("/settings")
     def show_settings() -> Response:
@@ -84,7 +84,7 @@ def _switches(routes: Blueprint, emulator: Emulator) -> None:
 
 
 def _windows(routes: Blueprint, emulator: Emulator) -> None:
-    """Show what there is and what happened."""
+    """Add the routes that show the state and the recorded requests."""
 
     @routes.get("/requests")
     def show_requests() -> Response:
@@ -110,7 +110,7 @@ def _windows(routes: Blueprint, emulator: Emulator) -> None:
 
 
 def _tenants(emulator: Emulator, base: str) -> Json:
-    """Write the tenants, with all it takes to be one of them."""
+    """Return the tenants with their credentials and deployments."""
     return {
         tenant.name: {
             "resource_group": tenant.resource_group,
@@ -132,18 +132,18 @@ def _tenants(emulator: Emulator, base: str) -> Json:
 
 
 def _model(one: Any) -> str | None:
-    """Name the model of a deployment; orchestration has none."""
+    """Return the name of a deployment's model; orchestration has none."""
     return None if one.model is ORCHESTRATION else one.model.name
 
 
 def _known(emulator: Emulator, id: str) -> bool:
-    """Whether something can be broken: a deployment, or the tokens or the management of a tenant."""
+    """Return whether *id* can have a fault: a deployment, or the tokens or the management of a tenant."""
     kind, _, name = id.partition(":")
     return id in emulator.stores or (kind in ("token", "management") and name in emulator.caches)
 
 
 def _tried(change: Callable[[], Any]) -> Response:
-    """Make a change, or say why it cannot be made."""
+    """Return the response to a change, or a 400 or 404 if it fails."""
     try:
         made = change()
     except (ValueError, TypeError) as error:
@@ -154,7 +154,7 @@ def _tried(change: Callable[[], Any]) -> Response:
 
 
 def _body() -> Json:
-    """Read the JSON of an admin request; a `TypeError` when it is none."""
+    """Parse the JSON body of an admin request; raises `TypeError` if it is not an object."""
     body = request.get_json(force=True, silent=True)
     if not isinstance(body, dict):
         raise TypeError("the body must be a JSON object")
@@ -162,5 +162,5 @@ def _body() -> Json:
 
 
 def _json(body: Any, status: int = 200) -> Response:
-    """Write JSON."""
+    """Build a JSON response."""
     return Response(dump(body), status, mimetype="application/json")

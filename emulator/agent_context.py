@@ -1,4 +1,4 @@
-"""What coding agents add to the words of their users: it is no question, and asks for nothing."""
+"""The context that coding agents add to their users' messages. It is not part of what the user asks."""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +18,7 @@ _TAGS = (
 )
 _ADDED = re.compile(rf"<({'|'.join(_TAGS)})\b[^<>]*>(?:(?!<\1\b).)*?</\1\b[^<>]*>", re.DOTALL)
 _HEADING = re.compile(r"^# AGENTS\.md instructions\b.*$", re.MULTILINE)
-"""What Codex writes above the instructions of a folder."""
+"""The heading that Codex writes above a folder's instructions."""
 _FOLDER = re.compile(
     r"(?:working directory: |<cwd>|workspace directories:\*\*\s+- |working in the directory: )([^\n\"\\<]+)",
     re.IGNORECASE,
@@ -26,7 +26,7 @@ _FOLDER = re.compile(
 
 
 def without_context(text: str) -> str:
-    """Leave out what an agent added to a text; one block may hold others of its kind."""
+    """Remove the context that an agent added to a text. Blocks may be nested."""
     if "<" not in text:
         return text
     before, bare = "", text
@@ -36,6 +36,6 @@ def without_context(text: str) -> str:
 
 
 def working_folder(texts: Iterable[str]) -> str | None:
-    """Find the folder that an agent works in, which it names somewhere in the prompt."""
+    """Return the folder that an agent works in, which its prompt names; None if it does not."""
     found = (match for text in texts for match in [_FOLDER.search(text)] if match)
     return next((match[1].strip() for match in found), None)

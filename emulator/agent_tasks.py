@@ -1,6 +1,6 @@
-"""What a coding agent's user wants done, and the declared tool that does it.
+"""The tasks that a coding agent's user asks for, and the calls of the agent's tools that do them.
 
-A few wishes are understood, those of a first conversation: write a file, read one, list them, run a command.
+Only the simple tasks of a first conversation are understood: write a file, read one, list files, run a command.
 """
 
 import json
@@ -76,7 +76,7 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A command to run; `why` in a few words."""
+    """A command to run. `why` describes it in a few words."""
 
     command: str
     why: str
@@ -86,12 +86,12 @@ Task = Write | Read | Run
 
 
 def is_agent(tools: Iterable[Tool]) -> bool:
-    """Whether a client is a coding agent, by the tools that it declares."""
+    """Return whether a client is a coding agent, judged by the tools it declares."""
     return any(_shell(tool) or _writer(tool) or _coder(tool) for tool in tools)
 
 
 def task_of(text: str) -> Task | None:
-    """Read what is to be done, if it is one of the wishes that are understood."""
+    """Return the task that a text asks for; None if it is not understood."""
     if found := _WRITE.search(text):
         quoted = _QUOTED.search(text, found.end())
         return Write(found[1], _content(found[1], (quoted[1] or quoted[2]) if quoted else _GREETING))
@@ -107,7 +107,7 @@ def task_of(text: str) -> Task | None:
 
 
 def call_for(ask: ModelRequest) -> tuple[str, str] | None:
-    """Choose the tool that does what the user wants: its name and its arguments in JSON. None if there is neither."""
+    """Return the name and the JSON arguments of the tool call that does the user's task; None if there is none."""
     if ask.choice is not ToolChoice.AUTO or ask.results or not is_agent(ask.tools):
         return None
     task = task_of(ask.text)
@@ -118,7 +118,7 @@ def call_for(ask: ModelRequest) -> tuple[str, str] | None:
 
 
 def _by_its_own_tool(ask: ModelRequest, task: Task) -> tuple[Tool, dict[str, Any]] | None:
-    """Choose the tool that is made for reading or writing files."""
+    """Return the call of a tool made for reading or writing files; None if there is no such tool."""
     match task:
         case Write(path, content):
             full = _full(ask, path)
@@ -138,7 +138,7 @@ def _by_its_own_tool(ask: ModelRequest, task: Task) -> tuple[Tool, dict[str, Any
 
 
 def _by_command(ask: ModelRequest, run: Run) -> tuple[Tool, dict[str, Any]] | None:
-    """Choose the tool that runs commands, or else code that can run them."""
+    """Return the call of a tool that runs commands, or of one that runs code which runs commands."""
     for tool in ask.tools:
         if (key := _shell(tool)) is not None:
             several = _properties(tool)[key].get("type") == "array"
@@ -152,7 +152,7 @@ def _by_command(ask: ModelRequest, run: Run) -> tuple[Tool, dict[str, Any]] | No
 
 
 def _as_command(task: Task) -> Run:
-    """Say in a command what is to be done."""
+    """Return the shell command that does a task."""
     match task:
         case Write(path, content):
             return Run(f"printf '%s' {shlex.quote(content)} > {shlex.quote(path)}", f"Write {path}")
@@ -163,13 +163,13 @@ def _as_command(task: Task) -> Run:
 
 
 def _content(path: str, text: str) -> str:
-    """Write a file that says the text, in the language that the file's name ends with."""
+    """Return the content of a file that prints the text, in the language of the file's suffix."""
     form = _CONTENT.get(_ending(path), "{text}\n")
     return form.format(text=text, json=json.dumps(text), shell=shlex.quote(text))
 
 
 def _added(content: str) -> list[str]:
-    """Write the lines of a new file as a patch has them."""
+    """Return the lines of a new file in the form of a patch."""
     return [f"+{line}" for line in content.splitlines()]
 
 
@@ -178,13 +178,13 @@ def _ending(path: str) -> str:
 
 
 def _full(ask: ModelRequest, path: str) -> str:
-    """Put the agent's folder before a path: some tools take no other."""
+    """Return the absolute path of a file in the agent's folder, since some tools accept no other."""
     folder = working_folder([ask.system, *(segment.text for segment in ask.prompt)])
     return path if folder is None or path.startswith("/") else f"{folder.rstrip('/')}/{path.removeprefix('./')}"
 
 
 def _named(tool: Tool) -> str:
-    """The name of a tool without that of its namespace."""
+    """Return the name of a tool without its namespace, in lower case."""
     return tool.name.lower().rpartition("__")[2]
 
 
@@ -194,27 +194,30 @@ def _properties(tool: Tool) -> dict[str, Any]:
 
 
 def _key(tool: Tool, keys: tuple[str, ...]) -> str | None:
-    """Which of these properties a tool has."""
+    """Return the first of *keys* that is a property of the tool."""
     return next((key for key in keys if key in _properties(tool)), None)
 
 
 def _shell(tool: Tool) -> str | None:
-    """The property of a tool that takes a command, if it runs some."""
+    """Return the property of a tool that takes a command; None if the tool runs none."""
     return _key(tool, _COMMAND) if _named(tool) in _SHELLS else None
 
 
 def _writer(tool: Tool) -> tuple[str, str] | None:
-    """The properties of a tool that take a path and a content, if it writes files."""
+    """Return the properties of a tool that take a path and a content; None if the tool writes no files."""
     path, content = _key(tool, _PATH), _key(tool, _BODY)
     return (path, content) if _named(tool) in _WRITERS and path and content else None
 
 
 def _coder(tool: Tool) -> str | None:
-    """The property of a tool that takes a program of Codex's, whose newest models call all other tools in one."""
+    """Return the property of Codex's `exec` tool that takes a program; None for other tools.
+
+    The newest models of Codex call all other tools from such programs.
+    """
     return _key(tool, _CODE) if _named(tool) == "exec" else None
 
 
 def _filled(tool: Tool, given: dict[str, Any]) -> dict[str, Any]:
-    """Add what else the tool requires."""
+    """Add values for the other properties that the tool requires."""
     required = [key for key in tool.schema.get("required") or [] if key not in given]
     return given | {key: value_for(_properties(tool).get(key, {}), tool.schema, key) for key in required}

@@ -1,4 +1,4 @@
-"""The HTTP application: tokens, management, inference and the switches of `/admin`."""
+"""The Flask application of the emulator: tokens, management, inference, and the `/admin` routes."""
 
 import json
 import time
@@ -44,10 +44,10 @@ def create_app(
     new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     settings: Settings | None = None,
 ) -> Flask:
-    """Build an AI Core."""
+    """Build the application."""
     emulator = Emulator(world or default_world(), clock, new_id, settings)
     app = Flask("emulator", static_folder=None)
-    app.config["PROPAGATE_EXCEPTIONS"] = True  # a connection that is to be cut is cut, not answered with a 500
+    app.config["PROPAGATE_EXCEPTIONS"] = True  # a connection that a fault cuts gets no 500
     app.extensions["emulator"] = emulator
     app.register_blueprint(admin.blueprint(emulator))
     _token_routes(app, emulator)
@@ -67,7 +67,7 @@ def create_app(
 
 
 def _token_routes(app: Flask, emulator: Emulator) -> None:
-    """Issue tokens, at an address per tenant."""
+    """Add the routes that issue tokens, with a URL for each tenant."""
 
     @app.post("/auth/<name>/oauth/token")
     @app.post("/cert/<name>/oauth/token")
@@ -88,7 +88,7 @@ def _token_routes(app: Flask, emulator: Emulator) -> None:
 
 
 def _management_routes(app: Flask, emulator: Emulator) -> None:
-    """Answer the AI API."""
+    """Add the routes of the AI API that read."""
     deployments, configurations = "/v2/lm/deployments", "/v2/lm/configurations"
 
     def listed(tenant: Tenant, group: str) -> Json:
@@ -130,7 +130,7 @@ def _management_routes(app: Flask, emulator: Emulator) -> None:
 
 
 def _creation_routes(app: Flask, emulator: Emulator) -> None:
-    """Make configurations and deployments."""
+    """Add the routes that create configurations and deployments."""
 
     def configure(tenant: Tenant, group: str) -> Json:
         made = emulator.creations.configure(tenant, group, request.get_json(force=True, silent=True))
@@ -169,7 +169,7 @@ def _managed(
     grouped: bool = True,
     status: int = 200,
 ) -> None:
-    """Answer one call of the AI API, unless the management of its tenant is broken."""
+    """Add a route of the AI API. It fails if the management of the tenant has a fault."""
 
     def view(**values: str) -> Response:
         tenant = _tenant(emulator)
@@ -185,7 +185,7 @@ def _managed(
 
 
 def _inference_routes(app: Flask, emulator: Emulator) -> None:
-    """Send requests for a deployment to its model."""
+    """Add the routes that send requests to the model of a deployment."""
 
     @app.route("/v2/inference/deployments/<id>/<path:path>", methods=_METHODS)
     def infer(id: str, path: str) -> Response:
@@ -195,7 +195,7 @@ def _inference_routes(app: Flask, emulator: Emulator) -> None:
 
 
 def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: bytes) -> Response:
-    """Answer one inference request, or fail it as the fault of its deployment says."""
+    """Answer one inference request, or fail it if its deployment has a fault."""
     request_id = emulator.new_id()
     connection = ClientConnection(request.environ.get("werkzeug.socket"))
     fault: Fault | None = None
@@ -239,7 +239,7 @@ def _infer(emulator: Emulator, exchange: Exchange, id: str, path: str, raw: byte
 
 
 def _slowly(reply: Whole, fault: Fault | None, family: Family, connection: ClientConnection) -> None:
-    """Take the time an answer in one piece takes, and fail where a stream would have said so in band."""
+    """Wait as long as a model takes for a whole response; raise the error that a stream would report inside itself."""
     connection.wait(min(reply.delay, LONGEST))
     if fault and fault.kind in _SERVER_ERRORS:
         raise of_family(family, 500, "Internal server error.")
@@ -254,7 +254,7 @@ def _request(
     request_id: str,
     calls: ModelCalls,
 ) -> InferenceRequest:
-    """Gather what the inference needs to know."""
+    """Build the request that a protocol's handler gets."""
     return InferenceRequest(
         deployment.model,
         deployment.id,
@@ -274,7 +274,7 @@ def _request(
 
 
 def _response(emulator: Emulator, destination: Destination, reply: Reply) -> Response:
-    """Put an answer on its way out."""
+    """Build the Flask response for a reply."""
     length: int | None = None
     match reply:
         case Streamed(events, framing, path, delay, broken):
@@ -292,7 +292,7 @@ def _response(emulator: Emulator, destination: Destination, reply: Reply) -> Res
 
 
 def _fail(fault: Fault | None, family: Family, connection: ClientConnection) -> None:
-    """Fail before the answer, if that is what the fault wants."""
+    """Raise the error of a fault that answers instead of the model, after its delay."""
     if fault is None:
         return
     connection.wait(fault.delay)
@@ -304,7 +304,7 @@ def _fail(fault: Fault | None, family: Family, connection: ClientConnection) -> 
 
 
 def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable[[], Json]) -> Response:
-    """Answer outside of inference: the faults of a seat apply, and the end is recorded."""
+    """Answer a request that is not inference: apply the fault of *seat*, and record how the request ended."""
     fault = emulator.faults.take(seat)
     exchange.fault = fault.kind.value if fault else None
     try:
@@ -322,7 +322,7 @@ def _plainly(emulator: Emulator, exchange: Exchange, seat: str, answer: Callable
 
 
 def _begin(emulator: Emulator, kind: str, tenant: str | None, deployment: str | None, body: Any, size: int) -> Exchange:
-    """Record a request that has come in."""
+    """Record the start of a request."""
     known = deployment if deployment in emulator.stores else None
     exchange = Exchange(
         kind,
@@ -341,7 +341,7 @@ def _begin(emulator: Emulator, kind: str, tenant: str | None, deployment: str | 
 
 
 def _tenant(emulator: Emulator) -> Tenant:
-    """Find the tenant the token speaks for."""
+    """Return the tenant of the request's token; raises `ErrorResponse` if there is none."""
     tenant = emulator.world.tenant(emulator.tokens.tenant(request.headers.get("Authorization")))
     if tenant is None:
         raise ErrorResponse(403, "RBAC: access denied")
@@ -349,7 +349,7 @@ def _tenant(emulator: Emulator) -> Tenant:
 
 
 def _group(emulator: Emulator) -> str:
-    """Read the resource group."""
+    """Return the resource group in the request's header; raises `ErrorResponse` if it is missing."""
     group = request.headers.get("AI-Resource-Group")
     if not group:
         raise refuse(400, "Header AI-Resource-Group is missing", request.path, emulator.new_id())
@@ -357,13 +357,13 @@ def _group(emulator: Emulator) -> str:
 
 
 def _check_observability(request_id: str) -> None:
-    """Refuse observability headers that SAP AI Core could not understand."""
+    """Raise `ErrorResponse` for invalid observability headers."""
     if mistake := mistake_in(request.headers):
         raise refuse(400, mistake, request.path, request_id)
 
 
 def _running(emulator: Emulator, tenant: Tenant, group: str, id: str) -> Deployment:
-    """Find a deployment that runs."""
+    """Return a running deployment; raises `ErrorResponse` if it does not exist or does not run."""
     deployment = _find(emulator, tenant, group, id=id)
     if emulator.status(deployment) != "RUNNING":
         raise refuse(404, "Resource not found", request.path, emulator.new_id())
@@ -371,7 +371,7 @@ def _running(emulator: Emulator, tenant: Tenant, group: str, id: str) -> Deploym
 
 
 def _find(emulator: Emulator, tenant: Tenant, group: str, *, id: str) -> Deployment:
-    """Find a deployment the group can see."""
+    """Return a deployment of the resource group; raises `ErrorResponse` if it does not exist."""
     for one in emulator.deployments(tenant, group):
         if one.id == id:
             return one
@@ -379,7 +379,7 @@ def _find(emulator: Emulator, tenant: Tenant, group: str, *, id: str) -> Deploym
 
 
 def _page(emulator: Emulator, found: Sequence[_T]) -> Sequence[_T]:
-    """Cut out the page that is asked for."""
+    """Return the requested page of *found*; raises `ErrorResponse` for invalid paging."""
     try:
         return management.page(found, request.args)
     except ValueError:
@@ -387,7 +387,7 @@ def _page(emulator: Emulator, found: Sequence[_T]) -> Sequence[_T]:
 
 
 def _parsed(raw: bytes) -> Any:
-    """Read a body for the record."""
+    """Parse a body for the record. One that is not JSON is kept as text."""
     try:
         return json.loads(raw) if raw else None
     except (ValueError, RecursionError):
@@ -395,12 +395,12 @@ def _parsed(raw: bytes) -> Any:
 
 
 def _base() -> str:
-    """Write the address this server was asked at."""
+    """Return the URL under which the caller reached this server."""
     return request.host_url.rstrip("/")
 
 
 def _refused(error: ErrorResponse) -> Response:
-    """Write a refusal."""
+    """Build the response of a refusal."""
     if isinstance(error.body, str):
         mime = None if "Content-Type" in error.headers else "text/plain"
         return Response(error.body, error.status, error.headers, mimetype=mime)
@@ -408,5 +408,5 @@ def _refused(error: ErrorResponse) -> Response:
 
 
 def _json(body: Any) -> Response:
-    """Write JSON."""
+    """Build a JSON response."""
     return Response(dump(body), mimetype=_JSON)

@@ -1,4 +1,4 @@
-"""The fields of request bodies: base64, data URIs, content blocks, and the prompt segments they become."""
+"""Readers of fields in request bodies: base64, data URIs, content blocks, and the prompt segments made from them."""
 
 import base64
 import binascii
@@ -14,12 +14,12 @@ _LARGE = 20_000
 
 
 def is_blank(text: object) -> bool:
-    """Whether this is no text, or one with nothing in it."""
+    """Return whether *text* is not a string, or only white space."""
     return not isinstance(text, str) or not text.strip()
 
 
 def decode_base64(data: object) -> bytes | None:
-    """Read base64 as strictly as the providers do."""
+    """Decode base64 as strictly as the providers do; return None if it is invalid."""
     if not isinstance(data, str):
         return None
     try:
@@ -29,7 +29,7 @@ def decode_base64(data: object) -> bytes | None:
 
 
 def decode_google_base64(data: object) -> bytes | None:
-    """Read base64 as Google does: in either alphabet, padded or not."""
+    """Decode base64 as Google does: with either alphabet, padded or not."""
     if not isinstance(data, str):
         return None
     bare = data.rstrip("=").replace("-", "+").replace("_", "/")
@@ -37,32 +37,32 @@ def decode_google_base64(data: object) -> bytes | None:
 
 
 def base64_size(data: object) -> int:
-    """Count the bytes behind some base64."""
+    """Return the number of bytes that *data* has when decoded."""
     return len(decode_base64(data) or b"")
 
 
 def parse_data_uri(uri: object) -> tuple[str, str] | None:
-    """Take a data URI apart: its type and its base64."""
+    """Split a data URI into its type and its base64; return None for anything else."""
     found = _DATA_URI.fullmatch(uri) if isinstance(uri, str) else None
     return (found[1] or "application/octet-stream", found[2]) if found else None
 
 
 def content_blocks(content: Any, key: str = "text", **fixed: str) -> list[Json]:
-    """Read content that may be a bare string as a list of blocks."""
+    """Return the blocks of content that may be a plain string."""
     if isinstance(content, str):
         return [{**fixed, key: content}]
     return [block for block in content or [] if isinstance(block, dict)]
 
 
 def canonical(value: Any) -> str:
-    """Write a value so that equal values are equal texts; large strings by their digest."""
+    """Serialise a value so that equal values give equal texts. Large strings are replaced by their digests."""
     return json.dumps(_shrunk(value), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 def prompt_segment(
     label: str, value: Any, *, text: str | None = None, media: bool = False, ttl: float | None = None
 ) -> PromptSegment:
-    """Make a stretch of the prompt from a piece of a body."""
+    """Build the prompt segment for a piece of a body. *ttl*, in seconds, is set if a cache mark ends the segment."""
     if text is not None:
         return PromptSegment(f"{label}:{text}", count_tokens(text), ttl)
     written = canonical(value)
@@ -70,7 +70,7 @@ def prompt_segment(
 
 
 def _shrunk(value: Any) -> Any:
-    """Put a digest where a large string stands."""
+    """Replace large strings in a value by their digests."""
     match value:
         case str() if len(value) > _LARGE:
             return digest(value)

@@ -1,4 +1,4 @@
-"""The catalogue of the AI API: which models there are, what each version takes, when it ends and what replaces it."""
+"""The catalogue of the AI API: models and their versions, abilities, retirement dates and successors."""
 
 from dataclasses import dataclass
 
@@ -11,21 +11,21 @@ _CALLS = _SEES
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the catalogue says of a model beyond its traits."""
+    """The facts in the catalogue about a model that are not traits of the model itself."""
 
     ends: str = ""
-    """The day of its retirement, empty if none is planned."""
+    """The day of its retirement; empty if none is planned."""
     successors: tuple[str, ...] = ()
     deprecated: bool = False
     orchestration: bool = True
     """Whether orchestration serves it."""
     streams: bool = True
     orchestration_streams: bool = True
-    """Whether orchestration streams it; its list of models that stream follows the catalogue late."""
+    """Whether orchestration can stream it. Orchestration's list of streaming models is behind the catalogue."""
     cost: tuple[str, str] | None = ("0.001", "0.002")
-    """Capacity units for a thousand tokens of input and of output, where they are published."""
+    """Capacity units for 1,000 tokens of input and of output, if they are published."""
     older: tuple[str, ...] = ()
-    """Versions before the latest, newest first; they end with the latest at the latest."""
+    """Earlier versions, newest first. They are retired no later than the latest."""
 
 
 LISTINGS = {
@@ -49,7 +49,7 @@ _PLAIN = Listing()
 
 
 def listing_of(model: Model) -> Listing:
-    """Look up what the catalogue says of a model."""
+    """Return the listing of a model."""
     return LISTINGS.get(model.name, _PLAIN)
 
 
@@ -59,18 +59,18 @@ def versions_of(model: Model) -> tuple[str, ...]:
 
 
 def orchestrated() -> dict[str, Model]:
-    """List the models that orchestration serves, by name."""
+    """Return the models that orchestration serves, by name."""
     return {name: model for name, model in MODELS_BY_NAME.items() if listing_of(model).orchestration}
 
 
 def render_catalogue() -> Json:
-    """Write the whole catalogue."""
+    """Render the whole catalogue."""
     resources = [_model(model, listing_of(model)) for model in MODELS_BY_NAME.values()]
     return {"count": len(resources), "resources": resources}
 
 
 def _model(model: Model, listing: Listing) -> Json:
-    """Write a model with its versions, the latest first."""
+    """Render a model with its versions, the latest first."""
     scenarios = [{"executableId": model.executable, "scenarioId": "foundation-models"}]
     if listing.orchestration:
         scenarios.append({"executableId": "orchestration", "scenarioId": "orchestration"})
@@ -87,7 +87,7 @@ def _model(model: Model, listing: Listing) -> Json:
 
 
 def _version(model: Model, listing: Listing, name: str) -> Json:
-    """Write a version of a model; an older one is deprecated."""
+    """Render a version of a model. All but the latest are deprecated."""
     latest = name == model.version
     written: Json = {
         "name": name,
@@ -108,7 +108,7 @@ def _version(model: Model, listing: Listing, name: str) -> Json:
 
 
 def _orchestration_capabilities(model: Model) -> list[str]:
-    """Name what orchestration can do with a model; SAP documents the field and not its words, so these are made up."""
+    """Return what orchestration can do with a model. SAP documents the field, but not its values: they are invented."""
     if model.embeds:
         return ["embeddings"]
     return ["text-generation", *(["image-input", "tool-calling"] if model.family in _SEES else [])]

@@ -1,4 +1,4 @@
-"""Configurations and deployments: what they are read from, and those that are made while the emulator runs."""
+"""Configurations and deployments, including those that are created while the emulator runs."""
 
 import re
 import threading
@@ -19,12 +19,12 @@ _EXECUTABLES = {
 _NAME = re.compile(r"[\w\s.!?,;:\[\](){}<>\"'=+*/\\^&%@~$#|-]{1,256}")
 _LATEST = "latest"
 _UNKNOWN_SHARE = 0.1
-"""The share of its start-up for which a new deployment has no known status."""
+"""The share of its start-up time during which a new deployment has the status UNKNOWN."""
 
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """What a deployment is made from."""
+    """The executable and parameters that a deployment is created from."""
 
     id: str
     name: str
@@ -36,13 +36,16 @@ class Configuration:
 
 
 def configuration_of(one: Deployment) -> Configuration:
-    """Give the configuration that a deployment of the world was made from."""
+    """Return the configuration of a deployment that exists from the start."""
     bindings = {} if one.model is ORCHESTRATION else {"modelName": one.model.name, "modelVersion": one.version}
     return Configuration(one.configuration_id, one.name, one.model.executable, one.scenario, one.created, bindings)
 
 
 class Creations:
-    """What was made in each resource group since the start; its lock guards the registers, and takes no other."""
+    """The configurations and deployments created since the start.
+
+    Its lock guards them; no other lock is taken inside it.
+    """
 
     def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._clock = clock
@@ -51,10 +54,10 @@ class Creations:
         self._configurations: dict[tuple[str, str], list[Configuration]] = {}
         self._deployments: dict[str, list[Deployment]] = {}
         self._made: dict[str, float] = {}
-        """When each deployment was made."""
+        """The time at which each deployment was created."""
 
     def configure(self, tenant: Tenant, group: str, body: Any) -> Configuration:
-        """Make a configuration from a request; a `ValueError` says what is wrong with it."""
+        """Create a configuration from a request; raises `ValueError` if it is invalid."""
         fields = {key: _text(body, key) for key in ("name", "executableId", "scenarioId")}
         if not _NAME.fullmatch(fields["name"]):
             raise ValueError("name has characters that are not allowed, or is too long")
@@ -79,7 +82,7 @@ class Creations:
         return made
 
     def deploy(self, tenant: Tenant, group: str, configuration: Configuration) -> Deployment:
-        """Make a deployment, which starts up from now on; a `ValueError` says what is wrong with its configuration."""
+        """Create a deployment, which begins to start up; raises `ValueError` if its configuration is invalid."""
         model, version = _model(configuration)
         now = self._clock()
         name = f"d{self._new_id().replace('-', '')[:15]}"
@@ -90,17 +93,17 @@ class Creations:
         return made
 
     def configurations(self, tenant: Tenant, group: str) -> list[Configuration]:
-        """List the configurations that were made in a resource group."""
+        """List the configurations created in a resource group."""
         with self._lock:
             return list(self._configurations.get((tenant.name, group), ()))
 
     def deployments(self, tenant: Tenant) -> list[Deployment]:
-        """List the deployments that were made for a tenant, in all its resource groups."""
+        """List the deployments created for a tenant in all its resource groups."""
         with self._lock:
             return list(self._deployments.get(tenant.name, ()))
 
     def status(self, deployment: Deployment, startup: float) -> str:
-        """Say what state a deployment is in that takes *startup* seconds before it runs."""
+        """Return the status of a deployment that takes *startup* seconds to start."""
         with self._lock:
             made = self._made.get(deployment.id)
         if made is None:
@@ -112,7 +115,7 @@ class Creations:
 
 
 def _text(body: Any, key: str) -> str:
-    """Read a text that must be there."""
+    """Return a required string; raises `ValueError` if it is missing."""
     value = body.get(key) if isinstance(body, dict) else None
     if not isinstance(value, str) or not value:
         raise ValueError(f"{key} is missing")
@@ -120,7 +123,7 @@ def _text(body: Any, key: str) -> str:
 
 
 def _bindings(listed: Json | list[Any] | None) -> dict[str, str]:
-    """Read the parameters of a configuration."""
+    """Parse the parameters of a configuration; raises `ValueError` for a malformed one."""
     read: dict[str, str] = {}
     for each in listed or []:
         match each:
@@ -132,7 +135,7 @@ def _bindings(listed: Json | list[Any] | None) -> dict[str, str]:
 
 
 def _model(configuration: Configuration) -> tuple[Model, str]:
-    """Find the model of a configuration, and its version, in the catalogue."""
+    """Return the model and version of a configuration; raises `ValueError` if the catalogue does not have them."""
     if configuration.scenario == "orchestration":
         return ORCHESTRATION, _LATEST
     name, version = configuration.bindings["modelName"], configuration.bindings.get("modelVersion", _LATEST)
@@ -145,5 +148,5 @@ def _model(configuration: Configuration) -> tuple[Model, str]:
 
 
 def _date(seconds: float) -> str:
-    """Write a time as the AI API does."""
+    """Format a time as the AI API does."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

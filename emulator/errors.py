@@ -1,4 +1,4 @@
-"""Error responses, as each model family and AI Core itself write them."""
+"""Error responses in the format of each model family and of SAP AI Core itself."""
 
 from collections.abc import Iterable
 
@@ -44,7 +44,7 @@ _OVERFLOW = {
 
 
 class ErrorResponse(Exception):  # noqa: N818  # what is sent, not a mishap
-    """The service says no: status, body and headers as its family writes them."""
+    """A refusal by the service, with its status, body and headers."""
 
     def __init__(self, status: int, body: Json | str, headers: dict[str, str] | None = None) -> None:
         super().__init__(status, body)
@@ -54,7 +54,7 @@ class ErrorResponse(Exception):  # noqa: N818  # what is sent, not a mishap
 
 
 def bedrock(message: str, status: int = 400) -> ErrorResponse:
-    """Refuse as Bedrock does."""
+    """Build an error in Bedrock's format."""
     kind = _AWS_TYPES.get(status, "InternalServerException")
     return ErrorResponse(status, {"message": message}, {"x-amzn-errortype": kind})
 
@@ -66,28 +66,28 @@ def azure(
     status: int = 400,
     kind: str = "invalid_request_error",
 ) -> ErrorResponse:
-    """Refuse as Azure OpenAI does."""
+    """Build an error in Azure OpenAI's format."""
     return ErrorResponse(status, {"error": {"message": message, "type": kind, "param": param, "code": code}})
 
 
 def google(message: str, status: int = 400) -> ErrorResponse:
-    """Refuse as Vertex does."""
+    """Build an error in Vertex AI's format."""
     return ErrorResponse(status, {"error": {"code": status, "message": message, "status": _GOOGLE_STATUS[status]}})
 
 
 def gatekeeper(message: str, status: int = 400, label: str = "BadRequest") -> ErrorResponse:
-    """Refuse as AI Core's own proxy for models does: `error` is a string."""
+    """Build an error in the format of AI Core's own proxy for models, in which `error` is a string."""
     return ErrorResponse(status, {"error": label, "message": message})
 
 
 def management(status: int, message: str, target: str, request_id: str) -> ErrorResponse:
-    """Refuse as the AI API does: `code` is a string."""
+    """Build an error in the AI API's format, in which `code` is a string."""
     error = {"code": str(status), "message": message, "requestId": request_id, "target": target}
     return ErrorResponse(status, {"error": error})
 
 
 def of_family(family: Family, status: int, message: str) -> ErrorResponse:
-    """Refuse as a family does."""
+    """Build an error in the format of a model family."""
     match family:
         case Family.CLAUDE | Family.NOVA | Family.TITAN:
             return bedrock(message, status)
@@ -103,7 +103,7 @@ def of_family(family: Family, status: int, message: str) -> ErrorResponse:
 
 
 def overflow(family: Family) -> ErrorResponse:
-    """Refuse what is longer than the model takes, as the family's provider does."""
+    """Build the error for a prompt that is too long, in the format of the family's provider."""
     message = _OVERFLOW.get(family, _OVERFLOW[Family.CLAUDE])
     if family is Family.GPT:
         return azure(message, "messages", "context_length_exceeded")
@@ -111,7 +111,7 @@ def overflow(family: Family) -> ErrorResponse:
 
 
 def throttled(family: Family) -> ErrorResponse:
-    """Refuse as a family's provider does when its own capacity is exhausted."""
+    """Build the error for exhausted capacity, in the format of the family's provider."""
     message = _THROTTLED.get(family, _THROTTLED[Family.CLAUDE])
     if family in (Family.GPT, Family.AZURE_EMBEDDING):
         return ErrorResponse(429, {"error": {"code": "429", "message": _THROTTLED[Family.GPT]}})
@@ -119,7 +119,7 @@ def throttled(family: Family) -> ErrorResponse:
 
 
 def in_band(path: str) -> Iterable[StreamEvent]:
-    """Write the error a stream of this path carries when it fails on HTTP 200."""
+    """Return the error event of a stream on this path that fails after HTTP 200."""
     if path == "invoke-with-response-stream":
         return (StreamEvent({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}),)
     if path == "converse-stream":

@@ -1,4 +1,4 @@
-"""Faults: the ways a deployment can fail, for how many requests, and the error responses of those that answer."""
+"""Faults: the ways a deployment can fail, for how many requests, and the error responses they cause."""
 
 import threading
 from dataclasses import dataclass, replace
@@ -71,9 +71,9 @@ OF_MODELS = frozenset(
         FaultKind.OVERFLOW,
     }
 )
-"""The faults of a model: orchestration meets them when it calls one, and may call it again."""
+"""The faults of a model. Orchestration gets them from the model that it calls, and may call it again."""
 _PROVIDERS = {FaultKind.INVALID: 400, FaultKind.FORBIDDEN_BY_PROVIDER: 403, FaultKind.NOT_FOUND_BY_PROVIDER: 404}
-"""What a provider says of a request, each family in its own shape."""
+"""The status of errors that come from a model's provider, in the format of its family."""
 
 
 _KEYS = ("kind", "times", "after_events", "retry_after", "delay", "message")
@@ -81,7 +81,7 @@ _KEYS = ("kind", "times", "after_events", "retry_after", "delay", "message")
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way to fail, and for how many requests more."""
+    """A kind of failure, and for how many requests it lasts."""
 
     kind: FaultKind
     times: int | None = None
@@ -92,7 +92,7 @@ class Fault:
 
     @classmethod
     def parse(cls, body: Json) -> "Fault":
-        """Read a fault from JSON; a `ValueError` says what is wrong with it."""
+        """Parse a fault from JSON; raises `ValueError` if it is invalid."""
         unknown = sorted(body.keys() - _KEYS)
         if unknown:
             raise ValueError(f"unknown keys: {', '.join(unknown)}; there are {', '.join(_KEYS)}")
@@ -113,7 +113,7 @@ class Fault:
         )
 
     def as_json(self) -> Json:
-        """Write a fault as it is read."""
+        """Render a fault as JSON that `parse` accepts."""
         return {
             "kind": self.kind.value,
             "times": self.times,
@@ -125,7 +125,7 @@ class Fault:
 
 
 class FaultBoard:
-    """The faults that are switched on, by deployment; its lock guards the board and the counts."""
+    """The active faults by deployment. Its lock guards the faults and the counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,13 +133,13 @@ class FaultBoard:
         self._served: dict[str, int] = {}
 
     def set(self, id: str, fault: Fault) -> None:
-        """Break a deployment."""
+        """Give a deployment a fault."""
         with self._lock:
             self._faults[id] = fault
             self._served[id] = 0
 
     def heal(self, id: str | None = None) -> None:
-        """Heal a deployment, or all of them."""
+        """Remove the fault of a deployment, or all faults."""
         with self._lock:
             if id is None:
                 self._faults.clear()
@@ -147,7 +147,7 @@ class FaultBoard:
                 self._faults.pop(id, None)
 
     def take(self, id: str) -> Fault | None:
-        """Use a fault once; it heals itself when its times are over."""
+        """Return the fault of a deployment and count its use. A fault with a number of uses ends after the last one."""
         with self._lock:
             fault = self._faults.get(id)
             if fault is None:
@@ -162,14 +162,14 @@ class FaultBoard:
             return fault
 
     def as_json(self) -> Json:
-        """Show the board: what is broken, and how often each fault was served."""
+        """Return the active faults, and how often each was used."""
         with self._lock:
             active = {seat: fault.as_json() for seat, fault in self._faults.items()}
             return {"active": active, "served": dict(self._served)}
 
 
 def error_response(fault: Fault, family: Family) -> ErrorResponse | None:
-    """Write the answer of a fault that is an answer; none for the others."""
+    """Build the error response of a fault; return None for a fault without one."""
     said = _refusal(fault, family)
     if said is not None and fault.retry_after is not None:
         said.headers["Retry-After"] = f"{fault.retry_after:g}"
@@ -177,7 +177,7 @@ def error_response(fault: Fault, family: Family) -> ErrorResponse | None:
 
 
 def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C901, PLR0912  # a table of answers, one case each
-    """Look the answer of a fault up."""
+    """Return the error response of each kind of fault, without its ``Retry-After``."""
     match fault.kind:
         case FaultKind.ERROR_500:
             return of_family(
@@ -212,7 +212,7 @@ def _refusal(fault: Fault, family: Family) -> ErrorResponse | None:  # noqa: C90
 
 
 def _overloaded(family: Family) -> ErrorResponse:
-    """Say that the model is overloaded; only Anthropic has a status for it."""
+    """Build the error of an overloaded model. Only Anthropic documents a status for it."""
     if family is Family.CLAUDE:
         return ErrorResponse(529, {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}})
     return ErrorResponse(529, {"error": {"code": "529", "message": "Overloaded", "type": "overloaded_error"}})

@@ -1,4 +1,4 @@
-"""How events become bytes: server-sent events in two spellings, and the AWS event stream."""
+"""Framing of stream events as bytes: server-sent events in several spellings, and the AWS event stream."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ _LONGEST_PIECE = 9
 
 
 class Framing(Enum):
-    """The spellings of a stream."""
+    """The formats of a stream."""
 
     JSON = "json"
     AZURE = "azure"
@@ -31,18 +31,18 @@ class Framing(Enum):
 
     @property
     def mime(self) -> str:
-        """The content type that announces it."""
+        """The content type of the format."""
         return EVENT_STREAM if self in (Framing.AWS_MEMBERS, Framing.AWS_CHUNKS) else SSE
 
 
 def dump(value: Any, *, ordered: bool = False) -> bytes:
-    """Write JSON; raw bytes become base64, as AWS does it."""
+    """Serialise JSON. Bytes become base64, as in AWS's APIs."""
     text = json.dumps(value, default=_blob, sort_keys=ordered, ensure_ascii=False, separators=(",", ":"))
     return text.encode()
 
 
 def frame(event: StreamEvent, framing: Framing) -> bytes:
-    """Spell one event."""
+    """Encode one event."""
     match framing:
         case Framing.JSON:
             return b"data: " + _plain(event) + b"\n\n"
@@ -68,7 +68,7 @@ def aws_message(headers: dict[str, str], payload: bytes) -> bytes:
 
 
 def split(data: bytes, rng: random.Random) -> Iterator[bytes]:
-    """Cut bytes anywhere: inside a character, inside `data: `."""
+    """Split bytes at random places, even inside a character or inside `data: `."""
     start = 0
     while start < len(data):
         end = start + rng.randint(1, _LONGEST_PIECE)
@@ -77,7 +77,7 @@ def split(data: bytes, rng: random.Random) -> Iterator[bytes]:
 
 
 def _plain(event: StreamEvent, *, ordered: bool = False) -> bytes:
-    """Spell the data of an event: a word as it is, anything else as JSON."""
+    """Serialise the data of an event: a string as it is, anything else as JSON."""
     return event.data.encode() if isinstance(event.data, str) else dump(event.data, ordered=ordered)
 
 
@@ -95,7 +95,7 @@ def _aws_event(name: str, payload: bytes, kind: str = "event") -> bytes:
 
 
 def _aws_member(event: StreamEvent) -> bytes:
-    """Encode `{member: value}`: the member is the event's type, the value its payload."""
+    """Encode `{member: value}` as an event. The member is its type, the value its payload."""
     [(name, value)] = _members(event)
     if name.endswith("Exception"):
         return _aws_event(name, dump(value), "exception")
@@ -113,12 +113,12 @@ def _aws_chunk(event: StreamEvent) -> bytes:
 
 
 def _members(event: StreamEvent) -> list[tuple[str, Any]]:
-    """List the members of an event that is an object."""
+    """Return the members of an event that is an object; none for any other."""
     return list(event.data.items()) if isinstance(event.data, dict) else []
 
 
 def _blob(value: object) -> Json | str:
-    """Spell what JSON has no word for."""
+    """Serialise a value that JSON has no type for: bytes as base64."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     raise TypeError(type(value).__name__)

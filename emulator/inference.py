@@ -1,4 +1,4 @@
-"""The paths of deployments: which protocol handles which, for which model."""
+"""Routing of inference requests: the protocol's handler for each path and model."""
 
 import json
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from emulator.world import Json
 
 
 def _embedding(embed: Callable[[Model, Json], Json]) -> Handler:
-    """Make a handler of a function that embeds."""
+    """Build the handler for a function that computes embeddings."""
     return lambda request, body: Whole(embed(request.model, body))
 
 
@@ -43,7 +43,7 @@ _NEEDS_VERSION = (openai_chat.handle, _AZURE_EMBEDDINGS)
 
 
 def run(request: InferenceRequest) -> Reply:
-    """Reply to a request for a deployment."""
+    """Answer a request for a deployment."""
     stored = request.path.removeprefix("responses/") if request.model.responses else request.path
     if stored not in (request.path, "compact"):
         return openai_responses.handle_stored(request, stored)
@@ -66,7 +66,7 @@ def run(request: InferenceRequest) -> Reply:
 
 
 def _handler(model: Model, path: str) -> Handler:
-    """Find the handler of a path; raises if the path is not one of the model's."""
+    """Return the handler of a path; raises `ErrorResponse` if the model does not have that path."""
     found = _handlers(model).get(path)
     if found is None:
         raise gatekeeper(f"Subpath '{path}' is not allowed for model '{model.name}'.")
@@ -74,7 +74,7 @@ def _handler(model: Model, path: str) -> Handler:
 
 
 def _handlers(model: Model) -> dict[str, Handler]:
-    """List the paths of a model."""
+    """Return the handlers of a model, by path."""
     match model.family:
         case Family.GEMINI:
             verbs = ("generateContent", "streamGenerateContent")
@@ -97,11 +97,11 @@ def _no_number(constant: str) -> float:
 
 
 def _body(request: InferenceRequest) -> Json:
-    """Read the body."""
+    """Parse the body; raises `ErrorResponse` if it is not JSON."""
     try:
         body = json.loads(request.body.decode(), parse_constant=_no_number)
         if b"\\u" in request.body:
-            # Half of a surrogate pair is no text.
+            # Half of a surrogate pair cannot be encoded, and is refused.
             json.dumps(body, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         raise of_family(

@@ -1,4 +1,4 @@
-"""JSON schemas: a value that fits one, the same each time, and what vendors refuse of them."""
+"""JSON Schema: deterministic values that fit a schema, and checks for what vendors refuse."""
 
 import re
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _FORMATS = {
 
 
 def value_for(schema: Any, root: Any = None, name: str = "value", depth: int = 0) -> Any:
-    """Make a value that fits a schema."""
+    """Return a value that fits a schema."""
     if not isinstance(schema, dict) or depth > _DEEPEST:
         return "value"
     root = schema if root is None else root
@@ -41,7 +41,7 @@ def value_for(schema: Any, root: Any = None, name: str = "value", depth: int = 0
 
 
 def is_recursive(schema: Any, root: Any = None, inside: tuple[str, ...] = ()) -> bool:
-    """Whether a schema refers to something that it is itself a part of."""
+    """Return whether a schema refers to itself."""
     root = schema if root is None else root
     match schema:
         case {"$ref": str(reference)}:
@@ -55,7 +55,7 @@ def is_recursive(schema: Any, root: Any = None, inside: tuple[str, ...] = ()) ->
 
 
 def _typed(schema: Json, root: Json, name: str, depth: int) -> Any:
-    """Make a value of the schema's type."""
+    """Return a value of the schema's type."""
     match _type(schema):
         case "object":
             wanted = schema.get("properties", {})
@@ -77,7 +77,7 @@ def _typed(schema: Json, root: Json, name: str, depth: int) -> Any:
 
 
 def _type(schema: Json) -> str:
-    """Name the type of a schema; Gemini writes it in capitals, others may list several."""
+    """Return the type of a schema in lower case. Gemini writes it in capitals, and others may list several."""
     kind = schema.get("type")
     if isinstance(kind, list):
         kind = next((one for one in kind if one != "null"), "null")
@@ -87,7 +87,7 @@ def _type(schema: Json) -> str:
 
 
 def _number(schema: Json) -> float:
-    """Pick a number within the bounds."""
+    """Return a number within the bounds."""
     step = schema.get("multipleOf", 1)
     low = schema.get("minimum", schema.get("exclusiveMinimum", 0) + step if "exclusiveMinimum" in schema else None)
     high = schema.get("maximum", schema.get("exclusiveMaximum", 0) - step if "exclusiveMaximum" in schema else None)
@@ -98,7 +98,7 @@ def _number(schema: Json) -> float:
 
 
 def _string(schema: Json, name: str) -> str:
-    """Write a string of the right length and format."""
+    """Return a string with the right length and format."""
     if schema.get("format") in _FORMATS:
         return str(_FORMATS[schema["format"]])
     text = f"some {name}"
@@ -112,7 +112,7 @@ def _string(schema: Json, name: str) -> str:
 
 
 def _resolve(reference: str, root: Any) -> Any:
-    """Follow a reference into the same document."""
+    """Resolve a reference within the same document."""
     found = root
     for step in reference.removeprefix("#").strip("/").split("/"):
         found = found.get(step, {}) if step and isinstance(found, dict) else found
@@ -120,7 +120,7 @@ def _resolve(reference: str, root: Any) -> Any:
 
 
 def _merge(schema: Json, root: Json) -> Json:
-    """Join the branches of an allOf."""
+    """Merge the branches of an allOf."""
     merged: Json = {key: value for key, value in schema.items() if key != "allOf"}
     for branch in schema["allOf"]:
         part = _resolve(branch["$ref"], root) if "$ref" in branch else branch
@@ -130,7 +130,7 @@ def _merge(schema: Json, root: Json) -> Json:
 
 
 def property_keys(schema: Any) -> Iterator[str]:
-    """Name the properties that a schema, and the schemas within it, describe."""
+    """Yield the names of all properties in a schema and the schemas within it."""
     match schema:
         case dict():
             named = schema.get("properties")
@@ -149,7 +149,7 @@ def property_keys(schema: Any) -> Iterator[str]:
 
 
 def has_open_object(schema: Any) -> bool:
-    """Whether some object of a schema is open to further properties."""
+    """Return whether some object in a schema allows additional properties."""
     match schema:
         case dict():
             is_open = schema.get("type") == "object" and schema.get("additionalProperties") is not False

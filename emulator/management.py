@@ -1,4 +1,4 @@
-"""The AI API: what the management calls show of a tenant."""
+"""The AI API: responses of the management calls about a tenant."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ _REQUESTS_PER_MINUTE = 78
 
 
 def selected(emulator: Emulator, tenant: Tenant, group: str | None, query: Mapping[str, str]) -> list[Deployment]:
-    """List the deployments a query asks for."""
+    """List the deployments that match a query."""
     executables = query.get("executableIds") or query.get("executableId")
     wanted = executables.split(",") if executables else None
     return [
@@ -29,14 +29,14 @@ def selected(emulator: Emulator, tenant: Tenant, group: str | None, query: Mappi
 
 
 def page(found: Sequence[_T], query: Mapping[str, str]) -> Sequence[_T]:
-    """Cut a page out; both spellings of the paging are understood."""
+    """Return a page of *found*, with `$skip` and `$top` or without the dollar sign; raises `ValueError` if invalid."""
     skip = int(query.get("$skip") or query.get("skip") or 0)
     top = int(query.get("$top") or query.get("top") or _LIMIT)
     return found[skip : skip + top]
 
 
 def deployment(emulator: Emulator, one: Deployment, base: str) -> Json:
-    """Write a deployment the way the list does; it has an address only while it runs."""
+    """Render a deployment as in the list. It has a URL only while it runs."""
     status = emulator.status(one)
     backend: Json = {}
     if one.model is not ORCHESTRATION:
@@ -70,17 +70,17 @@ def deployment(emulator: Emulator, one: Deployment, base: str) -> Json:
 
 
 def created(one: Deployment) -> Json:
-    """Write the answer to a request for a deployment, which does not run yet."""
+    """Render the response to the creation of a deployment, which does not run yet."""
     return {"deploymentUrl": "", "id": one.id, "message": "Deployment scheduled.", "status": "UNKNOWN"}
 
 
 def address(one: Deployment, base: str) -> str:
-    """Write the address of a deployment."""
+    """Return the URL of a deployment."""
     return f"{base}/v2/inference/deployments/{one.id}"
 
 
 def configuration(one: Configuration) -> Json:
-    """Write a configuration: with its executable."""
+    """Render a configuration with its executable."""
     return {
         "id": one.id,
         "name": one.name,
@@ -96,7 +96,7 @@ def configuration(one: Configuration) -> Json:
 def selected_configurations(
     emulator: Emulator, tenant: Tenant, group: str, query: Mapping[str, str]
 ) -> list[Configuration]:
-    """List the configurations a query asks for."""
+    """List the configurations that match a query."""
     executables = query.get("executableIds")
     wanted = executables.split(",") if executables else None
     return [
@@ -109,7 +109,7 @@ def selected_configurations(
 
 
 def quota(deployments: Iterable[Deployment]) -> list[Json]:
-    """Write the requests a tenant with these deployments may make in a minute, by model."""
+    """Render the requests per minute that a tenant with these deployments may make, by model."""
     deployed = Counter(one.model.name for one in deployments if one.model is not ORCHESTRATION)
     return [
         {
@@ -131,7 +131,7 @@ def quota(deployments: Iterable[Deployment]) -> list[Json]:
 
 
 def groups(tenant: Tenant) -> Json:
-    """Write the resource groups of a tenant."""
+    """Render the resource groups of a tenant."""
     listed = [
         {
             "resourceGroupId": name,

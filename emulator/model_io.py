@@ -1,4 +1,4 @@
-"""What a request asks of a model and what the model answers, in no protocol's shape."""
+"""Requests to a model and its responses, independent of any protocol."""
 
 import hashlib
 import math
@@ -17,18 +17,21 @@ MEDIA_TOKENS = 258
 
 
 def count_tokens(text: str) -> int:
-    """Estimate the tokens of a text."""
+    """Estimate the number of tokens in a text."""
     return math.ceil(len(text) / _CHARACTERS_PER_TOKEN)
 
 
 def digest(*words: object) -> str:
-    """Turn words into hexadecimal digits that are always the same."""
+    """Return a hexadecimal digest of some values. Equal values have equal digests."""
     return hashlib.sha256("\x1f".join(map(str, words)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSegment:
-    """A stretch of the prompt, in the order the model reads it; `ttl` when a cache mark ends it."""
+    """A segment of the prompt, in the order in which the model reads it.
+
+    `ttl`, in seconds, is set if a cache mark ends it.
+    """
 
     text: str
     tokens: int
@@ -46,7 +49,7 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a tool gave back."""
+    """The result of a tool call."""
 
     text: str
     failed: bool = False
@@ -55,7 +58,7 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A function the model may call."""
+    """A function that the model may call."""
 
     name: str
     schema: Json
@@ -71,7 +74,7 @@ class ToolChoice(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a request asks of a model, whatever protocol it came over."""
+    """A request to a model, independent of the protocol."""
 
     model: Model
     system: str = ""
@@ -90,34 +93,34 @@ class ModelRequest:
 
     @property
     def seed(self) -> str:
-        """Digits that only the same request gives again."""
+        """A digest that identifies the request."""
         return digest(self.model.name, *(segment.text for segment in self.prompt))
 
 
 @dataclass(frozen=True, slots=True)
 class Thought:
-    """A stretch of visible reasoning."""
+    """A piece of visible reasoning."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class RedactedThought:
-    """A stretch of reasoning nobody may read."""
+    """A piece of hidden reasoning."""
 
     seed: str
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A stretch of the answer."""
+    """A piece of the answer's text."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool call; `seed` makes its id."""
+    """A tool call. Its id is derived from `seed`."""
 
     name: str
     arguments: str
@@ -128,7 +131,7 @@ Part = Thought | RedactedThought | Text | ToolCall
 
 
 class StopReason(Enum):
-    """Why the model stopped."""
+    """The reason why the model stopped."""
 
     END = "end"
     LENGTH = "length"
@@ -139,25 +142,25 @@ class StopReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ModelResponse:
-    """What the model says, and how fast."""
+    """The response of the model, and the seconds between its deltas."""
 
     parts: tuple[Part, ...]
     stop: StopReason
     stop_string: str | None = None
     delay: float = 0.0
     hidden: int = 0
-    """Tokens of reasoning that are counted and never shown."""
+    """Reasoning tokens that are counted but never shown."""
 
     @property
     def reasoning(self) -> int:
-        """Tokens spent thinking."""
+        """The number of reasoning tokens."""
         return self.hidden + sum(
             part_tokens(part) for part in self.parts if isinstance(part, Thought | RedactedThought)
         )
 
     @property
     def lasts(self) -> float:
-        """Seconds the model takes to say it all."""
+        """The seconds that the model takes for the whole response."""
         said = (
             part.arguments if isinstance(part, ToolCall) else part.text
             for part in self.parts
@@ -167,18 +170,18 @@ class ModelResponse:
 
     @property
     def visible(self) -> int:
-        """Tokens of text and calls."""
+        """The number of tokens of text and calls."""
         return sum(part_tokens(part) for part in self.parts if isinstance(part, Text | ToolCall))
 
     @property
     def tokens(self) -> int:
-        """Everything that is billed as output."""
+        """The number of tokens billed as output."""
         return max(1, self.reasoning + self.visible)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """The token counts of one exchange; `read` and `written` are parts of the prompt."""
+    """The token counts of one exchange. `read` and `written` are parts of the prompt."""
 
     prompt: int
     output: int
@@ -189,13 +192,13 @@ class Usage:
 
     @property
     def fresh(self) -> int:
-        """Prompt tokens that no cache had a part in."""
+        """The prompt tokens that were neither read from nor written to a cache."""
         return self.prompt - self.read - self.written
 
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
-    """One event of a stream; `content` when a reader would call it part of the answer."""
+    """One event of a stream. `content` tells whether it is part of the answer."""
 
     data: Json | str
     content: bool = False
@@ -214,10 +217,10 @@ def part_tokens(part: Part) -> int:
 
 
 def text_deltas(text: str) -> Iterator[str]:
-    """Cut a text the way a model streams it."""
+    """Split a text into the deltas in which a model streams it."""
     return (found.group() for found in _DELTA.finditer(text))
 
 
 def json_deltas(text: str) -> Iterator[str]:
-    """Cut the JSON of a tool call the way a model streams it."""
+    """Split the JSON of a tool call into the deltas in which a model streams it."""
     return (text[start : start + _JSON_DELTA] for start in range(0, len(text), _JSON_DELTA))

@@ -1,11 +1,11 @@
-"""The models an AI Core can deploy, and how each of them differs from its family."""
+"""The models that can be deployed, and how each differs from its family."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class Family(Enum):
-    """Whose bodies and errors a model speaks."""
+    """The families of models, each with its own format of bodies and errors."""
 
     CLAUDE = "claude"
     NOVA = "nova"
@@ -19,7 +19,7 @@ class Family(Enum):
 
 
 class Thinking(Enum):
-    """How a model is asked to think."""
+    """The ways in which a model can be asked to think."""
 
     NEVER = "never"
     BUDGET = "budget"
@@ -30,7 +30,7 @@ class Thinking(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model of the catalogue, with the traits the rules ask about."""
+    """One model of the catalogue, with the traits that validation depends on."""
 
     name: str
     family: Family
@@ -50,27 +50,27 @@ class Model:
     responses: bool = False
     tools_need_responses: bool = False
     computer: str = ""
-    """The tool for using a computer that a Claude knows, by its date."""
+    """The version of the computer tool that a Claude model knows, as a date."""
     dimensions: int = 0
 
     @property
     def embeds(self) -> bool:
-        """Whether the model answers with vectors."""
+        """Whether the model returns embeddings."""
         return self.dimensions > 0
 
 
 def _claude(name: str, dated: str, context: int = 200_000, **traits: bool | str | Thinking) -> Model:
-    """Describe a Claude on Bedrock."""
+    """Describe a Claude model on Bedrock."""
     return Model(name, Family.CLAUDE, "aws-bedrock", "Anthropic", "1", dated, context, **traits)  # type: ignore[arg-type]  # the traits are keyword fields
 
 
 def _gemini(name: str, **traits: bool | Thinking) -> Model:
-    """Describe a Gemini on Vertex."""
+    """Describe a Gemini model on Vertex AI."""
     return Model(name, Family.GEMINI, "gcp-vertexai", "Google", "001", name, 1_048_576, **traits)  # type: ignore[arg-type]  # the traits are keyword fields
 
 
 def _gpt(name: str, version: str, context: int, **traits: bool | Thinking) -> Model:
-    """Describe a GPT on Azure."""
+    """Describe a GPT model on Azure."""
     return Model(name, Family.GPT, "azure-openai", "OpenAI", version, f"{name}-{version}", context, **traits)  # type: ignore[arg-type]  # the traits are keyword fields
 
 

@@ -1,4 +1,4 @@
-"""OAuth: client credentials are exchanged for opaque access tokens, each of one tenant."""
+"""OAuth: exchanges client credentials for opaque access tokens, each of one tenant."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ _SCOPE = "uaa.resource aicore!b540.deployments.all"
 
 
 class AccessTokens:
-    """The tokens that are valid; its lock guards the register, and takes no other."""
+    """The valid tokens. Its lock guards them; no other lock is taken inside it."""
 
     def __init__(self, clock: Callable[[], float], new_id: Callable[[], str]) -> None:
         self._clock = clock
@@ -24,7 +24,7 @@ class AccessTokens:
         self._register: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
     def issue(self, tenant: Tenant, expires_in: float) -> Json:
-        """Write a token answer, and remember its token."""
+        """Issue a token; return the response with it."""
         token = f"{self._new_id()}.{self._new_id()}"
         with self._lock:
             self._register[token] = (tenant.name, self._clock() + expires_in)
@@ -40,7 +40,7 @@ class AccessTokens:
         }
 
     def tenant(self, header: str | None) -> str:
-        """Name the tenant an `Authorization` header speaks for, or refuse it as the mesh does."""
+        """Return the tenant of an `Authorization` header; raises `ErrorResponse` as SAP AI Core's service mesh does."""
         kind, _, token = (header or "").partition(" ")
         if kind.lower() != "bearer" or not token:
             raise ErrorResponse(401, "RBAC: access denied" if header else "Jwt is missing")
@@ -54,7 +54,7 @@ class AccessTokens:
             return found[0]
 
     def revoke(self, tenant: str | None = None) -> int:
-        """Forget the tokens of a tenant, or all of them; how many there were."""
+        """Revoke the tokens of a tenant, or all tokens; return how many there were."""
         with self._lock:
             revoked = [token for token, (name, _) in self._register.items() if tenant in (None, name)]
             for token in revoked:
@@ -63,7 +63,10 @@ class AccessTokens:
 
 
 def authenticate(tenant: Tenant, authorization: str | None, form: Mapping[str, str], *, certified: bool) -> None:
-    """Check a token request: credentials in the body or in Basic, or a certificate where the tenant has one."""
+    """Check a token request; raises `ErrorResponse` if it is refused.
+
+    Credentials are in the body or in a Basic header. A tenant with a certificate uses that instead.
+    """
     client, secret = _basic(authorization) or (form.get("client_id"), form.get("client_secret"))
     grant = form.get("grant_type")
     if grant is None:
@@ -82,7 +85,7 @@ def authenticate(tenant: Tenant, authorization: str | None, form: Mapping[str, s
 
 
 def _basic(header: str | None) -> tuple[str, str] | None:
-    """Read Basic credentials, percent-encoded or not."""
+    """Parse Basic credentials, percent-encoded or not."""
     kind, _, encoded = (header or "").partition(" ")
     if kind.lower() != "basic":
         return None

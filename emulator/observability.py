@@ -1,7 +1,7 @@
-"""The headers by which a caller says what SAP AI Core shall note of an inference request.
+"""Headers with which a caller configures the observability of an inference request.
 
-SAP documents the names of the headers, the prefix of labels and how many there may be. That it answers a request whose
-headers break these rules with a 400, and which characters a label may have, is a guess.
+SAP documents the names of the headers, the prefix of labels and the maximum number of labels. That requests which break
+these rules get a 400, and which characters a label may have, are guesses.
 """
 
 import re
@@ -19,7 +19,7 @@ _OBJECT_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,253}")
 
 
 def mistake_in(headers: Headers) -> str | None:
-    """Say what is wrong with the observability headers of a request; None where nothing is."""
+    """Return what is wrong with the observability headers of a request, or None."""
     mode, store, labels = (headers.get(name) for name in (PERSISTENCE, STORE, LABELS))
     if mode is not None and mode not in _MODES:
         return f"Header {PERSISTENCE} must be full or metadata"

@@ -20,7 +20,7 @@ _HOUR = 3600.0
 
 @dataclass(slots=True)
 class CacheTotals:
-    """How much of a tenant's prompts could have come from the cache, and how much did."""
+    """How many of a tenant's prompt tokens could have come from the cache, and how many did."""
 
     cacheable: int = 0
     read: int = 0
@@ -29,7 +29,7 @@ class CacheTotals:
 
 @dataclass(frozen=True, slots=True)
 class _Prefix:
-    """A prefix of a prompt: its key, its tokens, and how long a mark at its end keeps it."""
+    """A prefix of a prompt: its key, its tokens, and how many seconds a mark at its end keeps it."""
 
     key: str
     tokens: int
@@ -37,7 +37,7 @@ class _Prefix:
 
 
 class PromptCache:
-    """The prompt cache of a tenant, by model; its lock guards the entries and the totals, and takes no other."""
+    """The prompt cache of a tenant. Its lock guards the entries and the totals; no other lock is taken inside it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -46,7 +46,7 @@ class PromptCache:
         self.totals = CacheTotals()
 
     def account(self, ask: ModelRequest, answer: ModelResponse) -> Usage:
-        """Count an exchange, reading and filling the cache the way the family does."""
+        """Count the tokens of an exchange, and read and fill the cache as the model's family does."""
         prompt = max(1, sum(segment.tokens for segment in ask.prompt))
         match ask.model.family:
             case Family.CLAUDE | Family.NOVA:
@@ -58,13 +58,13 @@ class PromptCache:
         return Usage(prompt, answer.tokens, answer.reasoning, read, written, hour)
 
     def forget(self) -> None:
-        """Empty the cache and its totals."""
+        """Empty the cache and reset its totals."""
         with self._lock:
             self._entries.clear()
             self.totals = CacheTotals()
 
     def _marked(self, ask: ModelRequest) -> tuple[int, int, int]:
-        """Read and write at cache marks: tokens read, written, and written for an hour."""
+        """Use the cache at cache marks; return the tokens read, those written, and those written for an hour."""
         prefixes = _prefixes(ask.model.name, ask.prompt)
         marks = [at for at, prefix in enumerate(prefixes) if prefix.ttl is not None and prefix.tokens >= _LEAST]
         if not marks:
@@ -84,7 +84,7 @@ class PromptCache:
         return read, reached - read, hour
 
     def _automatic(self, ask: ModelRequest, prompt: int) -> int:
-        """Read and write by prefix, in steps: tokens read."""
+        """Use the cache by prefixes in steps; return the tokens read."""
         keys = _steps(ask.model.name, ask.prompt)
         if not keys or prompt < _LEAST:
             return 0
@@ -98,7 +98,7 @@ class PromptCache:
         return read
 
     def _fresh(self, key: str) -> bool:
-        """Whether an entry lives; one that is read lives on."""
+        """Return whether an entry is still valid, and extend its life if it is."""
         entry = self._entries.get(key)
         if entry is None or entry[0] <= self._clock():
             return False
@@ -106,7 +106,7 @@ class PromptCache:
         return True
 
     def _keep(self, key: str, ttl: float) -> None:
-        """Store an entry and drop the oldest if there are too many."""
+        """Store an entry, and drop the oldest ones if there are too many."""
         self._entries[key] = (self._clock() + ttl, ttl)
         self._entries.move_to_end(key)
         while len(self._entries) > _LARGEST:
@@ -120,7 +120,7 @@ class PromptCache:
 
 
 def _prefixes(model: str, prompt: tuple[PromptSegment, ...]) -> list[_Prefix]:
-    """Name every prefix that ends with a segment."""
+    """Return every prefix that ends with a segment."""
     running = hashlib.sha256(model.encode())
     found, tokens = [], 0
     for segment in prompt:
@@ -131,7 +131,7 @@ def _prefixes(model: str, prompt: tuple[PromptSegment, ...]) -> list[_Prefix]:
 
 
 def _steps(model: str, prompt: tuple[PromptSegment, ...]) -> list[str]:
-    """Name every prefix an automatic cache would keep."""
+    """Return the key of every prefix that an automatic cache would keep."""
     text = "\x1f".join(segment.text for segment in prompt)
     running = hashlib.sha256(model.encode())
     keys = []

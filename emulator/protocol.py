@@ -1,4 +1,4 @@
-"""A protocol's handler: what it is given, and the reply it returns, before that becomes bytes."""
+"""The interface of a protocol's handler: the request it gets and the reply it returns, before framing."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ from emulator.world import Json
 
 
 class ModelCalls:
-    """The calls of models for one request, each of which can meet a fault of its own; one thread makes them."""
+    """The calls of models for one request, each of which can meet a fault. All are made by one thread."""
 
     def __init__(self, first: Fault | None = None, more: Callable[[], Fault | None] = lambda: None) -> None:
         self._more = more
@@ -24,7 +24,7 @@ class ModelCalls:
         """The fault that the last call met."""
 
     def make(self) -> Fault | None:
-        """Call a model: the fault it meets, if any."""
+        """Count a call of a model; return the fault that it meets, if any."""
         if self.made:
             self.last = self._more()
         self.made += 1
@@ -33,7 +33,7 @@ class ModelCalls:
 
 @dataclass(frozen=True, slots=True)
 class InferenceRequest:
-    """A request for a deployment, with what its protocol reads and keeps."""
+    """A request for a deployment, with the state that its protocol reads and changes."""
 
     model: Model
     deployment: str
@@ -49,7 +49,7 @@ class InferenceRequest:
     converse_sse: str
     calls: ModelCalls = field(default_factory=ModelCalls)
     notice: str = ""
-    """A sentence at the end of what the model says of itself."""
+    """A sentence that ends the model's own remarks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,23 +64,23 @@ class Whole:
 
 @dataclass(frozen=True, slots=True)
 class Streamed:
-    """A reply in events."""
+    """A reply as a stream of events."""
 
     events: Iterator[StreamEvent]
     framing: Framing
     path: str
     delay: float = 0.0
     broken: tuple[StreamEvent, ...] = ()
-    """What a stream that fails in its middle says last, where that is more than its path tells."""
+    """The last events of a stream that fails in its middle, if they differ from the default of its path."""
 
 
 Reply = Whole | Streamed
 Handler = Callable[[InferenceRequest, Json], Reply]
-"""Replies to a request whose body is a JSON object; raises `ErrorResponse` where the vendor would."""
+"""Answers a request whose body is a JSON object; raises `ErrorResponse` where the vendor refuses."""
 
 
 def generate(request: InferenceRequest, asked: ModelRequest, takes: int = 1) -> tuple[list[ModelResponse], Usage]:
-    """Let the model respond as many times as asked, and count the tokens."""
+    """Generate as many responses as requested, and count their tokens."""
     givens = [simulated_model.respond(asked, take, request.notice) for take in range(takes)]
     usage = request.cache.account(asked, givens[0])
     output, reasoning = sum(given.tokens for given in givens), sum(given.reasoning for given in givens)

@@ -1,4 +1,4 @@
-"""What was asked and what went out: the last requests, in order."""
+"""Recorder of the latest requests and how they ended."""
 
 import threading
 from collections import Counter, deque
@@ -15,7 +15,7 @@ _SECRETS = ("authorization", "cookie", "proxy-authorization")
 
 @dataclass(slots=True)
 class Exchange:
-    """One request and what became of it; the thread that serves it is the only one that changes it."""
+    """One request and its response. Only the thread that serves it changes it."""
 
     kind: str
     tenant: str | None
@@ -36,17 +36,17 @@ class Exchange:
     finished_at: float | None = None
     fault: str | None = None
     model_calls: int = 0
-    """How often a model was called for it: by orchestration also more than once."""
+    """How often a model was called for it. Orchestration may call one several times."""
 
     def as_json(self) -> Json:
-        """Write the exchange, without what would let its reader in."""
+        """Render the exchange as JSON, without the headers that hold credentials."""
         headers = {name.lower(): value for name, value in self.headers.items() if name.lower() not in _SECRETS}
         return {name: getattr(self, name) for name in self.__slots__ if name != "headers"} | {"headers": headers}
 
 
 @dataclass(slots=True)
 class _Counts:
-    """What happened since the start."""
+    """Counts since the start."""
 
     requests: int = 0
     left: int = 0
@@ -56,7 +56,7 @@ class _Counts:
 
 
 class Recorder:
-    """The ring of recorded exchanges; its lock guards the ring and the counts, and takes no other."""
+    """The latest recorded exchanges. Its lock guards them and the counts; no other lock is taken inside it."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -66,7 +66,7 @@ class Recorder:
         self._counts = _Counts()
 
     def begin(self, exchange: Exchange) -> None:
-        """Record a request that has come in."""
+        """Record the start of a request."""
         with self._lock:
             self._counts.requests += 1
             exchange.number = self._counts.requests
@@ -79,7 +79,7 @@ class Recorder:
                 self._counts.in_flight[exchange.deployment] += 1
 
     def end(self, exchange: Exchange, *, left: bool) -> None:
-        """Record how a request ended; the first word about it counts."""
+        """Record how a request ended. Only the first call for a request counts."""
         with self._lock:
             if exchange.finished_at is not None:
                 return
@@ -92,19 +92,19 @@ class Recorder:
                 self._counts.in_flight[exchange.deployment] -= 1
 
     def requests(self, deployment: str | None = None) -> list[Json]:
-        """List the recorded exchanges, of one deployment or of all."""
+        """List the recorded exchanges of one deployment, or of all."""
         with self._lock:
             kept = list(self._ring)
         return [exchange.as_json() for exchange in kept if deployment in (None, exchange.deployment)]
 
     def clear(self) -> None:
-        """Forget the recorded exchanges; the counts stay."""
+        """Delete the recorded exchanges. The counts stay."""
         with self._lock:
             self._ring.clear()
             self._bytes = 0
 
     def counts(self) -> Json:
-        """Show the counts."""
+        """Return the counts as JSON."""
         with self._lock:
             return {
                 "requests": self._counts.requests,

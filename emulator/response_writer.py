@@ -1,4 +1,4 @@
-"""Writing a response to a connection: counted, delayed, split and, where a fault says so, cut."""
+"""Writing of responses to a connection: counted, delayed, split, and cut off if a fault requires it."""
 
 import random
 import select
@@ -20,25 +20,25 @@ _LINGER = struct.pack("ii", 1, 0)
 
 
 class ConnectionCut(ConnectionError):  # noqa: N818  # it is on purpose
-    """The connection is to be dropped as it is."""
+    """Raised to drop the connection without an orderly end."""
 
 
 class ClientLeft(ConnectionError):  # noqa: N818  # an event, not a mishap
-    """The client has left."""
+    """Raised if the client has closed the connection."""
 
 
 class ClientConnection:
-    """The connection of a client, as far as an application can know it."""
+    """The connection of a client, as far as an application can observe it."""
 
     def __init__(self, connection: socket.socket | None) -> None:
         self._connection = connection
 
     def has_left(self) -> bool:
-        """Whether the client has closed its end."""
+        """Return whether the client has closed the connection."""
         return self._readable(0) and self._closed()
 
     def wait(self, seconds: float) -> None:
-        """Wait, and stop waiting when the client leaves."""
+        """Wait for some seconds; raises `ClientLeft` if the client closes the connection meanwhile."""
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0:
             if not self._readable(left):
@@ -48,12 +48,12 @@ class ClientConnection:
             threading.Event().wait(min(left, 0.05))
 
     def reset(self) -> None:
-        """Let the connection end with a reset rather than in peace."""
+        """Make the connection end with a TCP reset."""
         if self._connection is not None:
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER)
 
     def _readable(self, seconds: float) -> bool:
-        """Wait for the client to say or close something."""
+        """Wait until the client sends or closes something; return whether it did within *seconds*."""
         if self._connection is None:
             threading.Event().wait(seconds)
             return False
@@ -62,7 +62,7 @@ class ClientConnection:
         return bool(poll.poll(seconds * 1000))
 
     def _closed(self) -> bool:
-        """Whether what can be read is the end."""
+        """Return whether the end of the client's data has been reached."""
         try:
             return self._connection is None or self._connection.recv(1, socket.MSG_PEEK) == b""
         except OSError:
@@ -71,7 +71,7 @@ class ClientConnection:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where an answer goes out, and what is wrong with the way."""
+    """The connection that a response is written to, and the fault that disturbs it."""
 
     connection: ClientConnection
     exchange: Exchange
@@ -79,7 +79,7 @@ class Destination:
     seed: int | None
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
-        """Cut bytes into the pieces they are written in."""
+        """Split bytes into the pieces in which they are written."""
         if not data:
             return iter(())
         return (
@@ -88,7 +88,7 @@ class Destination:
 
 
 class RecordedBody:
-    """The body of an answer on its way out: an iterator that records how it ended, with its last byte at the latest."""
+    """The body of a response, as an iterator that records how it ended before it returns the last bytes."""
 
     def __init__(
         self,
@@ -124,14 +124,14 @@ class RecordedBody:
         return piece
 
     def close(self) -> None:
-        """Whoever closes a body before its end does it because the client has left."""
+        """Record that the client has left, the only reason to close a body before its end."""
         self._recorder.end(self._exchange, left=True)
 
 
 def write_stream(
     out: Destination, events: Iterator[StreamEvent], framing: Framing, broken: Iterable[StreamEvent], delay: float
 ) -> Iterator[bytes]:
-    """Write a stream, as far as its fault lets it come; *broken* is what it says last if that is an error."""
+    """Write a stream until its fault ends it. *broken* are the last events if the fault is an error event."""
     kind = out.fault.kind if out.fault else None
     if kind is FaultKind.GARBAGE:
         yield _GARBAGE
@@ -150,7 +150,7 @@ def write_stream(
 
 
 def write_whole(out: Destination, payload: bytes) -> tuple[int | None, Iterator[bytes]]:
-    """Write an answer in one piece, or in as much of it as its fault lets through; with the length to announce."""
+    """Return the length to announce and the pieces of a whole response, as far as its fault allows."""
     half = payload[: len(payload) // 2]
     match out.fault.kind if out.fault else None:
         case FaultKind.DEAD:
@@ -166,7 +166,7 @@ def write_whole(out: Destination, payload: bytes) -> tuple[int | None, Iterator[
 
 
 def fail_before_response(connection: ClientConnection, kind: FaultKind) -> None:
-    """Fail before the first byte: at once, or when the client has waited long enough."""
+    """Drop the connection before the first byte, at once or after a long wait."""
     if kind is FaultKind.HANG:
         connection.wait(LONGEST)
     connection.reset()
@@ -174,7 +174,7 @@ def fail_before_response(connection: ClientConnection, kind: FaultKind) -> None:
 
 
 def _broken(out: Destination, half: bytes) -> Iterator[bytes]:
-    """Write half of an answer, and leave it at that."""
+    """Write half of a response, then stall or drop the connection."""
     yield from out.pieces(half)
     if out.fault and out.fault.kind is FaultKind.STALL:
         out.connection.wait(LONGEST)
@@ -186,7 +186,7 @@ def _broken(out: Destination, half: bytes) -> Iterator[bytes]:
 def _until_broken(
     events: Iterator[StreamEvent], fault: Fault | None, broken: Iterable[StreamEvent]
 ) -> Iterator[StreamEvent]:
-    """Let events through until the fault wants something else."""
+    """Yield events until the fault ends the stream."""
     if fault is None or fault.kind not in MID_STREAM:
         yield from events
         return

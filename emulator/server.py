@@ -1,4 +1,4 @@
-"""The emulator as a server of its own: threads, keep-alive, and connections that can be cut."""
+"""The HTTP server of the emulator, with threads, keep-alive, and connections that can be cut."""
 
 import contextlib
 import socket
@@ -21,7 +21,7 @@ _NO_BODY = ("1", "204", "304")
 
 
 class _Handler(WSGIRequestHandler):
-    """Serves one connection, request after request, each piece of a body as soon as it is there."""
+    """Serves one connection, request after request, and writes each piece of a body immediately."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -50,17 +50,17 @@ class _Handler(WSGIRequestHandler):
                 self._write(b"")
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing: the emulator records its requests itself."""
+        """Log nothing, because the emulator records its requests itself."""
 
     def finish(self) -> None:
-        """Close the connection, whatever may still be in the buffer of one that was cut."""
+        """Close the connection, and discard what is buffered for one that was cut."""
         with contextlib.suppress(OSError):
             super().finish()
         with contextlib.suppress(OSError):
             self.rfile.close()
 
     def _answer(self, app: WSGIApplication) -> None:
-        """Run the application, and write what it says."""
+        """Run the application, and write its response."""
         head: list[Any] = []
 
         def start_response(
@@ -85,7 +85,7 @@ class _Handler(WSGIRequestHandler):
                 close()
 
     def _head(self, status: str, headers: list[tuple[str, str]]) -> bool:
-        """Write the head of an answer; whether its body goes out in chunks."""
+        """Write the head of a response; return whether its body is sent in chunks."""
         self._begun = True
         code, _, reason = status.partition(" ")
         self.send_response(int(code), reason)
@@ -104,13 +104,13 @@ class _Handler(WSGIRequestHandler):
             self._write(b"%x\r\n%b\r\n" % (len(data), data) if chunked else data)
 
     def _write(self, data: bytes) -> None:
-        """Write bytes, at once."""
+        """Write bytes immediately."""
         self.wfile.write(data)
         self.wfile.flush()
 
 
 class _Server(ThreadedWSGIServer):
-    """A threaded server that can drop its connections; its lock guards the set of them."""
+    """A threaded server that can drop its connections. Its lock guards the set of connections."""
 
     def __init__(self, host: str, port: int, app: WSGIApplication) -> None:
         self._lock = threading.Lock()
@@ -118,24 +118,24 @@ class _Server(ThreadedWSGIServer):
         super().__init__(host, port, app, _Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember a connection."""
+        """Register a connection, and serve it."""
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        """Forget a connection."""
+        """Forget a connection, and close it."""
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Let connections that broke rest in peace, and report anything else."""
+        """Ignore errors of broken connections; report all others."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
     def drop(self) -> None:
-        """Drop every connection."""
+        """Drop all connections."""
         with self._lock:
             dropped = list(self._connections)
         for connection in dropped:
@@ -144,7 +144,7 @@ class _Server(ThreadedWSGIServer):
 
 
 class Running:
-    """A server that runs until it is closed."""
+    """A server that runs in a thread until it is closed."""
 
     def __init__(self, server: BaseWSGIServer) -> None:
         self._server = server
@@ -159,7 +159,7 @@ class Running:
 
     @property
     def url(self) -> str:
-        """The address it answers at."""
+        """The URL of the server."""
         host = self._server.host
         return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
@@ -176,7 +176,7 @@ class Running:
         self._thread.join()
 
     def close(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening, and drop all connections."""
         if self._closed:
             return
         self._closed = True
@@ -190,5 +190,5 @@ class Running:
 def serve(
     world: World | None = None, host: str = "127.0.0.1", port: int = 0, settings: Settings | None = None
 ) -> Running:
-    """Start an AI Core on a port of its own."""
+    """Start an emulator on a port; 0 chooses a free one."""
     return Running(_Server(host, port, create_app(world, settings=settings)))

@@ -1,4 +1,4 @@
-"""The model behind every deployment: its response is a pure function of the request."""
+"""The simulated model of all deployments. Its response depends only on the request."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _SLOW = re.compile(r"scene:slow\s+(\d+)")
 _LONG = re.compile(r"scene:long\s+(\d+)")
 _CALL = re.compile(r"scene:call\s+(\S+)\s*")
 _PLAIN = re.compile(r"[A-Za-z]{2,}")
-"""A tool's name that is a word as well: it stands in many a sentence that asks for no tool."""
+"""Names of tools that are plain words. They occur in many texts that ask for no tool."""
 _LONGEST = 100_000
 _QUOTED = 12
 _HIDDEN = 64
@@ -49,7 +49,7 @@ QUIRKS = (
 
 
 def respond(ask: ModelRequest, take: int = 0, notice: str = "") -> ModelResponse:
-    """Answer a request; `take` tells several answers to one request apart, and `notice` ends what is small talk."""
+    """Answer a request. `take` distinguishes several answers to one request; `notice` is added to small talk."""
     ask = _bare(ask)
     if (title := title_of(ask)) is not None:
         return _limited(ModelResponse((Text(_titled(ask, title)),), StopReason.END), ask.limit)
@@ -68,13 +68,13 @@ def respond(ask: ModelRequest, take: int = 0, notice: str = "") -> ModelResponse
 
 
 def _bare(ask: ModelRequest) -> ModelRequest:
-    """Leave out what an agent adds to its user's words and to what tools gave back: it may name tools and scenes."""
+    """Remove what an agent adds to texts and tool results, since it may name tools and scenes."""
     results = tuple(replace(result, text=without_context(result.text)) for result in ask.results)
     return replace(ask, text=without_context(ask.text), results=results)
 
 
 def _titled(ask: ModelRequest, title: str) -> str:
-    """Give a title in the form that is asked for."""
+    """Return a title in the requested format."""
     if ask.schema is None:
         return title
     document = _document(ask.schema)
@@ -82,7 +82,7 @@ def _titled(ask: ModelRequest, title: str) -> str:
 
 
 def _parts(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> tuple[Part, ...]:
-    """Choose between text and calls."""
+    """Return the text, tool calls or JSON that answers a request."""
     scripted = _CALL.search(ask.text)
     if scripted:
         return (_scripted(ask, scripted),)
@@ -97,7 +97,7 @@ def _parts(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> tuple
 
 
 def _scripted(ask: ModelRequest, found: re.Match[str]) -> ToolCall:
-    """Call what the text says, with exactly the JSON it says."""
+    """Call the tool that the text names, with the JSON that follows its name."""
     rest = ask.text[found.end() :]
     try:
         _, end = json.JSONDecoder().raw_decode(rest)
@@ -107,14 +107,14 @@ def _scripted(ask: ModelRequest, found: re.Match[str]) -> ToolCall:
 
 
 def _several(ask: ModelRequest) -> tuple[ToolCall, ...]:
-    """Call two or three tools at once, or one when only one is allowed."""
+    """Call two or three tools at once, or one if only one is allowed."""
     chosen = ask.tools[:3] if len(ask.tools) > 1 else ask.tools * 2
     chosen = chosen if ask.parallel else chosen[:1]
     return tuple(_call(ask, tool, at) for at, tool in enumerate(chosen))
 
 
 def _wanted(ask: ModelRequest) -> Tool | None:
-    """Choose the tool to call, if one must or may well be called."""
+    """Return the tool to call, if one must be called or the text asks for one."""
     if ask.choice is ToolChoice.NONE or not ask.tools:
         return None
     if ask.choice is ToolChoice.REQUIRED:
@@ -125,7 +125,7 @@ def _wanted(ask: ModelRequest) -> Tool | None:
 
 
 def _asked_for(name: str, text: str) -> bool:
-    """Whether a text names a tool; one whose name is a plain word has to be called a tool, or be used or called."""
+    """Return whether a text asks for a tool. A name that is a plain word must stand with "use", "call" or "tool"."""
     word = re.escape(name)
     if _PLAIN.fullmatch(name):
         return re.search(rf"\b(?:use|using|call) (?:the )?[`\"]?{word}\b|\b{word}[`\"]? tool\b", text) is not None
@@ -139,7 +139,7 @@ def _call(ask: ModelRequest, tool: Tool, at: int) -> ToolCall:
 
 
 def _text(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> str:
-    """Find the words of the answer."""
+    """Return the text of the answer."""
     if "echo" in scenes:
         return ask.text.replace("scene:echo", "").strip() or ask.text
     if "quirks" in scenes:
@@ -157,12 +157,12 @@ def _text(ask: ModelRequest, scenes: set[str], take: int, notice: str) -> str:
 
 
 def _document(schema: dict[str, Any]) -> Any:
-    """Answer in JSON: what fits the schema, or something at all when there is none."""
+    """Return a JSON value that fits the schema, or a fixed one if there is no schema."""
     return value_for(schema) if schema else {"answer": "yes", "confidence": 0.9}
 
 
 def _about(ask: ModelRequest) -> list[str]:
-    """Say what the tools gave back."""
+    """Describe the results of the tools."""
     said = []
     for result in ask.results:
         said.append(f"The tool {'failed' if result.failed else 'answered'}: {result.text}")
@@ -172,12 +172,12 @@ def _about(ask: ModelRequest) -> list[str]:
 
 
 def _article(kind: str) -> str:
-    """Put the article before a kind of media."""
+    """Put "a" or "an" before a kind of media."""
     return f"an {kind}" if kind[0] in "aeiou" else f"a {kind}"
 
 
 def _friendly(ask: ModelRequest, take: int) -> str:
-    """Say something kind that proves the request was read."""
+    """Return a friendly sentence that proves the request was read."""
     words = " ".join(ask.text.split()[:_QUOTED])
     said = f'Happy to help! You said: "{words}".' if words else "Happy to help!"
     if is_agent(ask.tools):
@@ -188,7 +188,7 @@ def _friendly(ask: ModelRequest, take: int) -> str:
 
 
 def _thoughts(ask: ModelRequest, scenes: set[str]) -> tuple[Part, ...]:
-    """Think aloud, if asked to and able to."""
+    """Return the thoughts, if the request asks for them and the model can think."""
     if ask.model.thinking is Thinking.NEVER:
         return ()
     found: list[Part] = []
@@ -200,7 +200,7 @@ def _thoughts(ask: ModelRequest, scenes: set[str]) -> tuple[Part, ...]:
 
 
 def _hidden(ask: ModelRequest) -> int:
-    """Count the reasoning of a model that always thinks and does not show it; at most half of what it may say."""
+    """Return the hidden reasoning tokens of a model that always thinks: at most half of its limit."""
     if ask.model.thinking is not Thinking.ALWAYS:
         return 0
     return _HIDDEN if ask.limit is None else min(_HIDDEN, ask.limit // 2)
@@ -220,7 +220,7 @@ def _stopped(full: ModelResponse, stops: tuple[str, ...]) -> ModelResponse:
 
 
 def _limited(full: ModelResponse, limit: int | None) -> ModelResponse:
-    """Cut the answer where its tokens run out."""
+    """Cut the answer at the token limit."""
     if limit is None or full.hidden + sum(map(part_tokens, full.parts)) <= limit:
         return full
     left = limit - full.hidden
@@ -242,6 +242,6 @@ def _limited(full: ModelResponse, limit: int | None) -> ModelResponse:
 
 
 def _head(text: str, tokens: int) -> str:
-    """Keep as much of a text as the tokens allow."""
+    """Return the start of a text that fits into the number of tokens."""
     head = text[: tokens * 4]
     return head if count_tokens(head) <= tokens else head[:-1]

@@ -17,7 +17,7 @@ STATUSES = ("PENDING", "RUNNING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "U
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What can be turned while the emulator runs."""
+    """Settings that can be changed while the emulator runs."""
 
     converse_sse: str = "repr"
     split_seed: int | None = None
@@ -25,12 +25,12 @@ class Settings:
     latency: float = 0.0
     catalogue: bool = True
     startup: float = 10.0
-    """Seconds from the creation of a deployment until it runs; a real one takes minutes."""
+    """Seconds from the creation of a deployment until it runs. A real one takes minutes."""
     notice: str = ""
-    """A sentence at the end of what models say of themselves; it is there from the start."""
+    """A sentence that ends the models' remarks about themselves; fixed at the start."""
 
     def changed(self, body: Json) -> "Settings":
-        """Apply a change in JSON; a `ValueError` says what is wrong with it."""
+        """Return the settings with a change in JSON applied; raises `ValueError` if it is invalid."""
         made = self
         for key, value in body.items():
             match key, value:
@@ -53,7 +53,7 @@ class Settings:
         return made
 
     def as_json(self) -> Json:
-        """Write the settings as they are read."""
+        """Render the settings as JSON that `changed` accepts."""
         split = None if self.split_seed is None else {"seed": self.split_seed}
         return {
             "converse_sse": self.converse_sse,
@@ -66,7 +66,7 @@ class Settings:
 
 
 class Emulator:
-    """A world and what has happened in it; its lock guards the settings and the statuses."""
+    """A world, and what has happened in it. Its lock guards the settings and the statuses."""
 
     def __init__(
         self, world: World, clock: Callable[[], float], new_id: Callable[[], str], settings: Settings | None = None
@@ -86,24 +86,24 @@ class Emulator:
 
     @property
     def settings(self) -> Settings:
-        """The settings in force."""
+        """The current settings."""
         with self._lock:
             return self._settings
 
     def change(self, body: Json) -> Settings:
-        """Change the settings."""
+        """Change the settings; raises `ValueError` if the change is invalid."""
         with self._lock:
             self._settings = self._settings.changed(body)
             return self._settings
 
     def status(self, deployment: Deployment) -> str:
-        """Say what state a deployment is in."""
+        """Return the status of a deployment."""
         with self._lock:
             said, startup = self._statuses.get(deployment.id), self._settings.startup
         return said or self.creations.status(deployment, startup)
 
     def set_status(self, id: str, status: str) -> None:
-        """Put a deployment into a state; a `ValueError` or `KeyError` says why it cannot be."""
+        """Set the status of a deployment; raises `ValueError` for an unknown status, `KeyError` for an unknown id."""
         if status not in STATUSES:
             raise ValueError(f"status cannot be {status!r}")
         if id not in self.stores:
@@ -112,20 +112,20 @@ class Emulator:
             self._statuses[id] = status
 
     def deployments(self, tenant: Tenant, group: str | None) -> list[Deployment]:
-        """List the deployments a resource group of a tenant can see."""
+        """List the deployments of a tenant in a resource group."""
         return [one for one in self.all_deployments(tenant) if (one.group or tenant.resource_group) == group]
 
     def all_deployments(self, tenant: Tenant) -> list[Deployment]:
-        """List the deployments of all resource groups of a tenant."""
+        """List the deployments of a tenant in all its resource groups."""
         return [*tenant.deployments, *self.creations.deployments(tenant)]
 
     def configurations(self, tenant: Tenant, group: str) -> list[Configuration]:
-        """List the configurations a resource group of a tenant can see, also those of which nothing was made."""
+        """List the configurations of a tenant in a resource group, including those without deployments."""
         of_the_world = [configuration_of(one) for one in self.deployments(tenant, group) if not one.configured]
         return [*of_the_world, *self.creations.configurations(tenant, group)]
 
     def deploy(self, tenant: Tenant, group: str, configuration: Configuration) -> Deployment:
-        """Make a deployment that runs after some time; a `ValueError` says why it cannot be made."""
+        """Create a deployment, which runs after its start-up time; raises `ValueError` if it cannot be created."""
         made = self.creations.deploy(tenant, group, configuration)
         self.stores[made.id] = ResponseStore()
         return made

@@ -1,4 +1,4 @@
-"""Titles that agents ask for beside a conversation."""
+"""Titles of conversations, which agents ask for in requests of their own."""
 
 import re
 
@@ -14,7 +14,7 @@ _NONE = "New conversation"
 
 
 def title_of(ask: ModelRequest) -> str | None:
-    """Write a title, if that is what is asked for; None if it is not."""
+    """Return a title if the request asks for one; None otherwise."""
     if ask.tools or not (_ASKED.search(ask.system) or _ASKED.match(ask.text)):
         return None
     words = re.findall(r"[^\s\"`*#{}]+", _AROUND.sub(" ", ask.text))[:_WORDS]

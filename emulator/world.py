@@ -25,23 +25,23 @@ _NAMES = (
     "text-embedding-3-small",
     "nvidia--llama-3.2-nv-embedqa-1b",
 )
-"""Models of each family, none past its end."""
+"""Models of each family that are not past their end of life."""
 
 
 def _digest(*words: object) -> str:
-    """Turn words into hexadecimal digits that are always the same."""
+    """Return a hexadecimal digest of some values. Equal values have equal digests."""
     return hashlib.sha256("/".join(map(str, words)).encode()).hexdigest()
 
 
 def _uuid(*words: object) -> str:
-    """Turn words into something that looks like a UUID."""
+    """Return text in the form of a UUID. Equal values give equal UUIDs."""
     digits = _digest(*words)
     return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:32]))
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A model that was deployed: what the management API lists and inference is sent to."""
+    """A deployed model, as the management API lists it."""
 
     id: str
     model: Model
@@ -49,18 +49,18 @@ class Deployment:
     version: str = "latest"
     created: str = "2026-04-17T15:19:53Z"
     group: str = ""
-    """The resource group it runs in, where that is not the first one of its tenant."""
+    """Its resource group, if that is not the tenant's first one."""
     configured: str = ""
-    """The id of its configuration, where that does not follow from its own."""
+    """The id of its configuration, if that is not derived from its own id."""
 
     @property
     def configuration_id(self) -> str:
-        """The id of the configuration it was made from."""
+        """The id of its configuration."""
         return self.configured or _uuid("configuration", self.id)
 
     @property
     def scenario(self) -> str:
-        """The scenario it belongs to."""
+        """Its scenario."""
         return "orchestration" if self.model is ORCHESTRATION else "foundation-models"
 
     @property
@@ -73,7 +73,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A subaccount with an AI Core of its own: credentials, resource groups, deployments."""
+    """A subaccount with its own AI Core: credentials, resource groups, deployments."""
 
     name: str
     client_id: str
@@ -85,13 +85,13 @@ class Tenant:
 
     @property
     def resource_groups(self) -> tuple[str, ...]:
-        """All its resource groups, the one that it is known by first."""
+        """All its resource groups, its main one first."""
         return (self.resource_group, *self.other_groups)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Everything the emulator serves, before anybody asks it anything."""
+    """The tenants that the emulator starts with."""
 
     tenants: tuple[Tenant, ...]
     executables_shown: bool = False
@@ -99,25 +99,25 @@ class World:
     """Whether the catalogue of models is served, unless a setting says otherwise."""
 
     def tenant(self, name: str) -> Tenant | None:
-        """Find a tenant by its name."""
+        """Return the tenant with this name, or None."""
         return next((tenant for tenant in self.tenants if tenant.name == name), None)
 
 
 def deploy(tenant: str, model: str, number: int = 1, status: str = "RUNNING") -> Deployment:
-    """Deploy a model of the catalogue under an id that depends on nothing but the arguments."""
+    """Create a deployment of a model in the catalogue. Its id depends only on the arguments."""
     found = ORCHESTRATION if model == "orchestration" else MODELS_BY_NAME[model]
     return Deployment(f"d{_digest(tenant, model, number, status)[:15]}", found, status, created=_created(number))
 
 
 def _created(number: int) -> str:
-    """Date the deployments of a model a day apart."""
+    """Return the creation date of a deployment. Those of one model are a day apart."""
     return f"2026-04-{1 + number % 28:02}T15:19:53Z"
 
 
 def tenant(
     name: str, resource_group: str, models: tuple[str, ...] = _NAMES, copies: int = 2, *, x509: bool = False
 ) -> Tenant:
-    """Build a tenant with some deployments of each model, and the odd ones every account has."""
+    """Build a tenant with running deployments of each model, and some that every account has, such as a stopped one."""
     running = tuple(deploy(name, model, number) for model in models for number in range(1, copies + 1))
     odd = (
         deploy(name, models[0], 3, "STOPPED"),
@@ -128,25 +128,25 @@ def tenant(
 
 
 def orchestration_tenant(name: str, resource_group: str, copies: int = 1) -> Tenant:
-    """Build a tenant that has deployments of orchestration and nothing else."""
+    """Build a tenant that only has deployments of orchestration."""
     return _credentials(
         name, resource_group, tuple(deploy(name, "orchestration", number) for number in range(1, copies + 1))
     )
 
 
 def empty_tenant(name: str, resource_group: str = "default") -> Tenant:
-    """Build a tenant in which nothing was ever deployed."""
+    """Build a tenant without deployments."""
     return _credentials(name, resource_group, ())
 
 
 def with_group(tenant: Tenant, name: str, models: tuple[str, ...] = ()) -> Tenant:
-    """Give a tenant another resource group, with a deployment of each model that is named."""
+    """Return a tenant with another resource group, in which each model of *models* is deployed."""
     more = tuple(replace(deploy(f"{tenant.name}/{name}", model), group=name) for model in models)
     return replace(tenant, deployments=tenant.deployments + more, other_groups=(*tenant.other_groups, name))
 
 
 def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, ...], *, x509: bool = False) -> Tenant:
-    """Give a tenant the credentials that follow from its name."""
+    """Return a tenant with credentials that are derived from its name."""
     return Tenant(
         name,
         f"sb-{_uuid('client', name)}!b123456|aicore!b540",
@@ -158,12 +158,12 @@ def _credentials(name: str, resource_group: str, deployments: tuple[Deployment, 
 
 
 def default_world() -> World:
-    """Two subaccounts, each with living models of every family twice."""
+    """Build two subaccounts, each with two deployments of every model that is not past its end of life."""
     return World((tenant("eu", "default"), tenant("us", "team-a")))
 
 
 def service_key(tenant: Tenant, base: str) -> Json:
-    """Write the service key of a tenant, its addresses pointing at this server."""
+    """Render the service key of a tenant, with URLs that point to this server."""
     app = tenant.client_id.removeprefix("sb-")
     key: Json = {
         "clientid": tenant.client_id,

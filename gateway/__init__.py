@@ -1,1 +1,1 @@
-"""Doing: sockets, clocks and disks. Everything below this layer only decides."""
+"""The gateway layer, which does all I/O. The layers below it only make decisions."""

@@ -1,4 +1,4 @@
-"""The deployments the proxy serves: configured, looked up, and watched over."""
+"""The deployments that the proxy serves: configured ones and those that discovery finds, with health checks."""
 
 import logging
 import math
@@ -34,29 +34,32 @@ from routing.model_names import Unlisted
 _log = logging.getLogger("sap_ai_proxy.endpoint_pool")
 _PATIENCE = 10.0
 _BRIEFLY = 1.0
-"""Seconds that the start waits for the catalogue, once everything is listed: without it there is a guess to go by."""
+"""Seconds that the start waits for the catalogue after all deployments are listed. Without it, the built-in list is
+used."""
 _FIRST_PAUSE = 1.0
-"""Seconds until who could not be listed is asked again; doubled each time, up to the interval."""
+"""Seconds until subaccounts that could not be listed are asked again. The pause doubles each time, up to the
+interval."""
 _LONGEST_PAUSE = 60.0
-"""Seconds of the longest such pause, where the interval is never."""
+"""The longest such pause in seconds, if the discovery interval is 0, which means that discovery is not repeated."""
 _AT_ONCE = 16
-"""How many subaccounts are asked at the same time."""
+"""The number of subaccounts that are asked at the same time."""
 
 
 class EndpointPool:
-    """Fills the balancer's pools, and keeps an eye on what is in them.
+    """Fills the pools of the load balancer by discovery, and checks the health of the endpoints.
 
-    What a subaccount lists is looked up where the settings ask for it; one that
-    cannot be asked, or lists nothing any more, keeps what it had, so that nothing
-    depends on all of them being there at start. Until all were listed once they are asked more often,
-    and `unlisted` tells who was not. *probe* asks one endpoint and gives an HTTP
-    status; *patience* is how many seconds the start waits for what is looked up.
+    Discovery lists the deployments of a subaccount if its settings ask for that. If a listing fails or is empty, the
+    earlier one is kept, so the proxy starts even if some subaccounts cannot be reached. Until every subaccount has been
+    listed once, discovery is repeated more often, and `unlisted` returns those that are missing.
 
-    Which models orchestration deployments serve is asked beside what is listed, and nothing waits for it: until it
-    is answered, what *orchestration* knows is served.
+    The models of orchestration deployments are looked up in a second step, for which the first does not wait. Until its
+    result is known, the pool serves those that *orchestration* knows.
 
-    Looking up is one thread's, and so is draining; what they leave for each other and for others are references, each
-    replaced in one step, and who is listed is served before that is told.
+    *probe* requests one endpoint and returns the HTTP status. *patience* is how many seconds the start waits for
+    discovery.
+
+    One thread does discovery, and one thread at a time drains endpoints. They share references that are replaced in one
+    step. A subaccount is removed from `unlisted` only after its deployments are served.
     """
 
     def __init__(
@@ -78,24 +81,27 @@ class EndpointPool:
         self._clock = clock
         self._patience = patience
         self._found: dict[str, Models] = {}
-        """What each subaccount listed last."""
+        """The latest listing of each subaccount."""
         self._served: Mapping[str, Models] = {}
-        """What of that is served, with the models of orchestration by name."""
+        """The part of the latest listings that is served, with the models of orchestration filled in."""
         self.drained: frozenset[Endpoint] = frozenset()
-        """The endpoints that `drain` has taken out of selection."""
+        """The endpoints that `drain` has excluded from selection."""
         self._looked_up = [account for account in settings.subaccounts.values() if account.discovery]
         self._unlisted = tuple(account.name for account in self._looked_up)
         self._versions: dict[str, Mapping[str, frozenset[str]]] = {account.name: {} for account in self._looked_up}
         self._due = clock()
         self._stop = stop or threading.Event()
         self._is_listed = threading.Event()
-        """Set once all subaccounts were listed, or could not be, for the first time."""
+        """Set once every subaccount was listed, or failed to be, for the first time."""
         self._thread: threading.Thread | None = None
         once = OneProbe(probe, clock, settings.policy.health_check_interval / 2)
         self._checker = HealthChecker(balancer, once, list_running=self._statuses, clock=clock, stop=self._stop)
 
     def start(self) -> None:
-        """Fill the pools, and begin to watch; what is looked up late joins late."""
+        """Fill the pools, start the health checks, and start discovery.
+
+        Results of discovery that are late are added later.
+        """
         self._stop.clear()
         self._fill_pools()
         self._checker.start()
@@ -109,16 +115,16 @@ class EndpointPool:
                 first.wait(_BRIEFLY)
 
     def stop(self) -> None:
-        """Stop watching; returns when nothing of it runs any more."""
+        """Stop discovery and health checks, and wait until their threads have ended."""
         self._checker.stop()
         if self._thread is not None:
             self._thread.join()
 
     def refresh(self) -> None:
-        """Look up what is deployed now, everywhere at once, and serve what each subaccount tells as it comes.
+        """List the deployments of all subaccounts concurrently, and serve each result as soon as it is there.
 
-        A subaccount is asked in two steps: what runs there, and which models its orchestration deployments serve. The
-        second waits for a place behind all the first ones.
+        A subaccount takes two steps: its deployments, and the models of its orchestration deployments. Second steps are
+        queued behind all first ones.
         """
         if not self._looked_up:
             return
@@ -132,39 +138,44 @@ class EndpointPool:
                     if not is_asked:
                         steps[lookers.submit(self._orchestration.ask, account)] = account, True
                     if (error := done.exception()) is not None:
-                        # Whatever failed, this subaccount keeps what it had, and the others are served.
+                        # After any error this subaccount keeps its earlier deployments, and the others are served.
                         _log.error("listing the deployments of %s failed", account.name, exc_info=error)
                     self._serve(account, is_asked)
                 if all(is_asked for _, is_asked in steps.values()):
                     self._is_listed.set()
 
     def listen(self, event: RoutingEvent) -> None:
-        """Have the subaccount of a deployment that is gone listed at once; subscribe this to routing events."""
+        """List a subaccount at once when one of its deployments is gone. Subscribe this method to routing events."""
         self._checker.listen(event)
 
     def drain(self, endpoint: Endpoint) -> None:
-        """Give *endpoint* only the requests that continue its own answers, now or once it is served: its weight is 0.
+        """Set the weight of *endpoint* to 0, now or once it is served.
 
-        What is drained is not kept beyond this process. One thread at a time drains and restores.
+        It then gets only requests that continue its own answers.
+
+        A restart of the process forgets this. One thread at a time may drain and restore.
         """
         self.drained |= {endpoint}
         self._fill_pools()
 
     def restore(self, endpoint: Endpoint) -> None:
-        """Give *endpoint* its configured weight again."""
+        """Restore the configured weight of *endpoint*."""
         self.drained -= {endpoint}
         self._fill_pools()
 
     def unlisted(self) -> Unlisted:
-        """Tell whose deployments were never listed, and in how many seconds that is tried again."""
+        """Return the subaccounts that were never listed, and the seconds until the next attempt."""
         return Unlisted(self._unlisted, max(_FIRST_PAUSE, self._due - self._clock()))
 
     def versions(self, model: str) -> frozenset[str]:
-        """Name the versions in which a model runs, by what was listed last."""
+        """Return the versions in which a model runs, according to the latest listings."""
         return frozenset[str]().union(*(versions.get(model, ()) for versions in self._versions.values()))
 
     def _listed(self, subaccount: str) -> None:
-        """Note that a subaccount was listed and is served; after the last one it is known what is deployed."""
+        """Record that a subaccount is listed and served.
+
+        After the last one, log warnings about settings without an effect.
+        """
         if subaccount in self._unlisted:
             self._unlisted = tuple(name for name in self._unlisted if name != subaccount)
             if not self._unlisted:
@@ -177,7 +188,7 @@ class EndpointPool:
             _log.warning("%s", what)
 
     def _look_up(self, account: SubAccount) -> None:
-        """Find what runs in a subaccount; one that cannot be listed keeps what it had."""
+        """List the deployments of a subaccount; if that fails, keep the earlier ones."""
         try:
             listed = listing(account, self._get)
         except FaultError as error:
@@ -192,9 +203,9 @@ class EndpointPool:
         self._found[account.name] = merge_listing(account, listed, before, answers)
 
     def _serve(self, account: SubAccount, is_asked: bool) -> None:
-        """Serve what is known of a subaccount, if that has changed.
+        """Serve the known deployments of a subaccount, if they have changed.
 
-        *is_asked* is whether it is known which models its orchestration deployments serve, as far as can be.
+        *is_asked* is whether the models of its orchestration deployments have been looked up, even without success.
         """
         found = self._found.get(account.name)
         if found is None:
@@ -207,7 +218,7 @@ class EndpointPool:
             self._listed(account.name)
 
     def _fill_pools(self) -> None:
-        """Serve what was found; begin anew if another thread has found or drained something meanwhile."""
+        """Put the current deployments into the pools. Repeat this if another thread changes them in the meantime."""
         found, drained = None, None
         while found is not self._served or drained is not self.drained:
             found, drained = self._served, self.drained
@@ -226,7 +237,7 @@ class EndpointPool:
         while not self._stop.is_set():
             try:
                 self.refresh()
-            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+            except Exception:  # noqa: BLE001 - after any error, the next round is tried
                 _log.exception("listing deployments failed")
             pause = min(patience, longest) if self._unlisted else interval
             patience = min(2 * patience, longest)
@@ -241,9 +252,10 @@ class EndpointPool:
 
 
 class OneProbe:
-    """Probes a deployment once in so many *seconds*, for all models that it serves; what comes meanwhile waits for it.
+    """Probes a deployment at most once in a period, for all the models that it serves.
 
-    Holds no lock: two threads that begin the same period may both probe.
+    The period is in seconds; 0 means that there is only one. Calls during a probe wait for its result. The class holds
+    no lock: two threads that begin the same period may both probe.
     """
 
     def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:
@@ -253,7 +265,7 @@ class OneProbe:
         self._period = -1.0, SingleFlight[tuple[str, str], int](keep=True)
 
     def __call__(self, endpoint: Endpoint) -> int:
-        """Give the HTTP status of the deployment of *endpoint*; raises what its probe raised."""
+        """Return the HTTP status of the deployment of *endpoint*. Raises what the probe raises."""
         at = self._clock() // self._seconds
         if self._period[0] != at:
             self._period = at, SingleFlight(keep=True)
@@ -261,5 +273,5 @@ class OneProbe:
 
 
 def _settings_of(pools: Mapping[str, Iterable[Endpoint]]) -> list[tuple[str, float]]:
-    """List what may change of endpoints without making others of them: what they say they run, and their weights."""
+    """List the settings of endpoints that may change while the endpoints stay the same: running models and weights."""
     return [(endpoint.runs, endpoint.weight) for pool in pools.values() for endpoint in pool]

@@ -1,4 +1,4 @@
-"""Everything the proxy is made of, put together once; the web framework stands above it."""
+"""The gateway: constructs all parts of the proxy and connects them. The web framework is the layer above it."""
 
 import logging
 import threading
@@ -71,24 +71,24 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("sap_ai_proxy")
 _TELEMETRY_PATIENCE = 5.0
-"""Seconds in which the telemetry that is left may be sent, where nothing else is said."""
+"""The default time limit for sending the remaining telemetry, in seconds."""
 _TOKEN_PATIENCE = 2.0
 """Seconds that the start waits for the first token."""
 _BRIEF = (Effort.NONE, Effort.MINIMAL, Effort.LOW)
-"""The efforts at which a GPT begins to answer soon; without a word it thinks for longer."""
+"""The efforts at which a GPT model begins to answer soon. Without an effort, it thinks for longer."""
 _MOST_MODELS = 1024
-"""For how many models it is remembered what the settings say of them."""
+"""The number of models whose settings are cached."""
 _MOST_CALLERS = 1024
-"""For how many callers it is remembered which labels their requests have."""
+"""The number of callers whose labels are cached."""
 _LARGER_CONTEXT = "context-1m"
-"""How the beta begins by which some Claudes take five times as much."""
+"""The prefix of the beta that enlarges the context of some Claude models to one million tokens."""
 
 
 class Gateway:
     """The proxy without its web framework.
 
-    *now* is seconds since the epoch, *clock* any seconds that only grow, and
-    *new_token* random text that ids are made of.
+    *now* returns seconds since the epoch, *clock* returns monotonic seconds, and *new_token* returns random text for
+    ids.
     """
 
     def __init__(
@@ -109,7 +109,8 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = _admission(settings)
-        # As many connections are kept as requests may be in progress: none is made anew because others ended before.
+        # The pool keeps as many connections as there may be requests, so that none must be reopened because others have
+        # ended.
         kept = ConnectionPool(clock, settings.server.requests)
         self._transport = Transport(network=settings.network, clock=clock, pool=kept)
         self._management = ManagementClient(network=settings.network)
@@ -162,13 +163,13 @@ class Gateway:
         self._telemetry = _telemetry(self.balancer, clock, now) if settings.telemetry else None
 
     def start(self) -> None:
-        """Find out what is deployed where that is not configured, begin to watch over it, and get the first token."""
+        """Start discovery, health checks and the catalogue's refresh, and wait a short time for the first token."""
         self._pool.start()
         self._refresher.start()
         self._readiness.await_tokens(_TOKEN_PATIENCE)
 
     def close(self) -> None:
-        """Stop watching, send the telemetry that is left, and drop all connections."""
+        """Stop the background threads, send the remaining telemetry, and close all connections."""
         self.close_telemetry(_TELEMETRY_PATIENCE)
         self._refresher.stop()
         self._pool.stop()
@@ -176,12 +177,12 @@ class Gateway:
         self._management.close()
 
     def close_telemetry(self, seconds: float) -> None:
-        """Send the traces and metrics that are left, for at most so many *seconds*, and send no more."""
+        """Send the remaining traces and metrics, for at most *seconds*, and stop sending."""
         if self._telemetry is not None:
             self._telemetry.close(seconds)
 
     def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
-        """Begin the lifetime of a request: its time counts from now."""
+        """Start the lifetime of a request. Its time limit counts from now."""
         return Lifetime(self.settings.policy.timeouts.total, client=client, drain=drain, clock=self._clock)
 
     def exchange(
@@ -195,9 +196,10 @@ class Gateway:
         asked_in: str = "",
         by: type[Exchange] = Exchange,
     ) -> Exchange:
-        """Begin to answer a request in the *client* dialect; raises `FaultError` for one that makes no sense.
+        """Parse a request in the *client* dialect and begin its exchange. Raises `FaultError` for an invalid request.
 
-        *asked_in* is the dialect that understands the body, where no model takes it as it is; *by* is what answers it.
+        *asked_in* is the dialect that can parse the body, if that is not the client's; the body then never passes
+        unchanged. *by* is the class of the exchange.
         """
         began = self._clock()
         conversation = CLIENTS[asked_in or client].parse_request(body)
@@ -214,7 +216,7 @@ class Gateway:
     def embeddings(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
     ) -> Exchange:
-        """Begin to answer a request for embeddings; raises `FaultError` for one that makes no sense."""
+        """Parse a request for embeddings and begin its exchange. Raises `FaultError` for an invalid request."""
         began = self._clock()
         request = openai_embeddings.parse_request(body)
         client = "openai-embeddings"
@@ -236,14 +238,20 @@ class Gateway:
     def compaction(
         self, body: JSON, headers: Mapping[str, str], caller: str, lifetime: Lifetime | None = None
     ) -> Exchange:
-        """Begin to make a conversation shorter; raises `FaultError` for a request that makes no sense."""
+        """Parse a request to compact a conversation and begin its exchange.
+
+        Raises `FaultError` for an invalid request.
+        """
         whole = {name: value for name, value in body.items() if name != "stream"}
         return self.exchange(openai_responses.DIALECT, whole, headers, caller, lifetime, by=CompactionExchange)
 
     def kept(
         self, method: str, answer: str, caller: str, lifetime: Lifetime | None = None, action: str = ""
     ) -> tuple[int, bytes]:
-        """Ask for, delete or cancel an answer of *caller* that its deployment keeps; raises `FaultError`."""
+        """Read, delete or cancel an answer of *caller* that its deployment stores; return the status and the body.
+
+        Raises `FaultError` if the answer is unknown or the deployment fails.
+        """
         made, endpoint = self._kept.response(answer, caller)
         path = f"/responses/{quote(made, safe='')}{action}"
         timeouts = self.settings.policy.timeouts
@@ -257,7 +265,10 @@ class Gateway:
         return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
 
     def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
-        """Take note of a request that never became an exchange, and give its id; *asked* is what it asked for."""
+        """Report a request that was refused before its exchange began, and return its id.
+
+        *asked* is the model that the request names, or its method and path.
+        """
         name, trace = request_id(headers, self._new_token()), trace_id(headers)
         status, outcome = http_status(fault), fault.kind.value
         record = ExchangeRecord(name, caller, client, asked, status=status, outcome=outcome, trace=trace)
@@ -269,39 +280,39 @@ class Gateway:
         return name
 
     def stream(self, exchange: Exchange) -> StreamedAnswer:
-        """Answer an exchange piece by piece."""
+        """Return the answer of an exchange as a stream."""
         envelope = exchange.incoming.request.envelope
         dialect = CLIENTS[exchange.incoming.request.client]
         return StreamedAnswer(exchange, lambda fault: dialect.writer(envelope).write([Failed(fault)]))
 
     def resolve(self, model: str) -> Resolution:
-        """Find the deployed model behind a name; raises `FaultError`."""
+        """Return the deployed model behind a name. Raises `FaultError` if there is none."""
         try:
             return self.router.names.resolve(model)
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
     def model_names(self) -> tuple[str, ...]:
-        """The names of all models that are deployed, and their aliases."""
+        """Return the names of all deployed models, and their aliases."""
         names = self.router.names
         aliases = [alias for alias in self.settings.policy.aliases if names.knows(alias)]
         return tuple(dict.fromkeys([*names.deployed, *aliases]))
 
     def models(self) -> tuple[ModelInfo, ...]:
-        """Describe all models that are deployed, under their names and their aliases."""
+        """Describe all deployed models, under their names and their aliases."""
         names = self.router.names
         return tuple(self._served.describe(name, self._runs(names.resolve(name).model)) for name in self.model_names())
 
     def model(self, name: str) -> ModelInfo:
-        """Describe the deployed model behind a name; raises `FaultError`."""
+        """Describe the deployed model behind a name. Raises `FaultError` if there is none."""
         return self._served.describe(name, self._runs(self.resolve(name).model))
 
     def readiness(self) -> Readiness:
-        """Tell whether some model can be served, from what is known."""
+        """Return whether some model can be served. This makes no request."""
         return self._readiness.look()
 
     def state(self) -> JSON:
-        """Write down what the router knows and has decided, as JSON; `gateway.router_state` says what it means."""
+        """Return the state of the router as JSON; `gateway.router_state` documents its fields."""
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         now = self._now()
         return {
@@ -313,15 +324,15 @@ class Gateway:
         }
 
     def whole_state(self) -> JSON:
-        """Write down the same, and whether the proxy is ready, where this process is the only one."""
+        """Return the state of this process, with its readiness, for a proxy that has only this process."""
         return {**self.state(), "at": self._now(), **self.readiness().body}
 
     def whole_history(self) -> JSON:
-        """Write down the last hour, where this process is the only one."""
+        """Return the history of the last hour, for a proxy that has only this process."""
         return merged_history([self.history.rows()], self._now())
 
     def _credentials(self, subaccount: str, now: float) -> JSON:
-        """Say until when the token and the certificate of a subaccount are valid, and what its latest token lacked."""
+        """Return the state of a subaccount's credentials: their expiry, and the fault of the latest token request."""
         source = self._tokens[subaccount]
         state, seconds = source.state, source.seconds_left
         certificate = of_proof(self.settings.subaccounts[subaccount].key.proof)
@@ -332,11 +343,11 @@ class Gateway:
         }
 
     def _versions(self) -> dict[str, frozenset[str]]:
-        """Name the models that run, with the versions in which they do, as far as they are known."""
+        """Return the models that run, each with its known versions."""
         return {each.backend: self._pool.versions(each.backend) for pool in self._endpoints() for each in pool}
 
     def _runs(self, model: str) -> str:
-        """Name what the deployments of *model* say they run; of several models, what the first one does."""
+        """Return the model that the first deployment of *model* reports to run."""
         return next((endpoint.backend for endpoint in self.balancer.endpoints(model)), model)
 
     def _client_request(
@@ -356,9 +367,9 @@ class Gateway:
         lifetime: Lifetime,
         maker: Endpoint | None = None,
     ) -> tuple[IncomingRequest, Attempts]:
-        """Put together what is known of a request, and where it may be tried; raises `FaultError`.
+        """Collect what is known of a request, and the attempts for it. Raises `FaultError`.
 
-        *maker* keeps the response that it goes on from, if it does from one.
+        *maker* is the endpoint that stores the response which this request continues, if it continues one.
         """
         conversation = request.envelope.conversation
         seals = self._makers.of_seals(conversation, caller)
@@ -389,7 +400,7 @@ class Gateway:
         return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
-        """Look up the most tokens that *model* takes; None where a beta asks for a larger context than it has."""
+        """Return the context length of *model* in tokens; None if a beta asks for a larger context."""
         betas = conversation.extra.get("anthropic_beta")
         larger = any(str(beta).startswith(_LARGER_CONTEXT) for beta in (betas if isinstance(betas, list) else ()))
         return None if larger else self._served.describe(model).context_length
@@ -415,33 +426,36 @@ class Gateway:
             raise FaultError(error.fault) from error
 
     def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
-        """Find the endpoint of the model that has made what no other can read."""
+        """Return the endpoint of the model that made the seals in the conversation. No other endpoint can read them."""
         if not seals or (maker := seals.maker) is None:
             return None
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
 
     def _endpoints(self) -> list[tuple[Endpoint, ...]]:
-        """Give the endpoints that are served, by model."""
+        """Return the endpoints that are served, grouped by model."""
         return [self.balancer.endpoints(model) for model in self.balancer.models()]
 
 
 def _telemetry(balancer: LoadBalancer, clock: Callable[[], float], now: Callable[[], float]) -> "Telemetry":
-    """Begin to send traces and metrics."""
+    """Start sending traces and metrics."""
     from gateway.observability.telemetry.sender import Telemetry  # noqa: PLC0415 - it needs an extra, and takes memory
 
     return Telemetry(balancer.snapshot, clock, now)
 
 
 def _admission(settings: Settings) -> Admission:
-    """Bound the requests in progress: those of one key to half of all, where there are several keys."""
+    """Limit the requests in progress. If there are several keys, the default limit of each is half of all."""
     server = settings.server
     half = max(1, server.requests // 2) if len(settings.keys) > 1 else None
     return Admission(server.requests, server.waiting, server.waiting_seconds, server.requests_per_key or half)
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
-    """Put together what ids and seals are signed with; without anything secret they are good for this process alone."""
+    """Build the keys that sign ids and seals.
+
+    A subaccount without a secret gets a random key, which only this process can verify.
+    """
     return SigningKeys(
         [key.reveal().encode() for key in settings.signing_keys],
         {
@@ -452,15 +466,15 @@ def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKe
 
 
 def _input_tokens(conversation: Conversation) -> int | None:
-    """Estimate the tokens of what is said, without tools and schemas: that costs little for each request."""
+    """Estimate the input tokens without tools and schemas, which makes the estimate cheap."""
     try:
         return estimate_tokens(replace(conversation, tools=(), output=None))
-    except FaultError:  # JSON that is nested too deeply is refused where it is rendered
+    except FaultError:  # the renderer refuses JSON that is nested too deeply
         return None
 
 
 def _thinks_in_silence(model: str, conversation: Conversation) -> bool:
-    """Whether *model* may think for minutes over this conversation without a sign of life."""
+    """Return whether *model* may think about this conversation for minutes before it sends anything."""
     profile, reasoning = profile_for(model), conversation.reasoning
     effort = reasoning.effort if reasoning is not None else None
     if profile.vendor is Vendor.OPENAI:

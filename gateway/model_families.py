@@ -1,4 +1,4 @@
-"""Models by family, for lines in which people find theirs."""
+"""Models grouped by family, for log lines in which people look for theirs."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,11 +6,11 @@ from typing import Final
 from dialects.capabilities.models import Vendor, profile_for
 
 _FAMILIES: Final = {Vendor.OPENAI: "gpt", Vendor.OTHER: "others"}
-"""Families that people know by another name than their maker's."""
+"""Families that have a better known name than their vendor's."""
 
 
 def by_family(models: Iterable[str], most: int) -> list[str]:
-    """Name *models*, family by family, and so many of each at most, those with higher versions first."""
+    """Return one line for each family, with at most *most* models, higher versions first."""
     families: dict[str, list[str]] = {}
     for model in sorted(models, reverse=True):
         families.setdefault(_family(model), []).append(model)
@@ -18,12 +18,12 @@ def by_family(models: Iterable[str], most: int) -> list[str]:
 
 
 def some(names: list[str], most: int) -> str:
-    """Enumerate *names*, so many at most."""
+    """List *names* in a sentence, but at most *most* of them."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def enumerated(names: Iterable[str]) -> str:
-    """Enumerate all *names*, as a sentence does."""
+    """List all *names* as in a sentence."""
     *first, last = [*names] or ["none"]
     return f"{', '.join(first)} and {last}" if first else last
 

@@ -1,4 +1,4 @@
-"""Functions that are kept for those who have long imported them from `proxy_server`; each names what to use instead."""
+"""Deprecated functions that existing code imports from `proxy_server`. Each one names its replacement."""
 
 import warnings
 
@@ -13,15 +13,24 @@ def _deprecated(name: str, payload: JSON, model: str) -> tuple[str, JSON, str]:
 
 
 def handle_claude_request(payload: JSON, model: str = "anthropic--claude-4.5-sonnet") -> tuple[str, JSON, str]:
-    """Say where a request for a Claude model would go, and with which body; use `routing.route_request` instead."""
+    """Return the URL, the body and the subaccount of a request for a Claude model.
+
+    Deprecated: use `routing.route_request`.
+    """
     return _deprecated("handle_claude_request", payload, model)
 
 
 def handle_gemini_request(payload: JSON, model: str = "gemini-3.5-flash") -> tuple[str, JSON, str]:
-    """Say where a request for a Gemini model would go, and with which body; use `routing.route_request` instead."""
+    """Return the URL, the body and the subaccount of a request for a Gemini model.
+
+    Deprecated: use `routing.route_request`.
+    """
     return _deprecated("handle_gemini_request", payload, model)
 
 
 def handle_default_request(payload: JSON, model: str = "gpt-5.5") -> tuple[str, JSON, str]:
-    """Say where a request for any other model would go, and with which body; use `routing.route_request` instead."""
+    """Return the URL, the body and the subaccount of a request for another model.
+
+    Deprecated: use `routing.route_request`.
+    """
     return _deprecated("handle_default_request", payload, model)

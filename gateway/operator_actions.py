@@ -1,4 +1,4 @@
-"""What operators change while the proxy runs: drained endpoints, circuits, strategies."""
+"""Changes that operators make while the proxy runs: drained endpoints, circuits and strategies."""
 
 import logging
 from collections.abc import Iterable
@@ -22,29 +22,29 @@ _log = logging.getLogger("sap_ai_proxy.operations")
 DRAIN, RESTORE, OPEN_CIRCUIT, CLOSE_CIRCUIT, STRATEGY = "drain", "restore", "open-circuit", "close-circuit", "strategy"
 ACTIONS: Final = (DRAIN, RESTORE, OPEN_CIRCUIT, CLOSE_CIRCUIT, STRATEGY)
 _AT_ONCE: Final = frozenset({OPEN_CIRCUIT, CLOSE_CIRCUIT})
-"""The actions that concern the moment: a process that starts later does not repeat them."""
+"""The actions that take effect once. A process that starts later does not repeat them."""
 
 _DRAINED: Final = "an operator has drained it"
 
 
 class OperatorActions:
-    """Turns what an operator asks for into a change, and applies changes of all processes in this one.
+    """Turns requests of operators into changes, and applies the changes of all processes in this one.
 
-    A change is JSON that any process with the same settings understands: `action`, `by`, and the `endpoints` by
-    subaccount, URL and model; of a strategy also `model` and `strategy`. A strategy for a model that is not found here
-    yet is applied once it is.
+    A change is JSON that every process with the same settings can apply. It has `action`, `by` (the caller), and
+    `endpoints`, each with subaccount, URL and model. A change of a strategy also has `model` and `strategy`. A strategy
+    for a model that is not known here yet is applied once the model is.
     """
 
     def __init__(self, balancer: LoadBalancer, pool: EndpointPool) -> None:
         self._balancer = balancer
         self._pool = pool
         self._awaited: dict[str, str] = {}
-        """The strategies of models that are not found yet."""
+        """The strategies of models that are not known here yet."""
 
     def change_for(self, body: JSON, by: str) -> JSON:
-        """Understand the *body* of a request of the caller *by*.
+        """Parse the *body* of a request of the caller *by*, and return the change.
 
-        Raises `FaultError` for one that makes no sense, and for one that names what is not served.
+        Raises `FaultError` for an invalid body, and for an endpoint or a model that is not served.
         """
         action = _text(body, "action")
         if action not in ACTIONS:
@@ -67,7 +67,7 @@ class OperatorActions:
         return {"action": action, "by": by, "endpoints": [[each.subaccount, each.url, each.model] for each in found]}
 
     def apply(self, change: JSON, is_new: bool = True) -> None:
-        """Apply a change here; *is_new* is whether it was made since this process started."""
+        """Apply a change in this process; *is_new* is whether it was made after this process started."""
         action, by = change["action"], change["by"]
         endpoints = [Endpoint(*each) for each in change["endpoints"]]
         if action == STRATEGY:
@@ -80,7 +80,7 @@ class OperatorActions:
             self._set_circuits(endpoints, by, Circuit.OPEN if action == OPEN_CIRCUIT else Circuit.CLOSED)
 
     def explained(self, states: Iterable[EndpointState]) -> list[EndpointState]:
-        """Say of *states* which of them are drained because an operator wanted it."""
+        """Return *states*, with a reason on the endpoints that an operator has drained."""
         by_operator = self._pool.drained
         return [
             replace(each, why=_DRAINED)
@@ -90,12 +90,12 @@ class OperatorActions:
         ]
 
     def listen(self, event: RoutingEvent) -> None:
-        """Apply strategies to models that have joined; subscribe this to routing events."""
+        """Apply pending strategies when pools change. Subscribe this method to routing events."""
         if isinstance(event, PoolsChanged):
             self._use_awaited()
 
     def log(self, change: JSON) -> None:
-        """Write one line about a change, in the process that was asked for it."""
+        """Log one line about a change, in the process that received the request."""
         endpoints = [Endpoint(*each) for each in change["endpoints"]]
         if change["action"] == STRATEGY:
             what = f"the strategy of {change['model']} is {change['strategy']}"
@@ -123,9 +123,9 @@ class OperatorActions:
                 self._balancer.use(strategy, model)
 
     def _set_circuits(self, endpoints: Iterable[Endpoint], by: str, to: Circuit) -> None:
-        """Open circuits for the time that is theirs, or close them and end every cooldown of their endpoints."""
+        """Open circuits for their usual time, or close them and end every cooldown of their endpoints."""
         for endpoint in {*endpoints} & {*self._endpoints()}:
-            with suppress(KeyError):  # it has left meanwhile
+            with suppress(KeyError):  # it has been ejected in the meantime
                 self._set_circuit(endpoint, by, to)
 
     def _set_circuit(self, endpoint: Endpoint, by: str, to: Circuit) -> None:
@@ -144,7 +144,7 @@ class OperatorActions:
 
 
 def _text(body: JSON, name: str) -> str:
-    """Read a field that must be a string."""
+    """Return a field that must be a string. Raises `FaultError` if it is missing, empty or something else."""
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise invalid(

@@ -1,4 +1,4 @@
-"""Whether some model can be served, judged by what is known: no request waits for it."""
+"""Readiness: whether some model can be served, judged by what is known already. A readiness check sends no request."""
 
 import threading
 import time
@@ -15,42 +15,42 @@ from routing.availability import Availability, EndpointState
 _EVERY = 15.0
 """Seconds between two attempts to get a token for a subaccount that has none."""
 WELL = "ok"
-"""How it is said of a subaccount that nothing is amiss with."""
+"""The status of a subaccount without problems."""
 NO_TOKEN = "no token"  # noqa: S105 - words, not a password
-"""How it is said of a subaccount that has none."""
+"""The status of a subaccount for which no token could be obtained."""
 NO_TOKEN_YET = f"{NO_TOKEN} yet"
-"""How it is said of one that was not answered yet."""
+"""The status of a subaccount whose first token request has not been answered yet."""
 NO_DEPLOYMENT = "no deployment is known"
-"""How it is said of one that is well, and in which nothing runs."""
+"""The status of a subaccount that has a token but no known deployment."""
 READY, NOT_READY, DRAINING = "ready", "not ready", "draining"
-"""How it is said of the proxy whether it can serve some model, or is about to end."""
+"""The states of the proxy: it can serve some model, it can serve none, or it is about to stop."""
 _UNAVAILABLE = frozenset({Availability.OPEN, Availability.GONE, Availability.DRAINED})
 
 
 def without_deployments(subaccounts: Mapping[str, str], known: Collection[str]) -> list[str]:
-    """Name the *subaccounts* that are well, and are not among those of which deployments are *known*."""
+    """Return the *subaccounts* without problems that are not among those with *known* deployments."""
     return [name for name, said in subaccounts.items() if said == WELL and name not in known]
 
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the proxy is ready, and how each subaccount does; what is said of them names no address or secret."""
+    """Whether the proxy is ready, and the status of each subaccount. The texts contain no addresses and no secrets."""
 
     ready: bool
     subaccounts: Mapping[str, str]
 
     @property
     def body(self) -> JSON:
-        """What is answered to whoever asks."""
+        """The body of the response to a readiness check."""
         return {"status": READY if self.ready else NOT_READY, "subaccounts": dict(self.subaccounts)}
 
 
 class ReadinessProbe:
-    """Tells whether some model can be served: an endpoint is available, and there is a token for its subaccount.
+    """Determines whether some model can be served: an endpoint is available, and its subaccount has a token.
 
-    *states* lists what is known of every endpoint, and *unlisted* names the subaccounts whose deployments could not
-    be looked up yet. A token that is missing is asked for in the background, so that an idle proxy keeps its tokens.
-    `_lock` guards when each was asked for last.
+    *states* returns the state of every endpoint, and *unlisted* returns the subaccounts whose deployments could not be
+    listed yet. A missing token is requested in the background, so that an idle proxy keeps its tokens. `_lock` guards
+    the times of the latest requests for tokens.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class ReadinessProbe:
         self._asked: dict[str, float] = {}
 
     def await_tokens(self, seconds: float) -> None:
-        """Ask for all tokens, and wait at most so many *seconds* until the first one is there or all have failed."""
+        """Request all tokens, and wait at most *seconds* until the first one is there or all have failed."""
         lifetime = Lifetime(seconds, clock=self._clock)
         pending = []
         for source in self._tokens.values():
@@ -83,7 +83,7 @@ class ReadinessProbe:
                 pending = [interest for interest in pending if interest not in came]
 
     def look(self) -> Readiness:
-        """Tell what is known now."""
+        """Return the readiness as known now."""
         unlisted = self._unlisted()
         served = {each.endpoint.subaccount for each in self._states() if each.availability not in _UNAVAILABLE}
         good, status = set(), {}
@@ -95,7 +95,7 @@ class ReadinessProbe:
         return Readiness(bool(good & served), status)
 
     def _known(self, name: str, source: TokenSource) -> TokenState:
-        """Give what is known of a token, and have it renewed where it is time to."""
+        """Return the state of a token, and start to renew it if it is due."""
         state = source.state
         if (state.good and state.fault is None) or self._is_due(name):
             with suppress(FaultError):
@@ -112,7 +112,7 @@ class ReadinessProbe:
 
 
 def _status(state: TokenState, unlisted: bool) -> str:
-    """Say how a subaccount does."""
+    """Return the status of a subaccount as a text."""
     if not state.good:
         return f"{NO_TOKEN}: {state.fault.message}" if state.fault else NO_TOKEN_YET
     return "its deployments could not be listed yet" if unlisted else WELL

@@ -1,45 +1,49 @@
-"""What the router knows, as JSON for whoever looks at the proxy: operators, the command `status`, dashboards.
+"""The state of the router as JSON, for operators, the command `status` and dashboards.
 
-Durations are in seconds, times are seconds since the epoch, counts are of one process since it started. What a
-caller said, keys and addresses are nowhere in it; callers are named by digests of their keys.
+Durations are in seconds, times are seconds since the epoch, and counts are those of one process since it started. The
+state contains no prompts, answers, keys or addresses. Callers without a named key appear under a digest of their key.
 
-Of each endpoint, a deployment asked for one model:
+The fields of each endpoint, which is a deployment for one model:
 
 ========================  =============================================================================================
-`subaccount`, `deployment`, `model`   what is asked there; `orchestration` and `standby` say how
-`weight`, `tier`          by which strategies choose; `quota_domain` names what shares a quota
+`subaccount`, `deployment`, `model`   where the deployment is, and its model; `orchestration` and `standby` qualify it
+`weight`, `tier`          values that some strategies use; endpoints with the same `quota_domain` share a quota
 `last_error`              the kind of the latest fault; null if there was none
-`standing`                whether it may be selected now: "ready", "half-open: …", "open", "gone", "cooling" (which is
-                          in cooldown), "drained"
-`why`, `seconds`          why not, and for how long yet; null if only a listing of deployments can say
-`until`                   when that time is over; null if it may be selected now, or only a listing can say
-`circuit`, `k`            the state of its circuit, and how often its open time was doubled
-`cooldown`                the kind of fault that has put it in cooldown; null if it is in none
-`in_flight`               requests that it works on
-`latency`                 seconds to first content to expect, as strategies see it
-`counts.answered`         answers that have begun
-`counts.failed`           attempts that failed and were worth another elsewhere; a stream that is cut has answered, too
-`counts.refused`          attempts that failed by the caller's own mistake
-`counts.first_content_seconds`  the seconds until the answers began, added up
-`counts.tokens`           tokens of its answers, each in one kind: fresh input, read from the prompt cache, written to
-                          it, output
+`standing`                the availability: "ready", "half-open: …", "open", "gone", "cooling" (it is in cooldown) or
+                          "drained"
+`why`, `seconds`          why it is unavailable, and for how many seconds; null if only a new listing can tell
+`until`                   when it becomes available; null if it is available, or if only a new listing can tell
+`circuit`, `k`            the state of its circuit, and how often the open time has doubled
+`cooldown`                the kind of fault that started its cooldown; null if it is in none
+`in_flight`               the requests in progress
+`latency`                 the expected seconds to first content, as strategies see it
+`counts.answered`         the answers that have begun
+`counts.failed`           the attempts whose fault permits a retry elsewhere; streams that were cut count here as well
+                          as under `answered`
+`counts.refused`          the attempts that failed because of a mistake of the caller
+`counts.first_content_seconds`  the sum of the seconds to first content of all answers
+`counts.tokens`           the tokens of its answers by kind: fresh input, read from the prompt cache, written to it,
+                          output
 ========================  =============================================================================================
 
-Of each worker: `open_requests` in progress, `outcomes` of those that are over, when it `started`; whether it takes
-connections (`accepting`), can serve (`ready`) or ends (`retiring`); `log_lines_dropped`. `slot` numbers the workers
-from 0; the worker that replaces one that has ended takes over its number. `saturation` has, for `requests`, those
-`waiting`, `connections` and `streams`, how many there are (`used`) and how many there may be (`most`; null where other
-limits decide). `credentials` says of each subaccount until when its token and the certificate of its service key are
-valid (`token_until`, `certificate_until`), and the kind of `fault` with which the latest request for a token failed.
+Each worker has: `open_requests`, the requests in progress; `outcomes`, the counts of completed ones; `started`, when
+it started; `accepting`, whether it accepts connections; `ready`, whether it can serve; `retiring`, whether it is about
+to stop; `log_lines_dropped`. `slot` numbers the workers from 0, and a worker that replaces another takes over its
+number. `saturation` has an entry for each of `requests`, `waiting`, `connections` and `streams`, with the number in use
+(`used`) and the limit (`most`; null if other limits apply). `credentials` has, for each subaccount, the times at which
+its token and the certificate of its service key expire (`token_until`, `certificate_until`), and the kind of `fault` of
+its latest token request.
 
-`outcomes` beside `workers` are those of all, `started` is when the proxy was, `at` is now. `worker_restarts` counts
-the workers that ended unexpectedly and were replaced. `version` is that of the proxy, `status` and `subaccounts` are
-as `/ready` has them, `strategies` those of models, `strategies_available` the names that a model's strategy may have,
-`endings` the models that have ended or will soon. `may_change` is whether the caller may change it.
+Beside `workers`, `outcomes` are the sums over all workers, `started` is when the proxy started, and `at` is now.
+`worker_restarts` counts the workers that ended unexpectedly and were replaced. `version` is the proxy's version.
+`status` and `subaccounts` are those of `/ready`. `strategies` has the strategy of each model, and
+`strategies_available` the strategies that a model may have. `endings` lists the models that have ended or will end
+soon. `may_change` is whether the caller may change the proxy.
 
-Of each decision, newest first: `at`, when the request was over; `id`, `caller`, `client` (its dialect), `requested`
-and `model`; `stream`, whether it was one; `subaccount` and `deployment` that were asked last; `reasons` and `trail` of
-all attempts; `status` and `outcome` ("ok", or the kind of fault); `first_content` and `duration`; `tokens`.
+Each of the latest decisions, newest first, has: `at`, when the request ended; `id`; `caller`; `client`, its dialect;
+`requested`, the model in the request; `model`, the deployed model; `stream`, whether the answer was a stream;
+`subaccount` and `deployment` of the last attempt; `reasons` and `trail` of all attempts; `status` and `outcome` ("ok",
+or the kind of fault); `first_content` and `duration`; `tokens`.
 """
 
 import math
@@ -55,7 +59,7 @@ from routing.strategy import STRATEGIES
 def router_state(
     states: Iterable[EndpointState], endings: Iterable[JSON], activity: Activity, started: float, now: float
 ) -> JSON:
-    """Write down what this process knows *now*; *started* is when it began."""
+    """Return the state of this process at *now*; *started* is when it started."""
     listed = list(states)
     return {
         "version": VERSION,

@@ -1,4 +1,4 @@
-"""What is known of the models that are served: by the catalogue of SAP AI Core, and else by what is built in."""
+"""Information about the served models: from the catalogue of SAP AI Core, or else from built-in data."""
 
 import logging
 import time
@@ -20,23 +20,23 @@ from gateway.upstream.tokens import TokenSource
 _log = logging.getLogger("sap_ai_proxy.served_models")
 
 SOON: Final = timedelta(days=60)
-"""How long before its end a model is warned of."""
+"""How long before the end of a model the proxy begins to warn of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """A served model that has ended, or will soon."""
+    """The end of a served model, in the past or soon."""
 
     model: str
     on: date
     is_over: bool
     successor: str = ""
-    """What to deploy instead; empty where it is not known."""
+    """The model to deploy instead; empty if unknown."""
     version: str = ""
-    """The version that ends, where later ones of the model live on."""
+    """The version that ends; empty if the whole model ends."""
 
     def __str__(self) -> str:
-        """Say it for people: `gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash`."""
+        """Return a sentence for people: `gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash`."""
         what = f"{self.model} in version {self.version}" if self.version else self.model
         successor = "its latest version" if self.version else self.successor
         deploy = f"; deploy {successor}" if successor else ""
@@ -44,7 +44,7 @@ class Ending:
 
     @property
     def as_json(self) -> JSON:
-        """What is told of it among the states."""
+        """The object that `/router/state` contains for it."""
         return {
             "model": self.model,
             "version": self.version or None,
@@ -55,15 +55,16 @@ class Ending:
 
     @classmethod
     def of(cls, said: Mapping[str, Any]) -> Self:
-        """Read what `as_json` has written."""
+        """Parse an object that `as_json` has returned."""
         on, successor = date.fromisoformat(said["on"]), said["successor"] or ""
         return cls(said["model"], on, said["ended"], successor, said["version"] or "")
 
 
 class ServedModels:
-    """Describes models, by the *catalogue* where it has them.
+    """Describes models, from the *catalogue* where it has them.
 
-    It always speaks of what was read last. Holds no lock: what it has found out last is replaced in one step.
+    Descriptions follow the latest catalogue that was read. The class holds no lock: cached results are replaced in one
+    step.
     """
 
     def __init__(self, catalogue: Catalogue) -> None:
@@ -72,12 +73,12 @@ class ServedModels:
         self._chains: tuple[Models | None, Mapping[str, tuple[str, ...]]] = None, {}
 
     def describe(self, name: str, model: str = "") -> ModelInfo:
-        """Describe the deployed *model* that clients call *name*; it may be spelled in any way."""
+        """Describe the deployed *model* that clients call *name*; spelling variants of the model are recognised."""
         info = built_in(name, model or name)
         found = self._find(model or name)
         if found is None:
             return info
-        # The catalogue knows text and images; what a model reads beyond them is built in.
+        # The catalogue distinguishes text and images only. Other input types are built in.
         inputs = tuple(dict.fromkeys([*found.input_types, *(each for each in info.input_types if each != "image")]))
         return replace(
             info,
@@ -90,12 +91,12 @@ class ServedModels:
         )
 
     def streams(self, model: str) -> bool:
-        """Whether *model* is streamed, as far as is known."""
+        """Return whether *model* supports streaming; True if that is unknown."""
         found = self._find(model)
         return found is None or found.streaming
 
     def successors(self) -> Mapping[str, tuple[str, ...]]:
-        """List for each model what takes its place, and what takes the place of that."""
+        """Return the successors of each model, with their successors in turn."""
         models = self._catalogue.models()
         found = self._chains
         if found[0] is not models:
@@ -103,9 +104,9 @@ class ServedModels:
         return found[1]
 
     def endings(self, served: Mapping[str, Collection[str]], today: date) -> tuple[Ending, ...]:
-        """List the models among those *served* that have ended by *today*, or will within 60 days.
+        """List the models among *served* that have ended by *today* or will within 60 days.
 
-        For each model *served* names the versions in which it runs, as far as they are known.
+        *served* maps each model to the versions in which it runs, as far as these are known.
         """
         asked = self._catalogue.models(), dict(served), today
         found = self._latest
@@ -120,7 +121,7 @@ class ServedModels:
                     yield Ending(name, on, on < today, self._deployable(name, today), version)
 
     def _ends(self, name: str, versions: Collection[str]) -> Iterator[tuple[date, str]]:
-        """Give the days on which a model ends, or the version of it that runs and ends earlier, with that version."""
+        """Yield the day on which a model ends, and each earlier day on which a running version of it ends."""
         end = self.describe(name).ends
         if end is not None:
             yield end, ""
@@ -131,7 +132,7 @@ class ServedModels:
                 yield on, version
 
     def _deployable(self, name: str, today: date) -> str:
-        """Name the first successor that has not ended itself; empty for none."""
+        """Return the first successor that has not ended itself; an empty string if there is none."""
         info = self.describe(name)
         chain = _chain(name, {**self.successors(), name: info.successors})
         ends = ((each, self.describe(each).ends) for each in chain)
@@ -146,9 +147,9 @@ class ServedModels:
 
 
 class ModelSources:
-    """What is known of the models of all subaccounts, and from where: put together alike for whoever needs it.
+    """The sources of information about models, constructed in the same way for the proxy and for commands.
 
-    *tokens* let in to each subaccount, *clock* is any seconds that only grow, *today* the day.
+    *tokens* has the token source of each subaccount, *clock* returns monotonic seconds, and *today* returns the day.
     """
 
     def __init__(
@@ -166,14 +167,14 @@ class ModelSources:
 
 
 def day(now: Callable[[], float] = time.time) -> date:
-    """Give the day in UTC, by which models end."""
+    """Return the current day in UTC, in which the ends of models are given."""
     return datetime.fromtimestamp(now(), UTC).date()
 
 
 class EndingsLog:
-    """Logs which of the served models end, each once.
+    """Logs each end of a served model once.
 
-    *served* gives the models that are served with their versions, *today* the day.
+    *served* returns the served models with their versions, and *today* returns the day.
     """
 
     def __init__(
@@ -188,7 +189,7 @@ class EndingsLog:
         self._logged: set[str] = set()
 
     def write(self) -> None:
-        """Log what was not known before."""
+        """Log the ends that have not been logged yet."""
         for ending in self._models.endings(self._served(), self._today()):
             text = str(ending)
             if text not in self._logged:
@@ -197,14 +198,14 @@ class EndingsLog:
 
 
 def _chains(models: Models) -> Mapping[str, tuple[str, ...]]:
-    """List what takes the place of each model, by a catalogue, and of those that it does not have."""
+    """Return the chain of successors of each model in a catalogue, and of the built-in models that it lacks."""
     named = {name: retired.successors for name, retired in RETIREMENTS.items() if name not in models}
     named |= {name: model.replacements for name, model in models.items() if model.replacements}
     return {name: _chain(name, named) for name in named}
 
 
 def _chain(name: str, named: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """List what takes the place of a model, nearest first: its successors, then theirs."""
+    """List the successors of a model, then those of its successors, nearest first."""
     found: dict[str, None] = {}
     pending = list(named.get(name, ()))
     for each in pending:

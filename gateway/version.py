@@ -1,4 +1,4 @@
-"""Which version of the proxy this is; `pyproject.toml` takes it from here."""
+"""The version of the proxy. `pyproject.toml` reads it from here."""
 
 from typing import Final
 

@@ -1,7 +1,7 @@
-"""Where requests go: which model, which endpoint, which protocol. Needs no web framework and no HTTP client.
+"""Routing of requests: selects the model, the endpoint and the protocol. Needs no web framework and no HTTP client.
 
-Whoever composes the application installs its router once, with `configure`; the two functions of old,
-`load_balance_url` and `route_request`, work on that router from then on.
+An application installs its router once, with `configure`. The functions `load_balance_url` and `route_request` use
+that router from then on.
 """
 
 from dataclasses import replace
@@ -66,10 +66,10 @@ from routing.strategy import (
 
 # The facade.
 __all__ = ["Route", "configure", "load_balance_url", "route_request"]
-# A request: its model, its attempts, and their leases.
+# Requests: models, attempts and leases.
 __all__ += ["FALLBACKS", "Attempt", "Attempts", "How", "Lease", "Lifetime", "ModelNames"]
 __all__ += ["RequestRouter", "Resolution", "Successors", "Unlisted"]
-# Endpoints, and whether they are available.
+# Endpoints and their availability.
 __all__ += ["Availability", "Endpoint", "EndpointState", "LoadBalancer", "NoEndpointError", "QuotaDomain"]
 # Strategies.
 __all__ += ["NO_CONTEXT", "STRATEGIES", "CacheAffinityStrategy", "Candidate", "LeastConnectionsStrategy"]
@@ -88,26 +88,26 @@ __all__ += ["PROTOCOLS", "ClaudeConverseProtocol", "ClaudeInvokeProtocol", "Embe
 __all__ += ["GeminiGenerateProtocol", "OpenAIChatProtocol", "OpenAIResponsesProtocol", "ProtocolHandler"]
 __all__ += ["OrchestrationEmbeddingsProtocol", "OrchestrationProtocol"]
 __all__ += ["RequestConverter", "ResponseConverter", "protocol_for"]
-# What a caller hands over or gets back from the layers below.
+# Names of the layers below that callers pass in or get back.
 __all__ += ["JSON", "Fault", "FaultError", "FaultKind", "ModelProfile", "Overflow", "Quota", "ThinkingStyle"]
 __all__ += ["Vendor", "fault_from"]
 
 
 class _Installed:
-    """The router that the functions below work on."""
+    """The router that the functions below use."""
 
     router: RequestRouter | None = None
 
 
 def configure(router: RequestRouter | None) -> None:
-    """Install the router that `load_balance_url` and `route_request` use; None takes it away."""
+    """Install the router that `load_balance_url` and `route_request` use; None removes it."""
     _Installed.router = router
 
 
 def load_balance_url(model: str) -> tuple[str, str, str, str]:
-    """Select a deployment of *model* or of a fallback: its URL, subaccount, resource group and model.
+    """Select a deployment of *model* or of a fallback; return its URL, subaccount, resource group and model.
 
-    Raises `NoEndpointError`, a `ValueError`, where there is none, and for what is no name of a model, such as None.
+    Raises `NoEndpointError`, a `ValueError`, if no deployment is available or *model* is no valid name, such as None.
     """
     router = _router()
     try:
@@ -120,9 +120,9 @@ def load_balance_url(model: str) -> tuple[str, str, str, str]:
 
 
 def route_request(payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
-    """Say where to post an OpenAI chat request, and what: URL, body, subaccount and protocol.
+    """Return where and how to post an OpenAI chat request: URL, body, subaccount and protocol.
 
-    *model* and *stream* override what the payload says. The payload is not changed.
+    *model* and *stream* override the fields of the payload. The payload is not changed.
     """
     return _router().route(payload, model, stream)
 
@@ -134,7 +134,7 @@ def _router() -> RequestRouter:
 
 
 def _not_available(router: RequestRouter, model: str) -> str:
-    """Name the models that there is no URL for."""
+    """Write the message for a model that has no URL."""
     if Detector.is_claude_model(model):
         whose = "Claude model"
     elif Detector.is_gemini_model(model):

@@ -1,4 +1,4 @@
-"""The attempts at one request: where each goes, how many there are, and what is left of them."""
+"""The attempts at one request: which endpoint each one uses, how many are made, and the pauses between them."""
 
 import logging
 import math
@@ -24,42 +24,42 @@ from routing.strategy import SelectionContext
 _log = logging.getLogger(__name__)
 
 _MAY_BE_ASKED = frozenset({Availability.AVAILABLE, Availability.PROBE, Availability.OPEN})
-"""Open ones too: where all are open, the balancer lets a request through."""
+"""Availabilities in which an endpoint may get a request. If all circuits are open, the balancer lets one through."""
 _TIERED = "priority"
-"""The strategy that prefers tiers to subaccounts."""
+"""The strategy whose attempts fail over by tier and not by subaccount."""
 _FAILURES_OF_A_TIER = 2
-"""After so many, the next attempt prefers another tier."""
+"""After this many failures in one tier, the next attempt prefers another tier."""
 
 
 class _Refusal(NamedTuple):
-    """What an endpoint said to a request that another one may take."""
+    """A refusal by an endpoint of a request that another endpoint may accept."""
 
     lease: Lease
     fault: Fault
 
 
 class Attempt:
-    """One try at one endpoint, with a lease on it.
+    """One call to one endpoint, with a lease on it.
 
-    The lease belongs to the `Attempts` that made it, which close it, until somebody takes it over.
+    `Attempts` close the lease when they end, unless the caller has taken it over with `take_over`.
     """
 
     def __init__(self, number: int, lease: Lease, protocol: ProtocolHandler, refusals: Sequence[_Refusal] = ()) -> None:
         self.number = number
         self.lease = lease
         self.endpoint = lease.endpoint
-        """Where to send the request."""
+        """The endpoint to send the request to."""
         self.protocol = protocol
         self.fault: Fault | None = None
         self._settled = False
-        """Whether it is known how it went."""
+        """Whether the outcome is known."""
         self.taken_over = False
-        """Whether somebody else closes its lease."""
+        """Whether the caller closes the lease."""
         self._refusals = refusals
-        """What was said before it to the same request: an answer overrules it."""
+        """Refusals of the same request by earlier endpoints. An answer shows that they were wrong."""
 
     def answered(self, *, whole: bool = False) -> None:
-        """Report that the model has begun to answer, or has answered as a *whole*."""
+        """Report that the model has begun to stream an answer, or has sent a *whole* one."""
         refusals, self._refusals = self._refusals, ()
         self._settled = True
         self.lease.answered(whole=whole)
@@ -67,7 +67,7 @@ class Attempt:
             lease.overruled(fault)
 
     def failed(self, fault: Fault) -> None:
-        """Report what went wrong; the next attempt, if any, goes elsewhere."""
+        """Report that the attempt failed with *fault*. The next attempt, if any, uses another endpoint."""
         self._settled = True
         self.fault = fault
         if fault.cause is not None:
@@ -76,12 +76,12 @@ class Attempt:
         self.lease.failed(fault)
 
     def take_over(self) -> Lease:
-        """Give the lease to the caller, which closes it: for an answer that outlives the attempts."""
+        """Return the lease, which the caller closes from now on. This is for an answer that outlives `Attempts`."""
         self.taken_over = True
         return self.lease
 
     def __str__(self) -> str:
-        """Say where it went and what became of it, as far as is known: `eu/d1 503`."""
+        """Return the subaccount, the deployment and the outcome so far, such as `eu/d1 503`."""
         if self.fault is None:
             outcome = "ok" if self._settled else "open"
         else:
@@ -91,20 +91,20 @@ class Attempt:
 
 
 class Lifetime(Protocol):
-    """How long a request may take."""
+    """The time limit of a request."""
 
     def left(self) -> float:
-        """How many seconds remain."""
+        """Return the seconds that remain."""
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Let a pause between two attempts pass; raises what ends the request, or what has it go on after the pause."""
+        """Pause between two attempts. An exception ends the request, or suspends it until the pause is over."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the attempts at all requests share."""
+    """The objects that the attempts at all requests share."""
 
     balancer: LoadBalancer
     budget: RetryBudget
@@ -114,12 +114,12 @@ class Environment:
 
     @property
     def policy(self) -> Policy:
-        """The balancer's own: there is no other."""
+        """The policy of the balancer."""
         return self.balancer.policy
 
 
 class Countdown:
-    """The seconds that a request for *model* may take, from now on."""
+    """The time limit of a request for *model* by its policy, starting now."""
 
     def __init__(self, environment: Environment, model: str) -> None:
         self._environment = environment
@@ -127,95 +127,92 @@ class Countdown:
         self._began = environment.clock()
 
     def left(self) -> float:
-        """How many seconds remain."""
+        """Return the seconds that remain."""
         total = self._environment.policy.timeouts_for(self._model).total
         return self._began + total - self._environment.clock()
 
     def sleep(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+        """Sleep for so many seconds."""
         self._environment.sleep(seconds)
 
 
 @dataclass(slots=True, eq=False)
 class Plan:
-    """What one request asks of its attempts."""
+    """The rules for the attempts at one request."""
 
     protocol: Callable[[Endpoint], ProtocolHandler]
-    """Chooses how an endpoint is asked; raises `FaultError` for one that cannot be."""
+    """Returns the protocol for an endpoint; raises `FaultError` if none can be used."""
     context: SelectionContext
     most: int
-    """How many attempts there may be."""
+    """The maximum number of attempts."""
     only: tuple[Endpoint, ...]
-    """Where alone it may go; empty if it may go anywhere."""
+    """The only endpoints that may be used; empty if all may be."""
     lifetime: Lifetime
     sticky: bool = True
-    """Whether that is because what it continues lies there; it cannot be written for the others if not."""
+    """Why *only* is set: True if the request continues their answer, False if others cannot express it."""
 
 
 class Attempts:
-    """One attempt after another, until one did not fail or none is worth making.
+    """An iterator over the attempts at one request, until one succeeds or no further one makes sense.
 
-    =======================  =========================================================
-    the last attempt         the next one
-    =======================  =========================================================
-    failed                   goes to another subaccount, or else to another endpoint;
-                             under `priority` to another tier once a tier failed twice
-    met a used-up quota      goes to no endpoint that draws on it
-    was refused              asks for one second opinion, without a pause
-    could not be asked this  goes where it can: a deployment of one model alone, or orchestration
-    timed out in silence     is the last: the model may still be at work on the first
-    failed, and all others   goes to any of them again, after a pause
-    did not fail             is not made
-    =======================  =========================================================
+    | the last attempt                         | the next attempt                                                   |
+    |------------------------------------------|--------------------------------------------------------------------|
+    | failed                                   | goes to another subaccount, or else to another endpoint            |
+    | failed twice in a tier, under `priority` | goes to another tier                                               |
+    | met a used-up quota                      | goes to an endpoint that has another quota                         |
+    | was refused                              | goes to one other endpoint, without a pause                        |
+    | could not be expressed                   | goes to the other kind: orchestration, or deployments of one model |
+    | timed out in silence                     | is the last one, as the model may still work on the first          |
+    | failed, as all others                    | goes to any endpoint again, after a pause                          |
+    | did not fail                             | is not made                                                        |
 
-    The first attempt that cannot be made raises `NoEndpointError`; a later one ends the iteration, and `fault` holds
-    what the last one met. Used in a ``with`` statement, it closes at its end every lease that nobody took over.
+    If the first attempt cannot be made, it raises `NoEndpointError`. If a later one cannot be made, the iteration ends,
+    and `fault` holds the fault of the last one. The end of a ``with`` block closes every lease that was not taken over.
     """
 
     def __init__(self, environment: Environment, resolution: Resolution, plan: Plan) -> None:
         self.resolution = resolution
         self.unaffordable = False
-        """Whether the budget refused the last retry that was to be made."""
+        """Whether the retry budget refused the last retry."""
         self.paused = 0.0
-        """For how many seconds no endpoint was asked."""
+        """The seconds of all pauses between attempts."""
         self._environment = environment
         self._plan = plan
         self._most = plan.most
         self._made: list[Attempt] = []
         self._over = False
         self._tried: list[Endpoint] = []
-        """Those asked since the last pause."""
+        """The endpoints that were tried since the last pause."""
         self._used_up: list[QuotaDomain] = []
         self._refusals: list[_Refusal] = []
-        """One may be overruled, two say the same."""
+        """The refusals so far. One may be wrong; a second one ends the attempts."""
         self._pauses = 0
         self._paused_since: float | None = None
         self._held = 0.0
-        """For how many seconds it was held until an endpoint could be asked."""
+        """The seconds for which the request waited for an endpoint to become available."""
         environment.budget.deposit(resolution.model)
 
     @property
     def trail(self) -> str:
-        """What became of each attempt so far, in order: `eu/d1 503 → us/d7 ok`."""
+        """The outcomes of the attempts so far, in order: `eu/d1 503 → us/d7 ok`."""
         return " → ".join(map(str, self._made))
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why each attempt so far went where it did, in order."""
+        """The reasons for which the endpoints of the attempts so far were selected, in order."""
         return tuple(attempt.lease.reason for attempt in self._made)
 
     @property
     def fault(self) -> Fault | None:
-        """What the last attempt met, if it failed; of those that were asked, if one was."""
+        """The fault of the last attempt that reached an endpoint; of the last attempt if none did."""
         asked = (attempt.fault for attempt in reversed(self._made) if not (attempt.fault and attempt.fault.unasked))
         return next(asked, self._made[-1].fault if self._made else None)
 
     @property
     def final_fault(self) -> Fault | None:
-        """What to tell the caller when the last attempt failed and none is left.
+        """The fault to send to the caller when the last attempt failed and no further one is made.
 
-        A fault that put something in cooldown gets the time until any endpoint may be asked: by itself it would say
-        when its own endpoint is back, or nothing.
+        If the fault started a cooldown, `retry_after` is replaced by the seconds until any endpoint is available.
         """
         fault = self.fault
         if fault is None or scope_of(fault) is Scope.NONE:
@@ -226,11 +223,11 @@ class Attempts:
             return fault
 
     def again(self, lifetime: Lifetime) -> "Attempts":
-        """Begin attempts at another part of the same request, within *lifetime*."""
+        """Return new `Attempts` for another part of the same request, within *lifetime*."""
         return Attempts(self._environment, self.resolution, replace(self._plan, lifetime=lifetime))
 
     def close(self) -> None:
-        """Make no more attempts, and close every lease that nobody took over."""
+        """Make no more attempts, and close every lease that was not taken over."""
         self._over = True
         for attempt in self._made:
             if not attempt.taken_over:
@@ -250,7 +247,7 @@ class Attempts:
             if self.fault and not self.fault.unasked:
                 raise StopIteration from None
             raise
-        if self._made and not self._environment.budget.spend(self.resolution.model):  # others were quicker
+        if self._made and not self._environment.budget.spend(self.resolution.model):  # others have spent it
             lease.close()
             self._over = self.unaffordable = True
             raise StopIteration
@@ -274,7 +271,7 @@ class Attempts:
         self.close()
 
     def _learn_from_last(self) -> bool:
-        """Note what the last attempt met, so that it is not asked again soon; return whether to make another."""
+        """Record the fault of the last attempt; return whether to make another one."""
         last = self._made[-1]
         if last.fault is not None and last.fault.unasked:
             return self._pass_over(last.endpoint)
@@ -295,14 +292,14 @@ class Attempts:
         return not self.unaffordable
 
     def _pass_over(self, unfit: Endpoint) -> bool:
-        """Go on where the request can be written, as if there were no others; return whether there is such a place."""
+        """Restrict the request to the endpoints that can express it; return whether there are any."""
         others = (row.endpoint for row in self._rows() if row.endpoint.orchestration is not unfit.orchestration)
         self._plan = replace(self._plan, only=tuple(each for each in others if each.weight), sticky=False)
         self._most += 1
         return bool(self._plan.only)
 
     def _lease(self) -> Lease:
-        """Lease an endpoint that was not tried yet; if there is none, wait and begin anew."""
+        """Lease an endpoint that was not tried yet. If there is none, pause and allow all of them again."""
         while True:
             if (since := self._paused_since) is not None:
                 self.paused, self._paused_since = self.paused + self._environment.clock() - since, None
@@ -318,11 +315,11 @@ class Attempts:
             self._plan.lifetime.sleep(delay)
 
     def _asks_for_a_second_opinion(self) -> bool:
-        """Whether the last attempt was refused; a second opinion is not worth a pause."""
+        """Return whether the last attempt was refused, so that the next one asks another endpoint without a pause."""
         return bool(self._refusals) and self._refusals[-1].lease is self._made[-1].lease
 
     def _acquire(self) -> Lease:
-        """Lease an endpoint that was not tried yet, far from those that failed if there is one."""
+        """Lease an endpoint that was not tried yet, if possible outside the subaccounts or tiers that failed."""
         tried = [*self._tried, *(each.lease.endpoint for each in self._refusals)]
         if self._tried and (near := self._near()):
             with suppress(NoEndpointError):
@@ -330,7 +327,7 @@ class Attempts:
         return self._acquire_besides(tried)
 
     def _near(self) -> list[Endpoint]:
-        """List the endpoints that are likely to fail as those did that were tried since the last pause."""
+        """List the endpoints that probably share the failure of those that were tried since the last pause."""
         endpoints = self._environment.balancer.endpoints(self.resolution.model)
         subaccounts = {each.subaccount for each in self._tried}
         siblings = [each for each in endpoints if each.subaccount in subaccounts]
@@ -351,14 +348,14 @@ class Attempts:
             exclude=exclude,
             exclude_domains=self._used_up,
             context=self._plan.context,
-            # Where no request can fail over, it is still these that find out which endpoints are back.
+            # If there is one attempt only, requests must still serve as probes, or no circuit would close again.
             can_fail_over=self._plan.most == 1 or len(self._made) + 1 < self._most,
             only=self._plan.only,
             sticky=self._plan.sticky,
         )
 
     def _pause(self, error: NoEndpointError) -> float | None:
-        """Choose how long to wait before looking again; None where waiting leads nowhere."""
+        """Return the seconds to pause before the next attempt; None if no pause helps."""
         if not self._tried:
             return self._until_one_may_be_asked(error.wait, circuits_only=error.fault.kind is FaultKind.UNAVAILABLE)
         self._tried, self._used_up = [], []
@@ -366,15 +363,15 @@ class Attempts:
         shortest = self._shortest_cooldown()
         if hint is None:
             return self._until_one_may_be_asked(shortest) if shortest > 0 else self._backoff()
-        # A cooldown lasts a little longer than its hint, so that not all requests come back at once.
+        # Jitter makes a cooldown longer than its hint.
         longest = retry.hint_cap * (1 + self._environment.policy.cooldown.jitter)
         return max(hint, shortest) if hint <= retry.hint_cap and shortest <= longest else None
 
     def _until_one_may_be_asked(self, wait: float | None, *, circuits_only: bool = False) -> float | None:
-        """Wait until an endpoint may be asked, with jitter, for `wait_at_most` seconds in all.
+        """Return the seconds until an endpoint is available, with jitter; None if that exceeds `wait_at_most` in all.
 
-        Where *circuits_only* are in the way, as often as that allows; for a cooldown, once. All that wait for one are
-        spread over the rest of that time: a quota that has room for one request again has none for all of them.
+        A request may wait several times if *circuits_only* are the obstacle, and once for a cooldown. The requests that
+        wait for a cooldown are spread over the rest of `wait_at_most`, because the quota has no room for all at once.
         """
         cooldown = self._environment.policy.cooldown
         if wait is None or self._held + wait > cooldown.wait_at_most or (self._held and not circuits_only):
@@ -384,24 +381,24 @@ class Attempts:
         return wait + spread * self._environment.rng()
 
     def _backoff(self) -> float:
-        """Leave the same endpoints alone for a random time, of which the longest doubles."""
+        """Return a random pause in seconds; its upper limit doubles with each pause."""
         retry = self._environment.policy.retry
         longest = min(retry.backoff_cap, retry.backoff_base * 2.0**self._pauses)
         self._pauses += 1
         return longest * self._environment.rng()
 
     def _shortest_cooldown(self) -> float:
-        """In how many seconds the first endpoint may be asked again; an open circuit is no obstacle."""
+        """Return the seconds until the first cooldown ends; 0 if an endpoint may be asked, if only in panic."""
         rows = self._rows()
         if any(row.availability in _MAY_BE_ASKED for row in rows):
             return 0.0
         return min((row.seconds for row in rows if row.availability is Availability.COOLDOWN), default=math.inf)
 
     def _rows(self) -> tuple[EndpointState, ...]:
-        """Whether each endpoint that the request may go to is available, and why not."""
+        """Return the states of the endpoints that the request may use."""
         return self._environment.balancer.snapshot(self.resolution.model, only=self._plan.only)
 
 
 def described(endpoint: Endpoint, protocol: ProtocolHandler) -> str:
-    """Write a decision in a few words, for the log."""
+    """Return a routing decision in a few words, for the log."""
     return f"{endpoint.model} by {protocol.name}, at {endpoint.subaccount}/{endpoint.deployment}"

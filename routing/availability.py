@@ -1,4 +1,4 @@
-"""Whether an endpoint is available, and what to tell a caller when none is."""
+"""Availability of endpoints, and the error for a request that no endpoint can take."""
 
 import math
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from routing.events import Circuit
 
 
 class Availability(Enum):
-    """Whether an endpoint may be selected now, and if not, why."""
+    """The availability of an endpoint: whether it may be selected now, and if not, why."""
 
     AVAILABLE = "ready"
     PROBE = "half-open: may be probed"
@@ -35,35 +35,35 @@ MAKER_LEFT = Fault(
 
 @dataclass(frozen=True, slots=True)
 class EndpointState:
-    """Everything that is known about one endpoint at one moment."""
+    """A snapshot of one endpoint."""
 
     endpoint: Endpoint
     availability: Availability
     circuit: Circuit
     why: str
-    """Why it is not available; of one that is, why its circuit is in this state."""
+    """Why the endpoint is unavailable; if it is available, why its circuit is in this state."""
     seconds: float
-    """Until it may be selected again; 0 if it may be now, infinite if only a listing of deployments can say."""
+    """Seconds until the endpoint may be selected; 0 if it may be now, infinite if that is not known."""
     k: int
-    """How often the open time of its circuit was doubled."""
+    """How often the open time of the circuit was doubled."""
     in_flight: int
     latency: float
     weight: float
-    """Its weight, less what slow start holds back."""
+    """The configured weight, reduced during slow start."""
     strategy: str
-    """The name of the strategy that selects it."""
+    """The name of the strategy for the model."""
     last_error: FaultKind | None = None
     answered: float = math.inf
-    """Seconds since it last began to answer; infinite if it never did."""
+    """Seconds since the endpoint last began to answer; infinite if it never did."""
     cooldown: FaultKind | None = None
-    """What put it in cooldown, if it is in one."""
+    """The kind of fault that started the current cooldown; None if there is none."""
 
 
 class NoEndpointError(ValueError):
-    """No endpoint can take the request now.
+    """Raised if no endpoint can take the request now.
 
-    *fault* is what to tell the caller; *wait* is how many seconds it takes until one may be asked,
-    None if nothing is to be had by waiting.
+    *fault* is the error to send to the caller. *wait* is the number of seconds until an endpoint is available, or None
+    if waiting does not help.
     """
 
     def __init__(self, fault: Fault, wait: float | None = None) -> None:
@@ -73,13 +73,13 @@ class NoEndpointError(ValueError):
 
 
 def nearest(states: Sequence[EndpointState]) -> float | None:
-    """In how many seconds the first of *states* may be selected; None if nobody can say."""
+    """Return the seconds until the first of *states* may be selected; None if that is not known."""
     seconds = min((state.seconds for state in states), default=math.inf)
     return seconds if math.isfinite(seconds) else None
 
 
 def unavailable(model: str, states: Sequence[EndpointState]) -> NoEndpointError:
-    """Say why none of *states* was leased, and when it is worth coming back."""
+    """Return the error that says why no endpoint of *states* was leased, and when to try again."""
     if any(state.availability in _SELECTABLE for state in states):
         return NoEndpointError(Fault(FaultKind.UNAVAILABLE, f"no other deployment of {model!r} is left to try", 503))
     after = nearest(states)

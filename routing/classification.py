@@ -1,4 +1,4 @@
-"""What a failure means for circuit, cooldown and retry: one table, read by all."""
+"""Classification of faults: how each kind affects circuit, cooldown and retries."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,21 +9,21 @@ from dialects.core.faults import Fault, FaultKind, Quota
 
 
 class Effect(Enum):
-    """What a circuit breaker makes of it."""
+    """The effect of a fault on the circuit breaker."""
 
     NEUTRAL = "neutral"
-    """Nothing was learnt about the endpoint."""
+    """The fault says nothing about the health of the endpoint."""
     THROTTLE = "throttle"
-    """Neutral, except that it ends a probe."""
+    """Neutral, except that it ends a probe: the circuit opens again."""
     REFUSAL = "refusal"
-    """Neutral, unless another endpoint accepts the same request; so one other is asked, and no more."""
+    """Neutral, unless another endpoint accepts the same request. One other endpoint is asked to find out."""
     FAILURE = "failure"
     EJECT = "eject"
-    """The deployment is not there: open at once."""
+    """The deployment does not exist, so the circuit opens at once."""
 
 
 class Scope(Enum):
-    """What is put in cooldown."""
+    """The target of a cooldown."""
 
     NONE = "none"
     ENDPOINT = "endpoint"
@@ -33,7 +33,7 @@ class Scope(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What one kind of fault says about the endpoint, and about this request."""
+    """How one kind of fault affects the endpoint, and whether the request is tried elsewhere."""
 
     effect: Effect
     cooldown: Scope
@@ -73,13 +73,13 @@ CLASSIFICATIONS: Mapping[FaultKind, Classification] = MappingProxyType(
 )
 
 REFUSES_THE_PROXY = frozenset({FaultKind.REFUSED_CREDENTIALS, FaultKind.DEPLOYMENT_FORBIDDEN})
-"""The faults by which SAP AI Core refuses the proxy itself, whoever the caller is."""
+"""The faults with which SAP AI Core refuses the proxy's own credentials, independent of the caller."""
 
 
 def scope_of(fault: Fault) -> Scope:
-    """What *fault* puts in cooldown: its row, narrowed by whose quota it was and by whether it gave a hint.
+    """Return what *fault* puts in cooldown, by its classification, its quota and its retry hint.
 
-    The subaccount, too, once every endpoint in it is forbidden: that takes the balancer to see.
+    `OutcomeRecorder` also puts a subaccount in cooldown once all of its endpoints are forbidden.
     """
     match fault:
         case Fault(kind=FaultKind.RATE_LIMITED, quota=Quota.ENDPOINT):

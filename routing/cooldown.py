@@ -1,4 +1,4 @@
-"""Cooldowns: what is left alone until when, because a quota was used up or a token refused."""
+"""Cooldowns: times in which an endpoint, a quota domain or a subaccount gets no requests."""
 
 import math
 import random
@@ -14,37 +14,37 @@ from routing.policy import CooldownPolicy
 
 Clock = Callable[[], float]
 Chance = Callable[[], float]
-"""Draws from 0 up to, not including, 1."""
+"""Returns a random number from 0 up to, not including, 1."""
 
 _MOST = 10_000
-"""How many cooldowns are remembered; the one that ends first is forgotten first."""
+"""The maximum number of cooldowns that are kept; the one that ends first is removed first."""
 
 
 def keys_of(endpoint: Endpoint) -> tuple[CooldownKey, CooldownKey, CooldownKey]:
-    """All whose cooldown makes *endpoint* unavailable."""
+    """Return the keys whose cooldown makes *endpoint* unavailable."""
     return endpoint, endpoint.domain, endpoint.subaccount
 
 
 def key_for(endpoint: Endpoint, scope: Scope) -> CooldownKey | None:
-    """What a fault of *endpoint* puts in cooldown."""
+    """Return the key that *scope* means for *endpoint*; None for `Scope.NONE`."""
     return dict(zip((Scope.ENDPOINT, Scope.DOMAIN, Scope.SUBACCOUNT), keys_of(endpoint), strict=True)).get(scope)
 
 
 @dataclass(slots=True)
 class _Cooldown:
-    """The latest cooldown of something."""
+    """The latest cooldown of one key."""
 
     began: float
     until: float
     k: int
-    """How many came before it without a success in between; -1 after a success."""
+    """The number of cooldowns before this one without a success in between; -1 after a success."""
     kind: FaultKind
 
 
 class Cooldowns:
-    """What is in cooldown, until when. A cooldown may be made longer, never shorter.
+    """The cooldowns of all endpoints, quota domains and subaccounts. A running cooldown gets longer, never shorter.
 
-    Nothing guards it: it belongs to the balancer, which calls it under its own lock.
+    Not thread-safe: the balancer calls it under its own lock.
     """
 
     def __init__(
@@ -61,22 +61,22 @@ class Cooldowns:
         self._limit = limit
         self._known: dict[CooldownKey, _Cooldown] = {}
         self.changes = 0
-        """How often a cooldown began, grew or ended."""
+        """The number of times that a cooldown began, was extended or ended."""
 
     def start(self, key: CooldownKey, hint: float | None = None, kind: FaultKind = FaultKind.RATE_LIMITED) -> float:
-        """Put *key* in cooldown, for as long as *hint* asks or as experience says; return the seconds left."""
+        """Put *key* in cooldown for *hint* seconds, else for a time that doubles each time; return the seconds left."""
         now = self._clock()
         known = self._known.get(key)
         k = 0 if known is None else known.k + (now >= known.until)
         return self._extend(key, now + self._length(hint, kind, k), kind, k)
 
     def apply(self, key: CooldownKey, seconds: float, kind: FaultKind) -> float:
-        """Put *key* in cooldown for as long as another process says; return the seconds left."""
+        """Put *key* in cooldown for *seconds*, as another process has done; return the seconds left."""
         known = self._known.get(key)
         return self._extend(key, self._clock() + seconds, kind, known.k if known else 0)
 
     def end(self, key: CooldownKey, since: float = math.inf) -> bool:
-        """End a cooldown after a success, unless it began after the successful request was sent, at *since*."""
+        """End the cooldown of *key* after a success, unless it began after *since*, when the request was sent."""
         known = self._known.get(key)
         if known is None or known.k < 0 or known.began >= since:
             return False
@@ -85,30 +85,30 @@ class Cooldowns:
         return True
 
     def end_all(self, endpoint: Endpoint, since: float) -> list[CooldownKey]:
-        """End those of *endpoint* after a success that was sent at *since*; list which there were."""
+        """End the cooldowns of *endpoint* after a success of a request sent at *since*; return their keys."""
         return [key for key in keys_of(endpoint) if self.end(key, since)] if self._known else []
 
     def remaining(self, key: CooldownKey) -> float:
-        """How many seconds *key* is still in cooldown; 0 if it is not."""
+        """Return the seconds for which *key* is still in cooldown; 0 if it is not."""
         known = self._known.get(key)
         return max(0.0, known.until - self._clock()) if known else 0.0
 
     def why(self, key: CooldownKey) -> FaultKind | None:
-        """What put *key* in cooldown; None if nothing did of late."""
+        """Return the kind of fault that started the latest cooldown of *key*; None if none is known."""
         known = self._known.get(key)
         return known.kind if known else None
 
     def longest(self, endpoint: Endpoint) -> tuple[float, CooldownKey]:
-        """How many seconds *endpoint* is still unavailable, and whose cooldown makes it so."""
+        """Return the longest cooldown that affects *endpoint*: the seconds left and its key."""
         return max(((self.remaining(key), key) for key in keys_of(endpoint)), key=lambda each: each[0])
 
     def until(self, endpoint: Endpoint) -> float:
-        """When the latest cooldown of *endpoint* ends, or ended; minus infinity if there was none."""
+        """Return the time at which the latest cooldown of *endpoint* ends or ended; minus infinity without one."""
         known = [self._known[key].until for key in keys_of(endpoint) if key in self._known] if self._known else []
         return max(known, default=-math.inf)
 
     def retain(self, keys: Collection[CooldownKey]) -> None:
-        """Forget all but *keys*."""
+        """Remove the cooldowns of all but *keys*."""
         self._known = {key: known for key, known in self._known.items() if key in keys}
         self.changes += 1
 
@@ -141,5 +141,5 @@ class Cooldowns:
 
 
 def _doubled(base: float, k: int, cap: float) -> float:
-    """`base` times two to the k-th, at most `cap`, for any k."""
+    """Return `base` times 2 to the power of *k*, at most `cap`, for any k."""
     return min(base * 2.0 ** min(k, 64), cap)

@@ -1,4 +1,4 @@
-"""Endpoints: what tells them apart, and what a strategy sees of them."""
+"""Endpoints, their quota domains, and the candidates that strategies select from."""
 
 import math
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True, slots=True)
 class QuotaDomain:
-    """What shares one request quota of SAP AI Core: a model in a tenant."""
+    """The scope of one request quota of SAP AI Core: a model in a subaccount."""
 
     subaccount: str
     model: str
@@ -17,9 +17,9 @@ class QuotaDomain:
 class Endpoint:
     """One deployment of one model in one subaccount.
 
-    *url* has no slash at its end, *model* is the deployed name, *weight* is the share
-    of traffic it should get (0 drains it), *tier* its priority: the lowest comes first.
-    Settings do not make it another: it keeps its history when they change.
+    *url* has no slash at its end. *model* is the deployed name. *weight* is the share of traffic that the endpoint
+    should get; 0 drains it. *tier* is its priority; the lowest tier comes first. Endpoints are equal if subaccount, URL
+    and model are equal, so an endpoint keeps its history when its other settings change.
     """
 
     subaccount: str
@@ -29,11 +29,11 @@ class Endpoint:
     weight: float = field(default=1.0, compare=False)
     tier: int = field(default=0, compare=False)
     runs: str = field(default="", compare=False)
-    """The model that the deployment says it runs; empty where it was not asked."""
+    """The model that the deployment reports to run; empty if it was not asked."""
     orchestration: bool = field(default=False, compare=False)
-    """Whether it is an orchestration deployment, which is asked for many models at one URL."""
+    """Whether this is an orchestration deployment, which serves many models at one URL."""
     standby: bool = field(default=False, compare=False)
-    """Whether it is asked only where none of the model that is not on standby is available, whatever the strategy."""
+    """Whether it gets requests only if no other endpoint of the model is available, whatever the strategy."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight < math.inf:
@@ -44,29 +44,29 @@ class Endpoint:
 
     @property
     def deployment(self) -> str:
-        """The id of the deployment: what follows `/deployments/` in the URL, else its last part."""
+        """The id of the deployment: the part of the URL after `/deployments/`, else its last part."""
         _, found, rest = self.url.rpartition("/deployments/")
         return rest.partition("/")[0] if found else self.url.rstrip("/").rpartition("/")[2]
 
     @property
     def backend(self) -> str:
-        """The name of the model that decides how it is asked: what the deployment says outranks what it is called."""
+        """The model that decides on the protocol: `runs` if it is known, else `model`."""
         return self.runs or self.model
 
     @property
     def domain(self) -> QuotaDomain:
-        """The quota that it draws on."""
+        """The quota domain that the endpoint belongs to."""
         return QuotaDomain(self.subaccount, self.model)
 
 
 class Candidate(NamedTuple):
-    """An endpoint that may be selected now, and what it costs to select it."""
+    """An endpoint that may be selected now, with its load and latency."""
 
     endpoint: Endpoint
     in_flight: int = 0
     weight: float = 1.0
-    """The endpoint's weight, less what slow start holds back."""
+    """The configured weight of the endpoint, reduced during slow start."""
     latency: float = 1.0
-    """Seconds to first content, by the peak-sensitive moving average; 0 for one that is to be probed."""
+    """Expected seconds to the first content, by a peak-sensitive moving average; 0 for a probe."""
     failed_lately: int = 0
-    """Requests that failed within the last seconds: what fails at once is not idle because of that."""
+    """The number of recent failures. An endpoint that fails fast has few requests in flight, but is not idle."""

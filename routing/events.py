@@ -1,4 +1,4 @@
-"""Routing events: what happened, for observers, other processes and the log."""
+"""Routing events, for observers, other processes and the log."""
 
 import logging
 from collections import deque
@@ -13,7 +13,7 @@ from routing.endpoint import Endpoint, QuotaDomain
 log = logging.getLogger(__name__)
 
 CooldownKey = Endpoint | QuotaDomain | str
-"""What can be in cooldown: an endpoint, a quota domain, or a subaccount by its name."""
+"""Anything that can be in cooldown: an endpoint, a quota domain, or a subaccount by its name."""
 
 
 class Circuit(Enum):
@@ -26,22 +26,22 @@ class Circuit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A circuit went from one state to another."""
+    """A change of a circuit from one state to another."""
 
     was: Circuit
     now: Circuit
     reason: str
     seconds: float = 0.0
-    """How long an open circuit stays open, if nothing happens before."""
+    """Seconds for which an open circuit stays open, unless something closes it before."""
     k: int = 0
-    """How often that time was doubled."""
+    """How often the open time was doubled."""
     ejected: bool = False
-    """Whether it opened because the deployment is not there."""
+    """Whether the circuit opened because the deployment does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitChanged:
-    """An endpoint's circuit changed its state."""
+    """The event that the circuit of an endpoint has changed its state."""
 
     endpoint: Endpoint
     transition: Transition
@@ -49,10 +49,10 @@ class CircuitChanged:
 
 @dataclass(frozen=True, slots=True)
 class CooldownStarted:
-    """An endpoint, a quota domain or a whole subaccount is in cooldown."""
+    """The event that a cooldown of an endpoint, a quota domain or a subaccount has started."""
 
     endpoint: Endpoint
-    """Where it was noticed."""
+    """The endpoint whose answer started the cooldown."""
     key: CooldownKey
     seconds: float
     why: FaultKind
@@ -60,31 +60,31 @@ class CooldownStarted:
 
 @dataclass(frozen=True, slots=True)
 class CooldownEnded:
-    """An answer came from where a cooldown had been, so the next one will be short again."""
+    """The event that a success has ended a cooldown, so the next one will be short again."""
 
     endpoint: Endpoint
     key: CooldownKey
 
 
 class OutcomeRecorded(NamedTuple):
-    """It is known how a request went: answered if *fault* is None. Every request has one, so it is cheap to make."""
+    """The outcome of an attempt: the endpoint answered if *fault* is None. A named tuple, as it is made very often."""
 
     endpoint: Endpoint
     fault: FaultKind | None
     seconds: float
-    """From the lease to the first content, or to the failure."""
+    """Seconds from the lease to the first content or to the failure."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeaseAbandoned:
-    """A lease was garbage-collected without being released, and is released now."""
+    """The event that a lease was garbage-collected without being closed, and is closed now."""
 
     endpoint: Endpoint
 
 
 @dataclass(frozen=True, slots=True)
 class PoolsChanged:
-    """Endpoints joined or left."""
+    """The event that endpoints joined or left the pools."""
 
     joined: tuple[Endpoint, ...]
     left: tuple[Endpoint, ...]
@@ -92,7 +92,7 @@ class PoolsChanged:
 
 @dataclass(frozen=True, slots=True)
 class StrategyFailed:
-    """A strategy raised, or named what it was not offered; published once for each model."""
+    """The event that a strategy raised, or returned an endpoint that is not a candidate; once for each model."""
 
     strategy: str
     model: str
@@ -107,10 +107,10 @@ _T = TypeVar("_T")
 
 
 class EventQueue(deque[_T]):
-    """Keeps what happened until no lock is held any more. `append` is safe under any lock, and in a finalizer."""
+    """A queue of events until no lock is held any more. `append` is safe under any lock, and in a finalizer."""
 
     def drain(self) -> Iterator[_T]:
-        """Give what was appended, each event to one caller."""
+        """Yield and remove the queued events; each one goes to one caller."""
         while self:
             try:
                 yield self.popleft()
@@ -119,9 +119,9 @@ class EventQueue(deque[_T]):
 
 
 class EventPublisher:
-    """Tells listeners what happened, each event once, and logs what an operator wants to know.
+    """Sends each routing event once to all listeners, and logs the events that matter to operators.
 
-    Events are `put` under any lock, and published by whoever holds none. A listener that raises is logged.
+    `put` may be called under any lock; `publish` must be called without one. An exception of a listener is logged.
     """
 
     def __init__(self, listeners: Iterable[Listener] = ()) -> None:
@@ -129,15 +129,15 @@ class EventPublisher:
         self._queue: EventQueue[RoutingEvent] = EventQueue()
 
     def subscribe(self, listener: Listener) -> None:
-        """Tell *listener* as well, from the next event on."""
+        """Add *listener*, which gets the events from the next one on."""
         self._listeners = (*self._listeners, listener)
 
     def put(self, event: RoutingEvent) -> None:
-        """Remember an event until `publish`."""
+        """Queue an event until `publish`."""
         self._queue.append(event)
 
     def publish(self) -> None:
-        """Tell what happened; the caller holds no lock."""
+        """Send the queued events to the listeners. The caller must hold no lock."""
         for event in self._queue.drain() if self._queue else ():
             if type(event) is not OutcomeRecorded:
                 _write(event)
@@ -149,7 +149,7 @@ class EventPublisher:
 
 
 def _write(event: RoutingEvent) -> None:
-    """Log what an operator wants to know; single requests are logged by whoever serves them."""
+    """Log an event that matters to operators. Outcomes of single requests are logged elsewhere."""
     match event:
         case CircuitChanged(endpoint, change):
             level = logging.WARNING if change.now is Circuit.OPEN else logging.INFO

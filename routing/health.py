@@ -1,4 +1,4 @@
-"""Health of an endpoint, judged by its answers: the circuit breaker. `HealthChecker` asks endpoints besides."""
+"""The circuit breaker, which judges the health of an endpoint by its answers."""
 
 import math
 import random
@@ -17,30 +17,30 @@ from routing.policy import BreakerPolicy
 __all__ = ["Circuit", "CircuitBreaker", "CircuitState", "HealthChecker", "Permit", "Transition"]
 
 _DOUBLINGS = 30
-"""How often the number of probes in flight is doubled at most."""
+"""The maximum number of doublings of the probes that may be in flight."""
 
 
 @dataclass(frozen=True, slots=True)
 class CircuitState:
-    """The state of a circuit at one moment; times are by the breaker's clock."""
+    """A snapshot of a circuit. Times are readings of the breaker's clock, in seconds."""
 
     circuit: Circuit
     reason: str
-    """Why it came into this state."""
+    """Why the circuit entered this state."""
     since: float
-    """When it came into this state, or last proved to belong there."""
+    """When the circuit entered this state, or an outcome last confirmed it."""
     until: float | None = None
     """When an open circuit becomes half-open; None if it is not open."""
     k: int = 0
-    """How often its open time was doubled."""
+    """How often the open time was doubled."""
     ejected: bool = False
-    """Whether it is open because the deployment is not there."""
+    """Whether the circuit is open because the deployment does not exist."""
     closed_at: float = -math.inf
-    """When it closed after it had been open; minus infinity if it is not closed, or always was."""
+    """When the circuit closed; minus infinity if it is not closed, or was never open."""
     probes: int = 0
-    """How many probes are in flight."""
+    """The number of probes in flight."""
     next_probe: float = 0.0
-    """In how many seconds there is room for another probe when no circuit of the model is closed."""
+    """Seconds until another probe is allowed in panic, when no circuit of the model is closed."""
 
 
 class _Stage(Enum):
@@ -49,68 +49,63 @@ class _Stage(Enum):
     SETTLED = "settled"
 
 
-# Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call.
+# Each is read many times in a decision, and reading an attribute of an enum takes three times as long as a call.
 _OUT, _ANSWERED, _SETTLED = _Stage
 _CLOSED, _OPEN, _HALF_OPEN = Circuit
 
 
 class PermitEnd(Enum):
-    """How a request ended that did not fail."""
+    """The end of a request that did not fail."""
 
     COMPLETE = "complete"
     CANCELLED = "cancelled"
-    """Nothing was learnt about the endpoint."""
+    """The request says nothing about the health of the endpoint."""
     THROTTLED = "throttled"
-    """It met a used-up quota."""
+    """The quota was used up."""
 
 
 @dataclass(slots=True, eq=False)
 class Permit:
-    """The right to send one request. It counts once, and only in the generation it was given in."""
+    """The right to send one request. Its outcome counts once, and only in the generation in which it was issued."""
 
     generation: int
     stage: _Stage = _OUT
     counted: tuple[Tally, ...] = ()
-    """Where its answer was counted, to be taken back if it is cut."""
+    """The tallies that counted its answer; a stream that is cut is subtracted from them."""
 
 
 class CircuitBreaker:
-    """Stops traffic to an endpoint that keeps failing, then lets probes try it.
+    """Stops the traffic to an endpoint that keeps failing, and later sends probes to it.
 
-    Never called around the work: `enter` before it, then report the outcome.
+    Call `enter` before a request and report its outcome afterwards: the breaker does not wrap the request.
 
-    ================  ====================  ====================  ==========================
-    what happens      closed                open                  half-open
-    ================  ====================  ====================  ==========================
-    enter             a permit              none                  one
-    enter in panic    a permit              1, 2, 4 … of them     1, 2, 4 … of them
-    enter always      a permit              a permit              a permit
-    succeeded         counts                closed, if enough     closed, if enough
-    failed            counts; open if       stays                 open, k + 1
-                      too many
-    failed after      counts; open if       stays                 open, k + 1
-    succeeded         too many, and k + 1
-                      if it had closed it
-    failed, refusal   open if too many      stays                 open, k + 1
-                      in a row
-    released          --                    permit comes back     permit comes back;
-                                                                  throttled: open, same k
-    eject             open (ejected)        open (ejected)        open (ejected)
-    time is over      --                    half-open             --
-    readmit           --                    half-open, if ejected --
-    checked, alive    --                    half-open, unless     --
-                                            ejected
-    checked, not      --                    stays                 open, same k, unless a
-                                                                  probe is in flight
-    ================  ====================  ====================  ==========================
+    | event                 | closed                     | open                      | half-open                      |
+    |-----------------------|----------------------------|---------------------------|--------------------------------|
+    | `enter`               | a permit                   | none                      | one                            |
+    | `enter` in panic      | a permit                   | 1, 2, 4 … permits         | 1, 2, 4 … permits              |
+    | `enter` always        | a permit                   | a permit                  | a permit                       |
+    | `succeeded`           | counts                     | closed, if enough         | closed, if enough              |
+    | `failed`              | counts; open if too many   | stays                     | open, k + 1                    |
+    | `failed` after answer | counts, or open with k + 1 | stays                     | open, k + 1                    |
+    | `failed`, a refusal   | open if too many in a row  | stays                     | open, k + 1                    |
+    | `released`            | stays                      | permit back               | permit back; open if throttled |
+    | `eject`               | open (ejected)             | open (ejected)            | open (ejected)                 |
+    | open time over        | stays                      | half-open                 | stays                          |
+    | `readmit`             | stays                      | half-open, if ejected     | stays                          |
+    | `checked`, alive      | stays                      | half-open, unless ejected | stays                          |
+    | `checked`, not alive  | stays                      | stays                     | open, without probes           |
 
-    *Panic* is when none of the model's endpoints has a closed circuit, those in cooldown aside: then one permit may be
-    out at first, and twice as many for each second in which none of them failed. A generation begins when a circuit
-    opens or closes, and a permit of an earlier one counts for nothing; but for those whose answers closed the circuit:
-    it hangs on them until one was complete, since without them it would not be closed.
+    *k* is the number of times that the open time was doubled; it stays the same unless the table says `k + 1`. A
+    failure after the answer began opens the circuit with `k + 1` if this answer had closed it, and counts otherwise. A
+    failed check opens a half-open circuit only if no probe is in flight.
 
-    The lock guards all of it. It is held for assignments; nothing is taken inside it.
-    *on_transition* is called after it was released. *timeout* as a keyword is a fixed one.
+    *Panic* means that no endpoint of the model outside of a cooldown has a closed circuit. Then one permit may be in
+    use at first, and twice as many for each second in which none of them failed. A generation begins when the circuit
+    opens or closes, and permits of earlier generations do not count. The permits whose answers closed the circuit are
+    an exception: they count until one of the answers is complete, and a failure of one of them opens the circuit again.
+
+    The lock guards the whole state. It is held for assignments, and no other lock is taken inside it. *on_transition*
+    is called after it was released. *timeout* replaces the open time of the policy by a fixed one, in seconds.
     """
 
     def __init__(
@@ -134,19 +129,19 @@ class CircuitBreaker:
         self._window = OutcomeWindow(policy)
         self._probes: set[Permit] = set()
         self._proving_since = 0.0
-        """Since when probes have been in flight of which none failed."""
+        """The time since which probes have been in flight without a failure."""
         self._proofs: list[Permit] = []
-        """Whose answers, in a row, close the circuit or have closed it; empty once one of them was complete."""
+        """The permits whose answers close the circuit or have closed it; empty once one answer was complete."""
 
     @property
     def state(self) -> Circuit:
-        """The state, as of now."""
+        """The current state."""
         return self.snapshot().circuit
 
     def snapshot(self) -> CircuitState:
-        """Return everything that is known of the circuit, as of now."""
+        """Return a snapshot of the circuit."""
         state = self._now
-        if state.circuit is _CLOSED and not state.k:  # immutable, and no time changes it: nothing to lock
+        if state.circuit is _CLOSED and not state.k:  # immutable, and time does not change it: no lock is needed
             return state
         with self._lock:
             now = self._tick()
@@ -158,9 +153,9 @@ class CircuitBreaker:
         return state
 
     def enter(self, *, panic: bool = False, always: bool = False) -> Permit | None:
-        """Take a permit, or None; an open circuit gives some in *panic*, and one *always* if there is no other."""
+        """Return a permit, or None. An open circuit gives some in *panic*, and one to every request with *always*."""
         with self._lock:
-            if self._now.circuit is _CLOSED:  # no time changes it: nothing to publish
+            if self._now.circuit is _CLOSED:  # time does not change it: nothing to publish
                 return Permit(self._generation)
             now = self._tick()
             permit = None
@@ -188,7 +183,7 @@ class CircuitBreaker:
         self._publish()
 
     def failed(self, permit: Permit, reason: str = "", *, refusal: bool = False) -> None:
-        """Report a failure, be it after the answer had begun; *refusal*: it refused what another accepted."""
+        """Report a failure before or during the answer; *refusal*: another endpoint accepted the request."""
         with self._lock:
             now = self._tick()
             if refusal:
@@ -209,7 +204,7 @@ class CircuitBreaker:
         self._publish()
 
     def released(self, permit: Permit, end: PermitEnd = PermitEnd.COMPLETE) -> None:
-        """Give a permit back; one whose answer never began was cancelled, whatever its *end* is called."""
+        """Return a permit at the *end* of a request. Without an answer, COMPLETE counts as CANCELLED."""
         with self._lock:
             now = self._tick()
             if self._counts(permit):
@@ -222,7 +217,7 @@ class CircuitBreaker:
         self._publish()
 
     def eject(self, reason: str, *, permit: Permit | None = None, seconds: float = math.inf) -> None:
-        """Open: the deployment is not there, until it is readmitted or *seconds* have passed."""
+        """Open the circuit because the deployment does not exist, until `readmit` or for so many *seconds*."""
         with self._lock:
             now = self._tick()
             if permit is None or self._counts(permit):
@@ -236,11 +231,11 @@ class CircuitBreaker:
         self._publish()
 
     def readmit(self) -> None:
-        """Report that the deployment is there again: let a probe try it."""
+        """Report that the deployment exists again, so that a probe may try it."""
         self._let_a_probe_in(ejected=True, reason="the deployment runs again")
 
     def checked(self, trouble: str = "") -> None:
-        """Report an active check: without *trouble* a probe may try an open circuit before its time."""
+        """Report an active check; *trouble* says why it failed. A success makes an open circuit half-open at once."""
         if not trouble:
             self._let_a_probe_in(ejected=False, reason="an active check succeeded")
             return
@@ -251,9 +246,9 @@ class CircuitBreaker:
         self._publish()
 
     def apply(self, transition: Transition) -> None:
-        """Follow a transition that another process published; it is not published again.
+        """Apply a transition that another process published, without publishing it again.
 
-        Only an open circuit becomes half-open: one that has closed meanwhile has proved more.
+        A closed circuit does not become half-open, because its own answers have closed it.
         """
         move = transition
         with self._lock:
@@ -275,14 +270,14 @@ class CircuitBreaker:
         self._publish()
 
     def _tick(self) -> float:
-        """Let an open circuit become half-open if its time is over; return the time."""
+        """Make an open circuit half-open if its open time is over; return the current time."""
         now = self._clock()
         if self._now.until is not None and now >= self._now.until:
             self._become(_HALF_OPEN, now, "its open time has passed", self._now.k)
         return now
 
     def _publish(self) -> None:
-        """Tell every transition once; no lock is held."""
+        """Report each transition once; the caller holds no lock."""
         for transition in self._transitions.drain() if self._transitions else ():
             if self._on_transition is not None:
                 self._on_transition(transition)
@@ -293,7 +288,7 @@ class CircuitBreaker:
         return self._now.circuit is _HALF_OPEN and not self._probes
 
     def _next_probe(self, now: float) -> float:
-        """In how many seconds there is room for a probe more in panic: 2 to the n after n seconds without a failure."""
+        """Return the seconds until panic allows another probe: 2^n after n seconds without a failure."""
         doublings = min(len(self._probes).bit_length(), _DOUBLINGS)
         return max(0.0, self._proving_since + doublings - now) if doublings else 0.0
 
@@ -301,7 +296,7 @@ class CircuitBreaker:
         return permit.generation == self._generation and permit.stage is not _SETTLED
 
     def _settle(self, permit: Permit) -> bool:
-        """End a permit; return whether it had been answered."""
+        """End a permit; return whether its answer had begun."""
         answered = permit.stage is _ANSWERED
         permit.stage = _SETTLED
         self._probes.discard(permit)
@@ -355,7 +350,7 @@ class CircuitBreaker:
             self._transitions.append(Transition(was, circuit, reason, seconds, k, ejected))
 
     def _k_at(self, now: float) -> int:
-        """How often the open time would be doubled now: health takes doublings back."""
+        """Return how often the open time would be doubled now. Time without trouble takes doublings back."""
         if self._now.circuit is not _CLOSED:
             return self._now.k
         return max(0, self._now.k - int((now - self._now.since) / self._policy.forgive_after))

@@ -1,4 +1,4 @@
-"""Health of endpoints, found out by asking: the endpoints themselves, and the listings of their subaccounts."""
+"""Active health checks: requests to the endpoints, and listings of the deployments of their subaccounts."""
 
 import logging
 import math
@@ -25,36 +25,36 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _ALIVE = frozenset({501, 505})
-"""Statuses from 500 on that say that the server is there, and nothing about a POST."""
+"""HTTP statuses from 500 on that show that the server is alive, although it refuses the method of the check."""
 _AT_ONCE = 4
-"""How many checks run side by side."""
+"""The number of checks that run in parallel."""
 _TICK = 1.0
-"""Seconds after which the thread looks again whether something is due."""
+"""Seconds after which the thread looks again for checks that are due."""
 _AGAIN = 5.0
-"""Seconds between two listings of a subaccount that has said that a deployment is gone."""
+"""Seconds between two listings of a subaccount that has reported a missing deployment."""
 
 _ROUNDS = 3
-"""For how many listings an empty one in a row is taken for a mistake, and an answer outweighs what a list says."""
+"""The number of empty lists in a row that are ignored, and of listings for which an answer outweighs a list."""
 _NOT_RUNNING = frozenset({"PENDING", "COMPLETED", "DEAD", "STOPPING", "STOPPED", "DELETED"})
-"""What a list must say of a deployment for it to be known not to run; silence and anything else says nothing."""
+"""The statuses by which a list says that a deployment does not run. A missing or other status says nothing."""
 
 
 def is_known_not_to_run(status: str) -> bool:
-    """Whether a deployment's *status*, as listed, is a statement and no gap in the list."""
+    """Return whether the listed *status* says that the deployment does not run."""
     return status.upper() in _NOT_RUNNING
 
 
 def deployments_heard_from(states: Iterable[EndpointState], policy: Policy) -> set[str]:
-    """Name the deployments that answered, for whatever model, so lately that no gap in a list is believed."""
+    """Return the deployments that answered so recently that their absence from a list is not believed."""
     longest = _ROUNDS * policy.discovery_interval
     return {state.endpoint.deployment for state in states if state.answered <= longest}
 
 
 class _ListingReview:
-    """Lists the deployments of a subaccount: ejects what does not run any more, readmits what runs again.
+    """Lists the deployments of a subaccount, ejects those that do not run any more and readmits those that run again.
 
-    Evidence outranks lists: an endpoint that answered lately is not ejected because a list lacks it, and an empty list
-    is believed the fourth time in a row. One thread at a time looks at a subaccount.
+    An endpoint that answered recently is not ejected because a list lacks it. An empty list is believed only the fourth
+    time in a row. Only one thread at a time may review a subaccount.
     """
 
     def __init__(self, balancer: "LoadBalancer", list_running: Callable[[str], Mapping[str, str]]) -> None:
@@ -62,14 +62,14 @@ class _ListingReview:
         self._list_running = list_running
         self._policy = balancer.policy
         self._empty: dict[str, int] = {}
-        """How many listings of a subaccount were empty, one after another."""
+        """The number of empty lists in a row, by subaccount."""
 
     def look(self, subaccount: str) -> None:
-        """List the deployments of a subaccount, and act on it."""
+        """List the deployments of a subaccount; eject or readmit its endpoints accordingly."""
         states = [state for state in self._balancer.snapshot() if state.endpoint.subaccount == subaccount]
         try:
             found = self._list_running(subaccount)
-        except Exception as error:  # noqa: BLE001 - whatever a listing raises, it says nothing about deployments
+        except Exception as error:  # noqa: BLE001 - any exception means that there is no listing
             why = error.fault.explained if isinstance(error, FaultError) else type(error).__name__
             log.warning("cannot list the deployments of %s: %s", subaccount, why)
             return
@@ -82,7 +82,7 @@ class _ListingReview:
                     self._compare(breaker, status, answers=state.endpoint.deployment in heard_from)
 
     def _is_mistaken(self, subaccount: str, found: Mapping[str, str]) -> bool:
-        """Whether an empty list is not believed yet; it is only asked of subaccounts that have endpoints."""
+        """Return whether the list is empty and not believed yet. The subaccount has endpoints."""
         empty = self._empty[subaccount] = 0 if found else self._empty.get(subaccount, 0) + 1
         if 0 < empty <= _ROUNDS:
             log.warning(
@@ -99,18 +99,18 @@ class _ListingReview:
         elif is_known_not_to_run(status):
             breaker.eject(f"the deployment's status is {status}")
         elif not answers:
-            # Until after the next listing, so that callers can be told when to come back.
+            # A limit in time, past the next listing, gives callers a time for their retry.
             breaker.eject(f"the deployment's status is {status}", seconds=2 * self._policy.discovery_interval)
 
 
 class HealthChecker:
-    """Asks the endpoints whose circuit is not closed whether they are back, and each subaccount what it runs.
+    """Checks the endpoints whose circuit is not closed, and lists the deployments of each subaccount.
 
-    *probe* asks one endpoint: an HTTP status, or whether it answered. Whatever it raises is no answer, and so is a
-    status from 500 on, but for those by which a server refuses a method. *list_running* gives a subaccount's
-    deployments and their status. Checks run side by side, *at_once* at a time, for half of the interval at most; those
-    left over come first in the next round. `check_once` does one round, `start` a thread of them, and `listen` hears
-    of deployments that are gone, so that their subaccount is listed at once.
+    *probe* calls one endpoint and returns an HTTP status, or whether it answered. An exception and a status from 500 on
+    count as failures, except for 501 and 505. *list_running* returns the status of each deployment of a subaccount.
+    At most *at_once* checks run in parallel. A round ends after half of its interval, and the endpoints left over come
+    first in the next round. `check_once` runs one round, and `start` runs rounds in a thread. Subscribe `listen` to the
+    routing events, so that a subaccount is listed at once when one of its deployments is gone.
     """
 
     def __init__(
@@ -132,14 +132,14 @@ class HealthChecker:
         self._stop = stop or threading.Event()
         self._thread: threading.Thread | None = None
         self._round = -math.inf
-        """When the latest round of checks began."""
+        """The time at which the latest round of checks began."""
         self._checked: dict[Endpoint, float] = {}
         self._listed: dict[str, float] = {}
         self._doubtful: deque[str] = deque(maxlen=1_000)
-        """Subaccounts in which a deployment was found to be gone since the latest round."""
+        """The subaccounts in which a deployment was found to be gone since the latest round."""
 
     def check_once(self) -> None:
-        """Do what is due: list what runs, then ask the endpoints whose circuit is not closed."""
+        """Run one round: list the subaccounts that are due, then check the endpoints whose circuit is not closed."""
         now, policy = self._clock(), self._policy
         if self._review and policy.discovery_interval:
             listings = [partial(self._review.look, name) for name in self._due_for_a_listing(now)]
@@ -150,7 +150,7 @@ class HealthChecker:
             self._side_by_side(checks, policy.health_check_interval / 2)
 
     def start(self) -> None:
-        """Check from now on, in a thread, until `stop`; nothing happens if no interval is set."""
+        """Start a thread that runs rounds until `stop`. Does nothing if all intervals are 0."""
         periods = [self._policy.health_check_interval]
         if self._review:
             periods.append(self._policy.discovery_interval)
@@ -163,14 +163,14 @@ class HealthChecker:
             self._thread.start()
 
     def stop(self) -> None:
-        """End the thread, if there is one; returns when it is over. It can be started again."""
+        """End the thread, if there is one, and wait for its end. `start` can start it again."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
             self._thread = None
 
     def listen(self, event: RoutingEvent) -> None:
-        """Have a subaccount listed at once that has said that a deployment is gone; subscribe this to the events."""
+        """Schedule a listing of the subaccount if *event* says that a deployment is gone."""
         if isinstance(event, OutcomeRecorded) and event.fault is FaultKind.GONE:
             self._doubtful.append(event.endpoint.subaccount)
 
@@ -182,7 +182,7 @@ class HealthChecker:
                 log.exception("a health check failed; the next one follows")
 
     def _side_by_side(self, work: Iterable[Callable[[], None]], seconds: float) -> None:
-        """Do *work*, a few parts at a time; what has not begun after so many *seconds* is left for the next round."""
+        """Run *work* in parallel; drop the parts that have not begun after so many *seconds*."""
         waiting, until = EventQueue(work), self._clock() + seconds
 
         def take() -> None:
@@ -198,14 +198,14 @@ class HealthChecker:
                     task.result()
 
     def _due_for_a_check(self) -> list[Endpoint]:
-        """List the endpoints whose circuit is not closed, the one that was checked longest ago first."""
+        """List the endpoints whose circuit is not closed, the least recently checked first."""
         states = self._balancer.snapshot()
         due = [state.endpoint for state in states if state.circuit is not Circuit.CLOSED]
         self._checked = {endpoint: self._checked.get(endpoint, -math.inf) for endpoint in due}
         return sorted(due, key=self._checked.__getitem__)
 
     def _check(self, endpoint: Endpoint) -> None:
-        """Ask one endpoint, if its deployment is there."""
+        """Check one endpoint, unless it is ejected."""
         self._checked[endpoint] = self._clock()
         with suppress(KeyError):  # it has left meanwhile
             breaker = self._balancer.breaker(endpoint)
@@ -213,17 +213,17 @@ class HealthChecker:
                 breaker.checked(self._trouble(endpoint))
 
     def _trouble(self, endpoint: Endpoint) -> str:
-        """Say why *endpoint* cannot be reached; empty if it can."""
+        """Return why *endpoint* cannot be reached; empty if it can be."""
         try:
             answer = self._probe(endpoint)
-        except Exception as error:  # noqa: BLE001 - whatever a probe raises, it got no answer
+        except Exception as error:  # noqa: BLE001 - any exception of a probe means that there was no answer
             return type(error).__name__
         if isinstance(answer, bool):
             return "" if answer else "no answer"
         return "" if answer < 500 or answer in _ALIVE else f"status {answer}"
 
     def _due_for_a_listing(self, now: float) -> list[str]:
-        """Name the subaccounts whose deployments are to be listed."""
+        """Return the subaccounts whose deployments are due for a listing."""
         subaccounts = dict.fromkeys(state.endpoint.subaccount for state in self._balancer.snapshot())
         doubtful = {self._doubtful.popleft() for _ in range(len(self._doubtful))}
         interval = self._policy.discovery_interval

@@ -1,4 +1,4 @@
-"""Leases on endpoints, and what is learnt when they end."""
+"""Leases on endpoints, and the recording of their outcomes."""
 
 import threading
 from collections.abc import Callable, Collection
@@ -19,7 +19,7 @@ from routing.policy import Policy
 
 @dataclass(slots=True, eq=False)
 class Grant:
-    """What a lease was granted: a slot at an endpoint, and a permit of its circuit, from *started* on."""
+    """The resources of a lease: a slot of a member and a permit of its circuit breaker, since *started*."""
 
     member: Member
     permit: Permit
@@ -33,34 +33,30 @@ class _Stage(Enum):
 
 
 _OPEN, _ANSWERED, _CLOSED = _Stage
-"""Each is looked up many times in a decision, and an enum's attribute takes three times as long as a call."""
+"""Each is read many times in a decision, and reading an attribute of an enum takes three times as long as a call."""
 
 
 class Lease:
     """The right to use one endpoint for one request.
 
-    ============================  =====================================================
-    reason                        why this endpoint
-    ============================  =====================================================
-    the name of the strategy      the strategy selected it
-    ``preferred``                 it made what the request brings along
-    ``sticky``                    it made what the request continues: no other can
-    ``probe``                     to find out whether it is healthy again
-    ``panic``                     no circuit is closed, those in cooldown aside
-    ``alone``                     its circuit is open, but there is no other
-    ``defect``                    the strategy failed, and it is the first candidate
-    ============================  =====================================================
+    | reason                   | why this endpoint was selected                           |
+    |--------------------------|----------------------------------------------------------|
+    | the name of the strategy | the strategy selected it                                 |
+    | `preferred`              | it made content that the request contains                |
+    | `sticky`                 | only it can continue its own response                    |
+    | `probe`                  | the request tests whether it is healthy again            |
+    | `panic`                  | no endpoint outside of a cooldown has a closed circuit   |
+    | `alone`                  | its circuit is open, but the model has no other endpoint |
+    | `defect`                 | the strategy failed, so the first candidate was selected |
 
-    ========  ==========  ===========================  =========================
-    stage     answered    failed                       close
-    ========  ==========  ===========================  =========================
-    open      answered    closed, by classification    closed, permit given back
-    answered  answered    closed, by classification    closed
-    closed    closed      closed                       closed
-    ========  ==========  ===========================  =========================
+    | stage    | `answered` | `failed`                  | `close`                   |
+    |----------|------------|---------------------------|---------------------------|
+    | open     | answered   | closed, by classification | closed, permit given back |
+    | answered | answered   | closed, by classification | closed                    |
+    | closed   | closed     | closed                    | closed                    |
 
-    The slot is freed on entering *closed*, so exactly once; a lease that is garbage-collected before is closed with a
-    warning. The lock guards the stage, and nothing is taken inside it.
+    The slot is freed exactly once, on entering *closed*. A lease that is garbage-collected before that is closed with a
+    warning. The lock guards the stage, and no other lock is taken inside it.
     """
 
     def __init__(self, outcomes: "OutcomeRecorder", grant: Grant, reason: str) -> None:
@@ -73,30 +69,30 @@ class Lease:
         self._first_byte: float | None = None
 
     def first_byte(self) -> None:
-        """Note that an answer in one piece has begun to arrive: its latency is measured now."""
+        """Report that the first byte of a whole answer has arrived. It ends the measurement of latency."""
         if self._first_byte is None:
             self._first_byte = self._outcomes.now()
 
     def answered(self, *, whole: bool = False) -> None:
         """Report that the endpoint has begun to answer, so it is healthy.
 
-        A *whole* answer, in one piece, says nothing about latency but by its `first_byte`.
+        The latency of a *whole* answer is known only if `first_byte` was called.
         """
         if self._move(_ANSWERED) is _OPEN:
             self._outcomes.answered(self._grant, self._first_byte, whole=whole)
 
     def failed(self, fault: Fault) -> None:
-        """Report that the request ended badly."""
+        """Report that the request failed with *fault*, and close the lease."""
         was = self._move(_CLOSED)
         if was is not _CLOSED:
             self._outcomes.failed(self._grant, fault, unanswered=was is _OPEN)
 
     def overruled(self, fault: Fault) -> None:
-        """Report that another endpoint accepted what this one had refused with *fault*; once, after `failed`."""
+        """Report that another endpoint accepted the request; once, after `failed` with the refusal *fault*."""
         self._outcomes.overruled(self._grant, fault)
 
     def close(self) -> None:
-        """Release the endpoint: the request is over. Without an answer this says nothing about it."""
+        """End the request and free the slot. Without an answer, this does not affect the health of the endpoint."""
         was = self._move(_CLOSED)
         if was is not _CLOSED:
             self._outcomes.closed(self._grant, unanswered=was is _OPEN)
@@ -110,12 +106,12 @@ class Lease:
         self.close()
 
     def __del__(self) -> None:
-        # A finalizer may run anywhere, even while this thread holds a lock: it only leaves a note.
+        # A finalizer may run while this thread holds a lock, so it only appends to a queue.
         if self._stage is not _CLOSED:
             self._outcomes.abandoned(self._grant, unanswered=self._stage is _OPEN)
 
     def _move(self, to: _Stage) -> _Stage:
-        """Go to a stage, unless it is too late; return the one before."""
+        """Enter a stage, unless the lease is closed; return the stage before."""
         with self._lock:
             was = self._stage
             if was is not _CLOSED:
@@ -124,9 +120,9 @@ class Lease:
 
 
 class OutcomeRecorder:
-    """Applies what leases report: to breakers, cooldowns, counts and latencies, and tells it as events.
+    """Applies the reports of leases to breakers, cooldowns, counts and latencies, and publishes them as events.
 
-    *lock* is the balancer's: it guards members and cooldowns here, too. *endpoints* gives all that there are.
+    *lock* is the lock of the balancer, which also guards members and cooldowns here. *endpoints* returns all endpoints.
     """
 
     def __init__(
@@ -141,7 +137,7 @@ class OutcomeRecorder:
         self._lock = lock
         self._endpoints = endpoints
         self._forbidden: set[str] = set()
-        """The URLs of those whose latest answer was that the proxy may not use them."""
+        """The URLs of the endpoints whose latest answer was that the proxy may not use them."""
         self._cooldowns = cooldowns
         self._events = events
         self._policy = policy
@@ -149,11 +145,11 @@ class OutcomeRecorder:
         self._abandoned: EventQueue[tuple[Grant, bool]] = EventQueue()
 
     def now(self) -> float:
-        """The time by the balancer's clock."""
+        """Return the time of the balancer's clock, in seconds."""
         return self._clock()
 
     def answered(self, grant: Grant, first_byte: float | None, *, whole: bool) -> None:
-        """Record an answer: the endpoint is healthy, and in no cooldown. A *whole* one began with its *first_byte*."""
+        """Record an answer, which ends the endpoint's cooldowns; *first_byte* is when a *whole* one began."""
         member, now = grant.member, self._clock()
         began = first_byte if whole else now
         seconds = (now if began is None else began) - grant.started
@@ -168,7 +164,7 @@ class OutcomeRecorder:
         self._events.publish()
 
     def failed(self, grant: Grant, fault: Fault, *, unanswered: bool) -> None:
-        """Record the end of a request, of which *fault* says why."""
+        """Record a request that failed with *fault*."""
         member, now = grant.member, self._clock()
         row = CLASSIFICATIONS[fault.kind]
         self._report_to_breaker(grant, fault, row.effect)
@@ -183,23 +179,23 @@ class OutcomeRecorder:
         self._events.publish()
 
     def overruled(self, grant: Grant, fault: Fault) -> None:
-        """Record that what the endpoint refused with *fault* was no mistake of the caller's."""
+        """Record that another endpoint accepted the request that this one refused with *fault*."""
         grant.member.breaker.failed(grant.permit, fault.kind.value, refusal=True)
         self._events.publish()
 
     def closed(self, grant: Grant, *, unanswered: bool) -> None:
-        """Record that the request is over."""
+        """Record the end of a request that did not fail."""
         grant.member.breaker.released(grant.permit)
         with self._lock.lock:
             grant.member.finish(self._clock(), unanswered=unanswered)
         self._events.publish()
 
     def abandoned(self, grant: Grant, *, unanswered: bool) -> None:
-        """Remember a lease that nobody can close any more; `reclaim` closes it. Takes no lock."""
+        """Queue a lease that was garbage-collected, for `reclaim` to close. Takes no lock."""
         self._abandoned.append((grant, unanswered))
 
     def reclaim(self) -> None:
-        """Close the leases that were abandoned; the caller holds no lock."""
+        """Close the abandoned leases; the caller holds no lock."""
         if not self._abandoned:
             return
         for grant, unanswered in self._abandoned.drain():
@@ -207,9 +203,9 @@ class OutcomeRecorder:
             self.closed(grant, unanswered=unanswered)
 
     def _scope(self, endpoint: Endpoint, fault: Fault) -> Scope:
-        """What *fault* puts in cooldown: the subaccount once it forbids all that it has, if that is more than one."""
+        """Return what *fault* puts in cooldown: the subaccount if all its endpoints, two or more, are forbidden."""
         if fault.kind is not FaultKind.DEPLOYMENT_FORBIDDEN:
-            if CLASSIFICATIONS[fault.kind].effect is not Effect.NEUTRAL:  # it was the endpoint that answered
+            if CLASSIFICATIONS[fault.kind].effect is not Effect.NEUTRAL:  # the endpoint itself answered
                 self._forbidden.discard(endpoint.url)
             return scope_of(fault)
         self._forbidden.add(endpoint.url)
@@ -217,7 +213,7 @@ class OutcomeRecorder:
         return Scope.SUBACCOUNT if len(here) > 1 and here <= self._forbidden else Scope.NONE
 
     def _penalty(self, fault: Fault, effect: Effect) -> float | None:
-        """The seconds of latency that a fault counts as; None if it says nothing about the endpoint."""
+        """Return the seconds of latency that a fault counts as; None if it says nothing about the endpoint."""
         if effect in (Effect.NEUTRAL, Effect.REFUSAL):
             return None
         penalty = self._policy.failure_penalty if fault.retry_after is None else fault.retry_after

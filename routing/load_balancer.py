@@ -1,4 +1,4 @@
-"""Which endpoint gets the next request."""
+"""The load balancer, which selects the endpoint for the next request."""
 
 import random
 import threading
@@ -31,12 +31,12 @@ from routing.slow_start import SlowStart
 from routing.strategy import NO_CONTEXT, LoadBalancingStrategy, SelectionContext, make_strategy
 
 _REMEMBERED = 600.0
-"""Seconds for which an endpoint that left keeps its history, in case it is back."""
+"""Seconds for which the history of an endpoint that left is kept, in case it returns."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Departed:
-    """A member that left, and when: its history is kept for a while."""
+    """A member that left, and when. Its history is kept for a while."""
 
     member: Member
     at: float
@@ -44,7 +44,7 @@ class _Departed:
 
 @dataclass(slots=True, eq=False)
 class _Request:
-    """What one request asks for; *only* are the only endpoints there are for it, all if it is empty: see `acquire`."""
+    """The arguments of `acquire`. If *only* is empty, all endpoints of the model may be used."""
 
     model: str
     exclude: Collection[Endpoint]
@@ -55,11 +55,11 @@ class _Request:
     sticky: bool = True
 
     def excludes(self, endpoint: Endpoint) -> bool:
-        """Whether it has been there already."""
+        """Return whether the request excludes *endpoint*."""
         return endpoint in self.exclude or endpoint.domain in self.domains
 
     def may_use(self, endpoint: Endpoint) -> bool:
-        """Whether it may go to *endpoint*: one that is drained takes only what continues its own answers."""
+        """Return whether the request may use *endpoint*. A drained one may only continue its own answers."""
         if self.only:
             return endpoint in self.only
         return bool(endpoint.weight) or endpoint == self.context.preferred
@@ -67,24 +67,24 @@ class _Request:
 
 @dataclass(slots=True, eq=False)
 class _Options:
-    """Where a request may go now."""
+    """The endpoints that a request may use now, by circuit."""
 
     closed: list[Candidate]
     probes: list[Candidate]
-    """Those whose circuit is half-open and has room for a probe."""
+    """Endpoints whose circuit is half-open and has room for a probe."""
     opened: list[Member]
-    """In panic those whose circuit is open, the longest-open first."""
+    """In panic, the members whose circuit is open, the longest-open first."""
     panic: bool
-    """Whether no circuit is closed, of those in no cooldown."""
+    """Whether no endpoint outside of a cooldown has a closed circuit."""
     alone: bool
-    """Whether there is one endpoint in all."""
+    """Whether there is only one endpoint."""
 
 
 class _CheckedStrategy:
-    """A strategy whose answer is checked. The balancer's *lock* guards it.
+    """A strategy whose answers are checked. The balancer's *lock* guards it.
 
-    One that raises, or names what it was not offered, has a defect: that is published once for each model, and the
-    first candidate is selected. So no strategy can send a request where the balancer would not.
+    If a strategy raises, or returns an endpoint that is not a candidate, the first candidate is selected and a
+    `StrategyFailed` is published once for each model. So a strategy cannot select an endpoint that is unavailable.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class _CheckedStrategy:
         self._failed: set[str] = set()
 
     def select(self, candidates: Sequence[Candidate], context: SelectionContext) -> tuple[Endpoint, str]:
-        """Select one of *candidates*, and say why it."""
+        """Select one of *candidates*; return it and the reason."""
         error: Exception
         self._lock.asks = threading.get_ident()
         try:
@@ -107,7 +107,7 @@ class _CheckedStrategy:
             if offered is not None:
                 return offered, self.name
             error = LookupError(f"it selected {_described(selected)}, which is not one of its candidates")
-        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published when no lock is held
+        except Exception as raised:  # noqa: BLE001 - not swallowed: it is published once no lock is held
             error = raised
         finally:
             self._lock.asks = 0
@@ -121,20 +121,17 @@ class _CheckedStrategy:
 class LoadBalancer:
     """Grants leases on the endpoints of a model.
 
-    ==============================  ====================================================
-    the pool of the model has       a request gets
-    ==============================  ====================================================
-    a half-open one without probe   that one, as its probe, if the request can fail over
-    closed ones                     the one that the strategy selects
-    one endpoint in all             that one, unless it is in cooldown or drained
-    no closed one: panic            a half-open one with room, selected by the strategy,
-                                    then the one that has been open longest
-    only ones in cooldown           nothing, and the exact time until the first is back
-    ==============================  ====================================================
+    | the pool of the model has           | a request gets                                            |
+    |-------------------------------------|-----------------------------------------------------------|
+    | a half-open circuit without a probe | that endpoint, as its probe, if the request can fail over |
+    | closed circuits                     | the endpoint that the strategy selects                    |
+    | one endpoint only                   | that endpoint, unless it is in cooldown or drained        |
+    | no closed circuit: panic            | a half-open endpoint with room, else the longest-open one |
+    | only cooldowns                      | an error with the time until the first one ends           |
 
-    One on standby is not looked at while another one can take the request. In panic an endpoint has room for one
-    request, and for twice as many for each second in which none failed. An
-    endpoint of weight 0 is drained: it gets only what continues what it made. See `StrategyLock` for the lock.
+    An endpoint on standby is used only if no other one can take the request. In panic an endpoint has room for one
+    request at first, and for twice as many for each second without a failure. An endpoint of weight 0 is drained: it
+    gets only requests that continue its own answers. `StrategyLock` describes the lock.
     """
 
     def __init__(
@@ -149,29 +146,29 @@ class LoadBalancer:
     ) -> None:
         self._policy = policy = with_resolved_names(policy or Policy())
         self._clock = clock
-        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = rng = rng or random.Random()  # noqa: S311 - spreads load, and has no use in security
         self._events = events = events or EventPublisher()
         self._lock = StrategyLock()
         self._cooldowns = Cooldowns(policy.cooldown, clock=clock, rng=rng.random)
         self._members: dict[Endpoint, Member] = {}
-        members = lambda: self._members  # noqa: E731 - the table is replaced when pools are
+        members = lambda: self._members  # noqa: E731 - `replace_pools` replaces the dictionary
         self._outcomes = OutcomeRecorder(self._lock, members, self._cooldowns, events, policy, clock)
         self._departed: dict[Endpoint, _Departed] = {}
         self._joined_at: dict[Endpoint, float] = {}
         self._pools: dict[str, Pool] = {}
         self._endpoints: Mapping[str, tuple[Endpoint, ...]] = {}
         self._models: tuple[str, ...] = ()
-        """These two are replaced, never changed, so they are read without the lock."""
+        """`_endpoints` and `_models` are replaced, never changed, so they are read without the lock."""
         self._strategy = self._checked(strategy or policy.strategy)
         for own in policy.models.values():
             if own.strategy:
-                self._checked(own.strategy)  # a name that is unknown is refused at once
+                self._checked(own.strategy)  # raises for an unknown name
         self._own: dict[str, _CheckedStrategy] = {}
         self._replace(pools, clock())
 
     @property
     def policy(self) -> Policy:
-        """The policy that it was built with; whoever works on it uses the same."""
+        """The policy of the balancer, which router and health checker use, too."""
         return self._policy
 
     def acquire(
@@ -187,8 +184,8 @@ class LoadBalancer:
     ) -> Lease:
         """Lease the endpoint that the strategy selects, or one that is due for a probe; in panic any that has room.
 
-        Those in *exclude* and those of *exclude_domains* were tried already. With *only*, the pool is only those, as if
-        there were no others; they made what it continues if it is *sticky*. Raises `NoEndpointError`.
+        Endpoints in *exclude* and *exclude_domains* are not used. If *only* is given, all other endpoints are ignored;
+        *sticky* says that the request continues an answer of those. Raises `NoEndpointError` if none is available.
         """
         context = self._counted(model, context)
         request = _Request(model, exclude, exclude_domains, context, can_fail_over, only, sticky)
@@ -205,7 +202,7 @@ class LoadBalancer:
             self._events.publish()
 
     def select(self, model: str, *, context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select, and take the turn, without a lease and so without probes: for callers that will not report."""
+        """Select an endpoint without a lease, for callers that do not report outcomes. It is never a probe."""
         request = _Request(model, (), (), self._counted(model, context))
         try:
             with self._lock:
@@ -220,9 +217,9 @@ class LoadBalancer:
             self._events.publish()
 
     def use(self, strategy: LoadBalancingStrategy | str, model: str | None = None) -> None:
-        """Select differently from the next request on: for one model, or for all that have no strategy of their own.
+        """Use *strategy* from the next request on, for *model* or for all models that have no strategy of their own.
 
-        *model* is any name of a deployed model; raises `NoEndpointError` where it means none.
+        *model* is any name of a deployed model. Raises `NoEndpointError` if it is not deployed.
         """
         if model is not None:
             model = ModelNames(self.models(), self._policy.aliases, fallback=False).resolve(model).model
@@ -234,11 +231,11 @@ class LoadBalancer:
                 self._own[model] = checked
 
     def replace_pools(self, pools: Mapping[str, Sequence[Endpoint]]) -> None:
-        """Serve other endpoints from now on.
+        """Replace the endpoints of all models.
 
-        Those that stay keep their history, and so do those that are back within ten minutes. Those that join others
-        start slowly, unless the others are about as new: what is found piece by piece at start has nobody to be slow
-        against.
+        Endpoints that stay, or return within ten minutes, keep their history. New endpoints get a slow start if the
+        pool has an endpoint whose own slow start is over. So endpoints that are discovered one by one at the start get
+        their full weight at once.
         """
         slow_start = SlowStart(self._policy.breaker)
         with self._lock:
@@ -258,9 +255,9 @@ class LoadBalancer:
         self._events.publish()
 
     def snapshot(self, model: str | None = None, *, only: Collection[Endpoint] = ()) -> tuple[EndpointState, ...]:
-        """Return everything that is known: of every endpoint, of those of *model*, or of those in *only*.
+        """Return the states of all endpoints, of those of *model*, or of those of *model* that are in *only*.
 
-        Raises `NoEndpointError` for a model that is not deployed, and where none is left of *only*.
+        Raises `NoEndpointError` if *model* is not deployed, or if it has none of the endpoints in *only*.
         """
         self._outcomes.reclaim()
         with self._lock:
@@ -278,16 +275,16 @@ class LoadBalancer:
         return self._models
 
     def endpoints(self, model: str) -> tuple[Endpoint, ...]:
-        """Return the endpoints of *model*; none if it is not known."""
+        """Return the endpoints of *model*; an empty tuple if it is unknown."""
         return self._endpoints.get(model, ())
 
     def breaker(self, endpoint: Endpoint) -> CircuitBreaker:
-        """Return the breaker that guards *endpoint*; a `KeyError` if it has left."""
+        """Return the circuit breaker of *endpoint*; raises `KeyError` if the endpoint has left."""
         with self._lock:
             return self._members[endpoint].breaker
 
     def apply(self, event: CooldownStarted | CooldownEnded | CircuitChanged) -> None:
-        """Follow what the balancer of another process published; it is not published again."""
+        """Apply an event that the balancer of another process published, without publishing it again."""
         with self._lock:
             if isinstance(event, CooldownStarted):
                 self._cooldowns.apply(event.key, event.seconds, event.why)
@@ -304,7 +301,7 @@ class LoadBalancer:
         return _CheckedStrategy(named, self._policy, self._lock, self._events)
 
     def _replace(self, pools: Mapping[str, Sequence[Endpoint]], now: float) -> PoolsChanged:
-        """Take over the pools; say which endpoints joined, and which left."""
+        """Install the pools; return which endpoints joined and left."""
         before = self._members
         wanted = {endpoint: endpoint for pool in pools.values() for endpoint in pool}
         remembered = {each: former for each, former in self._departed.items() if now < former.at + _REMEMBERED}
@@ -346,7 +343,7 @@ class LoadBalancer:
         return member
 
     def _members_for(self, request: _Request) -> tuple[Member, ...]:
-        """Return all that there is for the request: never nothing."""
+        """Return the members that the request may use, at least one; raises `NoEndpointError` if there are none."""
         pool = self._pools.get(request.model)
         if pool is None:
             message = f"the model {request.model!r} is not deployed"
@@ -362,13 +359,13 @@ class LoadBalancer:
         return self._own.get(model, self._strategy)
 
     def _counted(self, model: str, context: SelectionContext) -> SelectionContext:
-        """Count the tokens of a request for a strategy that reads them; the caller holds no lock."""
+        """Count the input tokens if the strategy reads them; the caller holds no lock."""
         if context.count_input is None or not self._strategy_of(model).reads_input:
             return context
         return replace(context, input_tokens=context.count_input(), count_input=None)
 
     def _options(self, request: _Request, *, alone: bool) -> _Options:
-        """Sort the members that are in no cooldown, not drained and not excluded by their circuits."""
+        """Sort the members by circuit, without those that are in cooldown, drained or excluded."""
         now, pool, preferred = self._clock(), self._pools[request.model], request.context.preferred
         if not (request.exclude or request.domains or request.only or (preferred and preferred.standby)):
             candidates = pool.candidates(now)
@@ -393,7 +390,7 @@ class LoadBalancer:
             return _Options(closed, [], [], panic, alone)
         half_open = [each for each in others if each[1].circuit is Circuit.HALF_OPEN]
         due = [each for each in half_open if not each[1].probes or (panic and not each[1].next_probe)]
-        # What a probed endpoint took when it failed says nothing of now, and one request at a time is slow enough.
+        # The latency that was measured before a failure does not apply now, and probes are few, so it counts as 0.
         probes = [Candidate(each.endpoint, circuit.probes, each.endpoint.weight or 1.0, 0.0) for each, circuit in due]
         probes = [row for row in _ahead([*closed, *probes], preferred) if row not in closed]
         opened = [each for each in others if alone or (each[1].circuit is Circuit.OPEN and not each[1].ejected)]
@@ -417,7 +414,7 @@ class LoadBalancer:
     def _select(
         self, request: _Request, candidates: Sequence[Candidate], due: Sequence[Candidate]
     ) -> tuple[Endpoint, str]:
-        """Select one of *candidates*, and say why it: of those *due* for a probe, if there are any."""
+        """Select one of *candidates*, or of those *due* for a probe if there are any; return it and the reason."""
         if preferred := request.context.preferred and _find(candidates, request.context.preferred):
             return preferred, "preferred"
         if request.only and request.sticky:
@@ -425,7 +422,7 @@ class LoadBalancer:
         return self._strategy_of(request.model).select(due or candidates, request.context)
 
     def _lease_open(self, options: _Options) -> Lease | None:
-        """Lease an endpoint although its circuit is open: the only one, or the one that has been open longest."""
+        """Lease an endpoint with an open circuit: the only endpoint, or in panic the longest-open one."""
         for member in options.opened:
             if (permit := member.breaker.enter(panic=True, always=options.alone)) is not None:
                 return self._grant(member, permit, "alone" if options.alone else "panic")
@@ -436,7 +433,7 @@ class LoadBalancer:
         return Lease(self._outcomes, Grant(member, permit, self._clock()), reason)
 
     def _states(self, members: Sequence[Member]) -> tuple[EndpointState, ...]:
-        """Build the states of *members*; the lock is held for one at a time."""
+        """Build the states of *members*, holding the lock for one at a time."""
         states = []
         for member in members:
             circuit = member.breaker.snapshot()
@@ -447,18 +444,18 @@ class LoadBalancer:
 
 
 def _ahead(rows: list[Candidate], preferred: Endpoint | None) -> list[Candidate]:
-    """Keep those that are not on standby, and the *preferred* one; all of them if none is left."""
+    """Return *rows* without those on standby, except for the *preferred* one; all of them if none is left."""
     return [row for row in rows if not row.endpoint.standby or row.endpoint == preferred] or rows
 
 
 def _find(candidates: Sequence[Candidate], named: Endpoint) -> Endpoint | None:
-    """Return the endpoint of *candidates* that is *named*, if there is one."""
-    for row in candidates:  # nearly always the very object, which is quicker to see than that two are equal
+    """Return the endpoint of *candidates* that equals *named*; None if there is none."""
+    for row in candidates:  # it is nearly always the same object, and comparing identities is faster
         if row.endpoint is named:
             return named
     return next((row.endpoint for row in candidates if row.endpoint == named), None)
 
 
 def _described(named: object) -> str:
-    """Write what a strategy named; what is no endpoint is not asked what it is."""
+    """Describe the return value of a strategy. Of an object that is no endpoint, only the type is named."""
     return f"{named.subaccount}/{named.deployment}" if isinstance(named, Endpoint) else type(named).__name__

@@ -1,4 +1,4 @@
-"""One endpoint of a pool, as it changes: its breaker, its requests in flight, its latency; and the lock of all."""
+"""Members: the endpoints of a pool with their changing state; and the lock that guards them."""
 
 import math
 import threading
@@ -15,21 +15,21 @@ from routing.policy import Policy
 from routing.slow_start import SlowStart
 
 _SHORTEST = 0.001
-"""Seconds of latency below which no endpoint counts as faster; it keeps the load in the product."""
+"""The lowest latency in seconds. It is above 0, so that latency times load still depends on the load."""
 
 
 class StrategyLock:
-    """A lock that a strategy cannot take a second time: it calls the balancer back, and gets an error, not a deadlock.
+    """The balancer's lock. A strategy that calls the balancer back gets a `RuntimeError` and not a deadlock.
 
     *lock* guards pools, strategies, counts and cooldowns. It is held to select and to count, never across I/O, a log
-    line or a callback. A breaker's lock and a strategy's own may be taken inside it; nothing inside those. What no
-    strategy would call takes it as it is.
+    line or a callback. The lock of a breaker and a strategy's own lock may be taken inside it; no lock may be taken
+    inside those. Code that strategies cannot call takes *lock* directly.
     """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.asks = 0
-        """The thread in which a strategy is asked; 0 if none is. Whoever holds the lock sets it."""
+        """The id of the thread that is calling a strategy; 0 if none is. It is set by the holder of the lock."""
 
     def __enter__(self) -> None:
         if self.asks and self.asks == threading.get_ident():
@@ -41,22 +41,22 @@ class StrategyLock:
 
 
 class Member:
-    """An endpoint of a pool. The balancer's lock guards it, but for the breaker."""
+    """An endpoint of a pool and its state. The balancer's lock guards all of it except the breaker."""
 
     def __init__(self, endpoint: Endpoint, breaker: CircuitBreaker, policy: Policy, now: float) -> None:
         self.endpoint = endpoint
         self.breaker = breaker
         self._slow_since = -math.inf
-        """When it joined others; minus infinity if it was among the first."""
+        """When its slow start began; minus infinity if it was among the first endpoints."""
         self._answered_at = -math.inf
-        """When it last began to answer."""
+        """When the endpoint last began to answer."""
         self._last_error: FaultKind | None = None
         self._failures: deque[float] = deque(maxlen=1_000)
-        """When the latest requests failed."""
+        """The times of the latest failures."""
         self._failure_penalty = policy.failure_penalty
         self._in_flight = 0
         self._waiting = 0
-        """How many of the requests in flight have not been answered yet."""
+        """The number of requests in flight that have no answer yet."""
         self._slow_start = SlowStart(policy.breaker)
         self._decay = policy.ewma_decay
         self._average = policy.ewma_seed
@@ -64,28 +64,28 @@ class Member:
         self._watchers: tuple[Callable[[Member], object], ...] = ()
 
     def adjust(self, endpoint: Endpoint, slow_since: float = -math.inf) -> None:
-        """Take over other settings of the same endpoint; it starts slowly from a time on if it has joined others."""
+        """Apply new settings of the same endpoint; *slow_since* is when its slow start begins, if it has one."""
         self.endpoint = endpoint
         self._slow_since = max(self._slow_since, slow_since)
         self.changed()
 
     def watch(self, *watchers: Callable[["Member"], object]) -> None:
-        """Have all *watchers*, and no others, called when what strategies see of it may be different."""
+        """Replace the callbacks that are called when the candidate for this member may have changed."""
         self._watchers = watchers
 
     def changed(self) -> None:
-        """Say that what strategies see may be different now. Needs no lock."""
+        """Report that the candidate for this member may have changed. Needs no lock."""
         for watcher in self._watchers:
             watcher(self)
 
     def enter(self) -> None:
-        """Count one request more."""
+        """Count one more request in flight."""
         self._in_flight += 1
         self._waiting += 1
         self.changed()
 
     def answered(self, now: float, latency: float | None) -> None:
-        """Count an answer that has begun, after so many seconds if that is known."""
+        """Count an answer that has begun; *latency* is in seconds, None if it is unknown."""
         self._waiting -= 1
         self._answered_at = now
         self.changed()
@@ -95,7 +95,7 @@ class Member:
     def finish(
         self, now: float, *, unanswered: bool, error: FaultKind | None = None, penalty: float | None = None
     ) -> None:
-        """Count one request less; an *error* is remembered, and a *penalty* counts as so many seconds of latency."""
+        """Count one request less in flight; record its *error*, and a *penalty* as so many seconds of latency."""
         self._in_flight -= 1
         self._waiting -= unanswered
         self.changed()
@@ -105,22 +105,22 @@ class Member:
             self._measure(penalty, now)
 
     def candidate(self, now: float, cooldown: float) -> Candidate | None:
-        """What strategies see; None until its latest *cooldown* ends, or if its circuit is not closed."""
+        """Return the candidate; None until the time *cooldown*, or if the circuit is not closed."""
         circuit = self.breaker.snapshot()
         share = self._share(now, circuit, cooldown)
         if circuit.circuit is not Circuit.CLOSED or cooldown > now:
-            self.changed()  # only time may be needed to make it different
+            self.changed()  # time alone can change it
             return None
         if share < 1.0 or self._failures:
             self.changed()
             while self._failures and self._failures[0] <= now - self._failure_penalty:
                 self._failures.popleft()
-        # A drained endpoint is a candidate only for what continues its own answers.
+        # A drained endpoint is a candidate only for requests that continue its own answers.
         weight = (self.endpoint.weight or 1.0) * share
         return Candidate(self.endpoint, self._in_flight, weight, self._latency(now), len(self._failures))
 
     def state(self, now: float, circuit: CircuitState, cooldowns: Cooldowns, strategy: str) -> EndpointState:
-        """Everything that is known about it."""
+        """Return a snapshot of the endpoint."""
         availability, why, seconds, cooldown = self._availability(now, circuit, cooldowns)
         closed = circuit.circuit is Circuit.CLOSED
         share = self._share(now, circuit, cooldowns.until(self.endpoint)) if closed else 1.0
@@ -141,18 +141,18 @@ class Member:
         )
 
     def _measure(self, seconds: float, now: float) -> None:
-        """Learn a latency: a higher one at once, a lower one as the old ones fade."""
+        """Add a latency to the average: a higher one replaces it at once, a lower one gradually."""
         old = math.exp((self._measured_at - now) / self._decay)
         self._average = max(seconds, self._average * old + seconds * (1 - old))
         self._measured_at = now
 
     def _latency(self, now: float) -> float:
-        """The seconds to first content to expect; it fades while no request waits, so that slow ones are retried."""
+        """Return the expected seconds to first content. They decay while no request waits, for a new measurement."""
         faded = self._average * math.exp((self._measured_at - now) / self._decay)
         return max(self._average if self._waiting else faded, _SHORTEST)
 
     def _share(self, now: float, circuit: CircuitState, cooldown: float) -> float:
-        """The share of its weight that slow start grants it after a *cooldown* that ended at that time."""
+        """Return the share of the weight that slow start grants; *cooldown* is when the latest cooldown ended."""
         return self._slow_start.share(now - max(self._slow_since, circuit.closed_at, cooldown))
 
     def _availability(

@@ -1,4 +1,4 @@
-"""Which deployed model a client means by the name it uses."""
+"""Model names: the deployed model for the name that a client uses."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -28,25 +28,25 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "gpt": ("gpt-5.5", "gpt-5.4", "gpt-5.2", "gpt-5.1", "gpt-5"),
     "embedding": (),
 }
-"""The models that answer for one of their family of which no kind is deployed, the best first. None answers for an
-embedding model: vectors of another one are wrong."""
+"""For each family, the fallbacks for a model of a kind that is not deployed, the best first. Embedding models have no
+fallback, because vectors of different models cannot be compared."""
 CATCH_ALL = "gpt"
-"""The family that answers for a name of no family, where that is asked for."""
+"""The family of the fallbacks for a name without a known family, where `catch_all` is set."""
 
 
 class How(Enum):
-    """Why a deployed model answers to a name."""
+    """How a name led to a deployed model."""
 
     EXACT = "exact"
     ALIAS = "alias"
     NORMALISED = "normalised"
     FALLBACK = "fallback"
-    """Another model than the one that was asked for."""
+    """The model is another one than the requested one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Which deployed model serves a request for *requested*, and why that one."""
+    """The deployed model that serves a request for *requested*, and how it was found."""
 
     model: str
     requested: str
@@ -62,7 +62,7 @@ _NO_NAME = Fault(
 
 
 def _newest_of_each_kind(deployed: Iterable[str]) -> dict[Kind, str]:
-    """Choose the deployed model of the highest version of each kind; of several, the first."""
+    """Return the deployed model with the highest version of each kind; the first of several."""
     newest: dict[Kind, str] = {}
     for name in deployed:
         kind = kind_of(name)
@@ -73,24 +73,24 @@ def _newest_of_each_kind(deployed: Iterable[str]) -> dict[Kind, str]:
 
 
 Successors = Callable[[], Mapping[str, Iterable[str]]]
-"""Names the models that take the place of one, the best first."""
+"""Returns the successors of each model, the best first."""
 
 
 class Unlisted(NamedTuple):
-    """The subaccounts of which it is not known yet what runs there, and in how many seconds it may be."""
+    """The subaccounts whose deployments have not been listed yet, and the seconds until they may have been."""
 
     subaccounts: tuple[str, ...] = ()
     seconds: float = 0.0
 
 
 class ModelNames:
-    """Finds the deployed model for a name: exact, alias, normalised, then a fallback.
+    """Finds the deployed model for a name: by the exact name, an alias, the normalised name, then a fallback.
 
-    A fallback is one of the *successors* that are named for the model, then the newest of the same kind (an Opus for an
-    Opus, a mini for a mini), then one of the family's list, then any model of the list's families; an embedding model
-    has none. *fallbacks* replaces the list of a family where it names one, and *fallback* False switches them all off.
-    While *unlisted* names a subaccount, a name that is not known may be so soon: no fallback answers for it.
-    Holds no state but its tables.
+    The fallback is the first deployed one of these: the *successors* of the model, the newest model of the same kind
+    (an Opus for an Opus, a mini for a mini), the list of the family, any model of the families in that list. Embedding
+    models have no fallback. *fallbacks* replaces the lists of the families that it names, and *fallback* False switches
+    all fallbacks off. While *unlisted* names a subaccount, an unknown model may still be found there, so `resolve`
+    raises an error and uses no fallback.
     """
 
     def __init__(
@@ -117,20 +117,19 @@ class ModelNames:
     def configured(
         cls, policy: Policy, unlisted: Callable[[], Unlisted] = Unlisted, successors: Successors = dict
     ) -> "ModelNames":
-        """Build the rules by the settings, with nothing deployed yet."""
+        """Build the rules from the settings, without any deployed model."""
         rules = policy.aliases, policy.fallbacks
         return cls((), *rules, fallback=policy.fallback, unlisted=unlisted, successors=successors)
 
     def deploying(self, deployed: Iterable[str]) -> "ModelNames":
-        """Give the same rules for other deployments."""
+        """Return the same rules for other deployed models."""
         rules, sources = (self._aliases, self._fallbacks), (self._unlisted, self._successors)
         return ModelNames(deployed, *rules, fallback=self._fallback, unlisted=sources[0], successors=sources[1])
 
     def resolve(self, name: str, catch_all: bool = False) -> Resolution:
-        """Find the model to ask; raises `NoEndpointError` that lists what there is.
+        """Return the model for *name*; raises `NoEndpointError`, whose message lists the deployed models.
 
-        A name that no model can have is the caller's mistake, and no fallback answers for it.
-        *catch_all* lets a GPT answer to a name of no family.
+        A name that is not valid has no fallback. *catch_all* gives a name without a known family the fallbacks of GPT.
         """
         if not may_name_a_model(name):
             raise NoEndpointError(_NO_NAME)
@@ -146,12 +145,12 @@ class ModelNames:
         )
 
     def same(self, name: str) -> str | None:
-        """Find the deployed model that a name or an alias means; None where only a fallback would answer."""
+        """Return the deployed model that a name or an alias means; None if there is none, or only a fallback."""
         found = self._found(name)
         return None if found is None else found.model
 
     def knows(self, name: str) -> bool:
-        """Whether there is a model behind a name."""
+        """Return whether `resolve` finds a model for *name*."""
         try:
             self.resolve(name)
         except NoEndpointError:
@@ -159,13 +158,13 @@ class ModelNames:
         return True
 
     def fallbacks(self, name: str, catch_all: bool = False) -> tuple[str, ...]:
-        """List the models that may answer for one of no deployed kind, deployed or not; they embed just if it does."""
+        """Return the fallbacks for *name*, deployed or not. Embedding models are listed for embedding models alone."""
         family = _asked_for(name, catch_all)
         names = self._fallbacks.get(family, FALLBACKS.get(family, ())) if self._fallback else ()
         return tuple(each for each in names if embeds(each) is embeds(name))
 
     def _fallback_for(self, name: str, catch_all: bool) -> str | None:
-        """Find the deployed model that answers for one that is not deployed."""
+        """Return the deployed fallback for a model that is not deployed; None if there is none."""
         if not self._fallback:
             return None
         succeeding = (self._same(successor) for successor in self._succeeding(name))
@@ -174,21 +173,21 @@ class ModelNames:
         return next((model for model in found if model is not None), None)
 
     def _last_resort(self, family: str) -> str | None:
-        """Choose the newest model of the plainest kind, from the families of the list where that is built in."""
+        """Return the newest model of the simplest kind among the families of the built-in list, if there is one."""
         families = {identity(name).family for name in FALLBACKS.get(family, ()) if family not in self._fallbacks}
         kinds = (kind for kind in self._by_kind if kind.family in families)
         best = max(kinds, key=lambda kind: (-len(kind.words), version_of(self._by_kind[kind])), default=NO_KIND)
         return self._by_kind.get(best)
 
     def _succeeding(self, name: str) -> Iterator[str]:
-        """List the models that are named as successors of one; none that makes embeddings has any."""
+        """Yield the successors of a model; an embedding model has none."""
         if not embeds(name):
             for model, successors in self._successors().items():
                 if identity(model) == identity(name):
                     yield from successors
 
     def _found(self, name: str) -> Resolution | None:
-        """Find the deployed model that a name or an alias means."""
+        """Return the deployed model that a name or an alias means; None if there is none."""
         if name in self._exact:
             return self._exact[name]
         for target in self._aliased(name):
@@ -198,7 +197,7 @@ class ModelNames:
         return None if same is None else Resolution(same, name, How.NORMALISED)
 
     def _aliased(self, name: str) -> Iterator[str]:
-        """Follow a name's alias, and that one's."""
+        """Yield the target of the alias *name*, and the target of that one if it is an alias, too."""
         target = self._aliases.get(name.strip().lower())
         if target is not None:
             yield target
@@ -207,16 +206,16 @@ class ModelNames:
                 yield further
 
     def _same(self, name: str) -> str | None:
-        """Find a deployed model that is this one, however it is written."""
+        """Return the deployed model with this name in any spelling; None if there is none."""
         return name if name in self._exact else self._by_identity.get(identity(name))
 
     def _not_deployed(self, name: str) -> str:
-        """Say that a model is not there, and what is."""
+        """Write the message that a model is not deployed, with the deployed ones."""
         return f"The model {name!r} is not deployed. Deployed: {', '.join(sorted(self.deployed)) or 'none'}."
 
 
 class ModelPolicies(dict[str, ModelPolicy]):
-    """What differs for single models, found under any of their names; raises `ValueError` for what is no name."""
+    """The settings of single models, found by any of their names. Raises `ValueError` for a name that is not valid."""
 
     def __init__(self, given: Mapping[str, ModelPolicy], aliases: Mapping[str, str]) -> None:
         wrong = next((name for name in given if not name.strip() or not may_name_a_model(name)), None)
@@ -227,7 +226,7 @@ class ModelPolicies(dict[str, ModelPolicy]):
         self._known: dict[str, str | None] = {}
 
     def find(self, model: str) -> ModelPolicy | None:
-        """Find what differs for *model*: of several entries, the one under this very name counts, then the first."""
+        """Return the settings of *model*; of several entries, the one with the same spelling, else the first."""
         if model not in self._known:
             names = ModelNames((model,), self._aliases, fallback=False)
             own = (name for name in (model, *self) if name in self and names.knows(name))
@@ -237,19 +236,19 @@ class ModelPolicies(dict[str, ModelPolicy]):
 
 
 def with_resolved_names(policy: Policy) -> Policy:
-    """Give the same policy, whose `models` are found under any name of a model; raises `ValueError`."""
+    """Return *policy* with `models` that are found by any name; raises `ValueError` for a name that is not valid."""
     if isinstance(policy.models, ModelPolicies):
         return policy
     return replace(policy, models=ModelPolicies(policy.models, policy.aliases))
 
 
 def _not_yet(name: str, unlisted: Unlisted) -> Fault:
-    """Say that it cannot be said whether a model is there, and when to ask again."""
+    """Return the fault that says that it is not known yet whether a model is deployed, and when to try again."""
     where = ", ".join(unlisted.subaccounts)
     message = f"The model {name!r} is not known yet: the proxy has not listed the deployments of {where} yet."
     return Fault(FaultKind.UNAVAILABLE, message, 503, unlisted.seconds)
 
 
 def _asked_for(name: str, catch_all: bool) -> str:
-    """Find the family whose models may answer to a name."""
+    """Return the family whose fallbacks apply to a name."""
     return identity(name).family or (CATCH_ALL if catch_all else "")

@@ -1,4 +1,4 @@
-"""The latest outcomes of an endpoint's requests, and when they are too bad."""
+"""The window of the latest outcomes of an endpoint, and the rules that open its circuit."""
 
 from collections import deque
 from dataclasses import dataclass
@@ -9,33 +9,33 @@ from routing.rolling_window import RollingWindow
 
 @dataclass(slots=True, eq=False)
 class Tally:
-    """Outcomes of one part of the window, or the answers between two failures."""
+    """The counts of one slice of the window, or the answers between two failures."""
 
     good: int = 0
     bad: int = 0
 
 
 class OutcomeWindow:
-    """Counts outcomes since a circuit closed; each failure that is one too many comes with the reason.
+    """Counts the outcomes since a circuit closed, and says when there are too many failures.
 
-    An answer that is cut is taken back, as if it had never been: it does not end a row of failures, and does not
-    count for the rate. While streams overlap there is always an answer between two cuts, so cuts are too many as well
-    when no answer was complete between them. Nothing guards it: it belongs to a breaker.
+    A stream that is cut counts as a failure, and its answer is subtracted again: it does not end a row of failures.
+    With overlapping streams, answers begin between any two cuts, so cuts are also counted by themselves until an answer
+    is complete. Not thread-safe: the breaker calls it under its own lock.
     """
 
     def __init__(self, policy: BreakerPolicy) -> None:
         self._policy = policy
         self._latest = RollingWindow(policy.window, Tally)
-        # What was before ends a row as an answer does.
+        # The first tally has an answer, at which a row of failures ends.
         self._runs = deque([Tally(good=1)], maxlen=policy.failure_threshold)
-        """The answers between the latest failures."""
+        """The counts of answers between the latest failures."""
         self._cuts = 0
-        """How many answers were cut since one was complete."""
+        """The number of answers that were cut since the last complete one."""
         self._refusals = 0
-        """How many requests were refused since one was answered, and accepted elsewhere."""
+        """The number of requests since the last answer that were refused here and accepted elsewhere."""
 
     def answered(self, now: float) -> tuple[Tally, ...]:
-        """Count an answer that has begun; return where, to be given back if it is cut."""
+        """Count an answer that has begun; return the tallies, to be passed to `failed` if it is cut."""
         self._refusals = 0
         running, run = self._latest.current(now), self._runs[-1]
         running.good += 1
@@ -43,11 +43,11 @@ class OutcomeWindow:
         return running, run
 
     def completed(self) -> None:
-        """Count an answer that was complete."""
+        """Count a complete answer."""
         self._cuts = 0
 
     def failed(self, now: float, counted: tuple[Tally, ...]) -> str:
-        """Count a failure, of an answer that was *counted* if it had begun; say why it is one too many, if it is."""
+        """Count a failure; *counted* is the result of `answered`, if any. Return why to open the circuit, or ""."""
         for tally in counted:
             tally.good -= 1
         self._latest.current(now).bad += 1
@@ -67,7 +67,7 @@ class OutcomeWindow:
         return ""
 
     def refused(self) -> str:
-        """Count a refusal of what another endpoint accepts; say why it is one too many, if it is."""
+        """Count a refusal of a request that another endpoint accepted. Return why to open the circuit, or ""."""
         self._refusals += 1
         if self._refusals >= self._policy.failure_threshold:
             return f"{self._refusals} requests in a row were refused that others accept"

@@ -1,4 +1,4 @@
-"""How routing behaves: every number of it, as a setting with a default, a unit and a range."""
+"""The settings of routing, each with a default, a unit and a range."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -12,7 +12,7 @@ _DAY = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The least and the most that a number may be."""
+    """The lowest and the highest value that a number may have."""
 
     low: float
     high: float
@@ -20,11 +20,11 @@ class Range:
 
 Seconds = Annotated[float, Range(0.001, _DAY)]
 SecondsOrZero = Annotated[float, Range(0, _DAY)]
-"""Zero switches something off, or makes it happen at once."""
+"""Seconds, where 0 switches something off or removes a delay."""
 
 
 def _check(settings: "DataclassInstance", *order: tuple[str, str]) -> None:
-    """Refuse a number outside its range, and a limit, the second of a pair in *order*, that is below what it limits."""
+    """Raise `ValueError` for a number out of range, or if the second setting of a pair in *order* is lower."""
     for each in fields(settings):
         value = getattr(settings, each.name)
         for option in (each.type, *get_args(each.type)):
@@ -39,30 +39,30 @@ def _check(settings: "DataclassInstance", *order: tuple[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BreakerPolicy:
-    """When the circuit of a deployment opens, how long it stays open, and how the deployment comes back."""
+    """Settings of the circuit breaker: when a circuit opens, for how long, and how the deployment comes back."""
 
     failure_threshold: Annotated[int, Range(1, 1_000)] = 5
     """A circuit opens after this many failures in a row."""
     failure_rate: Annotated[float, Range(0.01, 2)] = 0.5
-    """A circuit opens when this share of the requests within the window has failed. Above 1 it never does so."""
+    """A circuit opens when this share of the requests within the window has failed. Above 1 this rule is off."""
     minimum_outcomes: Annotated[int, Range(1, 1_000_000)] = 10
-    """The share counts only if at least this many requests have ended within the window."""
+    """`failure_rate` applies only if at least this many requests have ended within the window."""
     window: Seconds = 30.0
     """The length of the window for the share of failures, in seconds."""
     timeout: Seconds = 10.0
     """A circuit stays open for this many seconds, and twice as long each time a probe fails."""
     timeout_cap: Seconds = 300.0
-    """The longest time that a circuit stays open, in seconds, before jitter."""
+    """The maximum time that a circuit stays open, in seconds, before jitter."""
     timeout_jitter: Annotated[float, Range(0, 0.9)] = 0.2
-    """The time is made longer or shorter by up to this share at random, so that circuits do not probe together."""
+    """The open time varies at random by up to this share, so that circuits do not send their probes together."""
     fixed_timeout: bool = False
     """Whether a circuit stays open for exactly `timeout` each time, without doubling and jitter."""
     forgive_after: Seconds = 60.0
-    """After this many seconds without trouble, one doubling is taken back."""
+    """One doubling of the open time is taken back for this many seconds without a failure each."""
     success_threshold: Annotated[int, Range(1, 1_000)] = 1
     """A circuit closes after this many successful probes in a row."""
     slow_start: SecondsOrZero = 30.0
-    """A deployment that is new or comes back has its full weight after this many seconds; 0 is at once."""
+    """A deployment that is new or comes back has its full weight after this many seconds; 0 means at once."""
     slow_start_floor: Annotated[float, Range(0.01, 1)] = 0.1
     """The share of its weight with which such a deployment starts."""
 
@@ -72,14 +72,14 @@ class BreakerPolicy:
 
 @dataclass(frozen=True, slots=True)
 class CooldownPolicy:
-    """How long a deployment gets no requests after a quota was used up or a token was refused."""
+    """Settings of cooldowns, in which a deployment gets no requests because a quota was used up or a token refused."""
 
     floor: SecondsOrZero = 0.5
     """A cooldown lasts at least this many seconds, however short the retry hint is."""
     cap: SecondsOrZero = 300.0
     """A cooldown with a retry hint lasts at most this many seconds, before jitter."""
     jitter: Annotated[float, Range(0, 1)] = 0.1
-    """A cooldown is made longer by up to this share at random; it is never made shorter."""
+    """A cooldown gets longer at random by up to this share, and never shorter."""
     base: Seconds = 5.0
     """The first cooldown without a hint lasts this many seconds; each further one twice as long, until a success."""
     base_cap: Seconds = 60.0
@@ -98,7 +98,7 @@ class CooldownPolicy:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a request is tried again, and how many retries all requests together may use."""
+    """Settings of retries: the attempts of one request, and the retry budget of all requests to a model."""
 
     max_attempts: Annotated[int, Range(1, 100)] = 3
     """One request makes at most this many calls to deployments."""
@@ -107,15 +107,15 @@ class RetryPolicy:
     budget_window: Seconds = 10.0
     """Requests count for the retry budget for this many seconds."""
     budget_reserve: Annotated[int, Range(0, 1_000_000)] | None = None
-    """This many retries are allowed without any traffic; those that were used are back after `budget_window` seconds.
+    """This many retries are allowed without any traffic. Used ones are available again after `budget_window` seconds.
 
     The default is `failure_threshold` times the number of deployments of the model, and at least 10."""
     backoff_base: SecondsOrZero = 0.25
-    """If no other deployment is left, the first pause lasts up to this many seconds, each further one twice as long."""
+    """If all deployments failed, the first pause lasts up to this many seconds, each further one twice as long."""
     backoff_cap: SecondsOrZero = 8.0
     """A pause lasts at most this many seconds."""
     hint_cap: SecondsOrZero = 10.0
-    """A retry hint of more than this many seconds is passed on to the client, and not waited for."""
+    """A retry hint of more than this many seconds is sent to the client, and the request does not wait for it."""
 
     def __post_init__(self) -> None:
         _check(self, ("backoff_base", "backoff_cap"))
@@ -123,22 +123,23 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the proxy waits."""
+    """Time limits of the phases of a request."""
 
     connect: Seconds = 5.0
     """A connection must be established within this many seconds."""
     first_event: Seconds = 60.0
-    """A stream must begin within this many seconds. The time runs only while nothing at all arrives."""
+    """A stream must begin within this many seconds. Once anything has arrived, `idle` applies."""
     idle: Seconds = 120.0
     """A stream may be silent for this many seconds between two events."""
     answer: Seconds = 300.0
     """An answer in one piece may be silent for this many seconds, in each attempt."""
     silence: Seconds = 600.0
-    """Seconds in place of the three above while a model thinks without a sign of life, as GPT-5 and Claude 4.7 do."""
+    """This many seconds replace `first_event`, `idle` and `answer` for models that are silent while they think, such as
+    GPT-5 and Claude 4.7."""
     total: Seconds = 600.0
-    """A request may take this many seconds, all its attempts together."""
+    """A request may take this many seconds, with all its attempts."""
     keep_alive: Seconds = 10.0
-    """A client that waits for a stream gets a sign of life each time this many seconds have passed."""
+    """A client that waits for a stream gets a keep-alive message every time this many seconds have passed."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -146,7 +147,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class ModelPolicy:
-    """What differs for one model. What is left out is as for all models."""
+    """Settings for one model. A setting that is left out is the same as for all models."""
 
     strategy: str | None = None
     """The strategy for this model."""
@@ -157,7 +158,7 @@ class ModelPolicy:
     answer: Seconds | None = None
     """An answer in one piece may be silent for this many seconds, in each attempt."""
     total: Seconds | None = None
-    """A request may take this many seconds, all its attempts together."""
+    """A request may take this many seconds, with all its attempts."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -165,7 +166,7 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How the proxy selects a deployment, and what it does when one fails."""
+    """Settings of routing: how the proxy selects a deployment, and what it does when one fails."""
 
     strategy: str = "round-robin"
     """The strategy for every model that has none of its own."""
@@ -174,29 +175,29 @@ class Policy:
     retry: RetryPolicy = RetryPolicy()
     timeouts: Timeouts = Timeouts()
     health_check_interval: SecondsOrZero = 30.0
-    """Deployments whose circuit is not closed are checked each time this many seconds have passed; 0 is never."""
+    """Deployments whose circuit is not closed are checked every time this many seconds have passed; 0 means never."""
     health_check_timeout: Seconds = 5.0
     """A check may take this many seconds."""
     discovery_interval: SecondsOrZero = 60.0
-    """The deployments of a subaccount are listed each time this many seconds have passed; 0 is never."""
+    """The deployments of a subaccount are listed every time this many seconds have passed; 0 means never."""
     affinity_load: Annotated[float, Range(1, 100)] = 1.25
-    """`cache-affinity` passes over a subaccount that has more than this many times its fair share of the requests."""
+    """`cache-affinity` skips a subaccount with more than this many times its fair share of the requests in flight."""
     affinity_floor: Annotated[int, Range(1, 1_000_000)] = 2
     """Under `cache-affinity`, a subaccount may always have this many requests in flight."""
     ewma_decay: Seconds = 10.0
-    """For `least-latency`, a measured time loses all but 37 % of its weight within this many seconds."""
+    """For `least-latency`, the weight of a measurement falls to 37 % within this many seconds."""
     ewma_seed: Seconds = 1.0
-    """`least-latency` assumes this many seconds for a deployment that was not measured yet."""
+    """`least-latency` assumes a latency of this many seconds for a deployment without measurements."""
     failure_penalty: Seconds = 5.0
-    """A failure counts as a request of this many seconds for `least-latency` and `least-connections`."""
+    """`least-latency` and `least-connections` count a failure as a request of this many seconds."""
     priority_full: Annotated[int, Range(0, 1_000_000)] = 0
-    """For `priority`, a deployment is full with this many requests in flight per unit of its weight; 0 is never."""
+    """For `priority`, a deployment is full with this many requests in flight per unit of its weight; 0 means never."""
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
-    """What differs for single models, each under any of its names."""
+    """Settings for single models, each under any name of the model."""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    """More names for models: the new name, and the name of a model that it stands for."""
+    """Additional names for models: each new name, with the name of the model that it stands for."""
     fallbacks: Mapping[str, tuple[str, ...]] | None = None
-    """For each family, the models that may answer for one that is not deployed, best first. The default is built in."""
+    """For each family, the fallbacks for a model that is not deployed, best first. The default is built in."""
     fallback: bool = True
     """Whether another model of the family may answer in place of one that is not deployed."""
 
@@ -204,17 +205,17 @@ class Policy:
         _check(self)
 
     def for_model(self, model: str) -> ModelPolicy | None:
-        """What differs for *model*; None if nothing does. `ModelPolicies` find it under any of the model's names."""
+        """Return the settings of *model*; None if it has none. `ModelPolicies` find them by any name of the model."""
         find: Callable[[str], ModelPolicy | None] = getattr(self.models, "find", self.models.get)
         return find(model)
 
     def strategy_for(self, model: str) -> str:
-        """The name of the strategy that balances *model*."""
+        """Return the name of the strategy for *model*."""
         own = self.for_model(model)
         return self.strategy if own is None or own.strategy is None else own.strategy
 
     def timeouts_for(self, model: str, *, silent: bool = False) -> Timeouts:
-        """How long *model* may take; *silent* while it thinks and says nothing meanwhile."""
+        """Return the time limits of a request to *model*; *silent* if the model sends nothing while it thinks."""
         own, usual = self.for_model(model), self.timeouts
         if silent:
             usual = replace(usual, first_event=usual.silence, idle=usual.silence, answer=usual.silence)

@@ -1,4 +1,4 @@
-"""The members of one model, and what strategies see of them."""
+"""Pools: the members of one model, and the candidates made from them."""
 
 import math
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from routing.member import Member
 class Pool:
     """The members of one model, those on standby last. The balancer's lock guards it.
 
-    What strategies see of a member is kept until the member changes, or for *refresh* seconds: the latency of one that
-    nobody asks fades.
+    The candidate for a member is kept until the member changes, for at most *refresh* seconds, because the expected
+    latency of a member without requests decays.
     """
 
     def __init__(self, members: Sequence[Member], cooldowns: Cooldowns, refresh: float) -> None:
@@ -25,15 +25,15 @@ class Pool:
         self._cooldown_until: dict[Member, float] = {}
         self._candidates: dict[Member, Candidate | None] = dict.fromkeys(self.members)
         self._impaired: set[Member] = set()
-        """Those ahead of all on standby that are drained, in cooldown, or have a circuit that is not closed."""
+        """Members not on standby that are drained, in cooldown, or have a circuit that is not closed."""
         self._changed: set[Member] = set()
 
     def changed(self, member: Member) -> None:
-        """Have *member* looked at again. Needs no lock."""
+        """Schedule a new candidate for *member*. Needs no lock."""
         self._changed.add(member)
 
     def candidates(self, now: float) -> list[Candidate] | None:
-        """List what strategies see if all ahead of standby are available to every request; None if one is not."""
+        """Return the candidates of all members not on standby; None if one of these is impaired."""
         self._look(now)
         if self._impaired:
             return None
@@ -42,12 +42,12 @@ class Pool:
         return candidates  # type: ignore[return-value]
 
     def rows(self, now: float) -> list[tuple[Member, Candidate | None]]:
-        """List the members in no cooldown with what strategies see of them: None if the circuit is not closed."""
+        """Return the members that are not in cooldown with their candidates; None if the circuit is not closed."""
         self._look(now)
         return [row for row in self._candidates.items() if self._cooldown_until[row[0]] <= now]
 
     def _look(self, now: float) -> None:
-        """Look again at the members that have changed, or may have with time."""
+        """Update the candidates of the members that have changed, or may have changed with time."""
         if self._cooldown_changes != self._cooldowns.changes:
             self._cooldown_changes = self._cooldowns.changes
             self._cooldown_until = {member: self._cooldowns.until(member.endpoint) for member in self.members}
@@ -55,7 +55,7 @@ class Pool:
         if now >= self._refreshed_at + self._refresh:
             self._refreshed_at = now
             self._changed.update(self.members)
-        # A circuit changes under no lock of ours: who changes from here on is looked at now, or the next time.
+        # Circuits change without this lock: a member that changes from here on is updated now or in the next call.
         changed = tuple(self._changed)
         self._changed.difference_update(changed)
         for member in changed:

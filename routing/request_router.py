@@ -1,4 +1,4 @@
-"""Where a request goes: which model, which endpoints, in which protocol."""
+"""The router, which decides on the model, the endpoints and the protocol of a request."""
 
 import copy
 import logging
@@ -24,11 +24,11 @@ from routing.strategy import NO_CONTEXT, SelectionContext
 
 _log = logging.getLogger(__name__)
 _REMEMBERED = 1_024
-"""How many choices of a protocol are kept."""
+"""The number of protocol choices that are cached."""
 
 
 class Route(NamedTuple):
-    """Where to post what: a decision without a lease, so no request is counted."""
+    """A routing decision without a lease: the URL, the body, the subaccount and the protocol."""
 
     endpoint_url: str
     payload: JSON
@@ -39,10 +39,10 @@ class Route(NamedTuple):
 class RequestRouter:
     """Decides where a request goes: model by name, endpoint by balancer, protocol by model and client.
 
-    Policy, aliases and retries are the balancer's; a *policy* that is given all the same must be equal to it.
-    *unlisted* names the subaccounts of which it is not known yet what runs there, *successors* the models that take the
-    place of one that is not deployed. *sleep* waits between attempts;
-    *rng* gives numbers from 0 to 1. Holds no lock: what changes are references, each replaced in one step.
+    The policy is that of the balancer; a *policy* that is given must be equal to it. *unlisted* returns the subaccounts
+    whose deployments have not been listed yet. *successors* returns the models that replace one that is not deployed.
+    *sleep* pauses between attempts. *rng* returns random numbers from 0 to 1. Thread-safe without a lock: only
+    references change, each in one step.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class RequestRouter:
 
     @property
     def names(self) -> ModelNames:
-        """The deployed models by name, as of now."""
+        """The rules that find a deployed model by its name, for the models that are deployed now."""
         deployed = self._balancer.models()
         if deployed != self._names.deployed:
             self._names = self._names.deploying(deployed)
@@ -82,26 +82,26 @@ class RequestRouter:
         return self._names
 
     def register_converter(self, pattern: str, protocol: ProtocolHandler) -> None:
-        """Ask the models that *pattern* names in *protocol*, before any other rule; of several, the last counts.
+        """Use *protocol* for the models that match *pattern*, before any other rule; the last registration wins.
 
-        A pattern is any name of a model, or a text with `*`, `?` or `[…]`, such as `future-model-*`, that the
-        requested name matches, the deployed one, or the one of what the deployment says it runs. Models that make
-        embeddings are asked in protocols for embeddings only. Raises `TypeError` or `ValueError` for what is no
-        pattern or no protocol.
+        A pattern is any name of a model, or a text with `*`, `?` or `[…]`, such as `future-model-*`. It is compared
+        with the requested name, the deployed name and the name that the deployment reports to run. A protocol for
+        embeddings is used for embedding models only, and no other protocol is used for those. Raises `TypeError` or
+        `ValueError` if *pattern* or *protocol* is not valid.
         """
         self._registry.register(pattern, protocol)
         self._protocol = lru_cache(_REMEMBERED)(self._find_protocol)
 
     def protocol(self, model: str, client: str, *, tools_with_reasoning: bool = False) -> ProtocolHandler:
-        """Choose how to ask a deployment of a model alone for a client; raises `FaultError` if it cannot be asked."""
+        """Return the protocol for a deployment of *model* and a client; raises `FaultError` if there is none."""
         return self._protocol((model,), model, client, tools_with_reasoning)
 
     def protocol_at(
         self, endpoint: Endpoint, client: str, *, requested: str = "", tools_with_reasoning: bool = False
     ) -> ProtocolHandler:
-        """Choose how to ask an endpoint on behalf of a client, by what it runs; raises `FaultError` if it cannot be.
+        """Return the protocol for an endpoint and a client; raises `FaultError` if there is none.
 
-        *requested* is the name that the client used, unless another model answers for it.
+        *requested* is the name that the client used, or empty if a fallback serves the request.
         """
         names = (requested, endpoint.model) if requested else (endpoint.model,)
         return self._protocol_at(endpoint, names, client, tools_with_reasoning)
@@ -117,11 +117,11 @@ class RequestRouter:
         retry: bool = True,
         lifetime: Lifetime | None = None,
     ) -> Attempts:
-        """Begin to answer a request; raises `NoEndpointError` for a model that is not deployed.
+        """Return the attempts at a request; raises `NoEndpointError` if *model* is not deployed.
 
-        *sticky* is the deployment, or `subaccount/deployment`, that holds what the request continues;
-        *context* is what strategies may know of it. *lifetime* is the request's; without one
-        it may take what its model's policy allows, from now on.
+        *client* is the dialect of the client. *sticky* is the `deployment` or `subaccount/deployment` whose answer the
+        request continues. *context* is for the strategy. *lifetime* is the time limit of the request; without it, the
+        limit of the model's policy applies from now on.
         """
         resolution = self.names.resolve(model)
         names = (resolution.model,) if resolution.how is How.FALLBACK else (model, resolution.model)
@@ -130,16 +130,16 @@ class RequestRouter:
             return self._protocol_at(endpoint, names, client, tools_with_reasoning)
 
         for endpoint in self._balancer.endpoints(resolution.model)[:1]:
-            protocol(endpoint)  # what its model cannot be asked at all is refused before anything is leased
+            protocol(endpoint)  # raises before a lease if no protocol fits
         attempts = self._environment.policy.retry.max_attempts if retry else 1
         only = self._sticky_endpoints(resolution.model, sticky) if sticky else ()
         lifetime = lifetime or Countdown(self._environment, resolution.model)
         return Attempts(self._environment, resolution, Plan(protocol, context, attempts, only, lifetime))
 
     def select(self, model: str) -> Endpoint:
-        """Select an endpoint and hold no lease, for whoever calls it on their own; a GPT answers for any other name.
+        """Select an endpoint without a lease, for callers that send the request themselves.
 
-        Raises `NoEndpointError`. Fallbacks and failures are logged.
+        A name without a known family has the fallbacks of GPT. Raises `NoEndpointError`. Logs fallbacks and errors.
         """
         try:
             resolution = self.names.resolve(model, catch_all=True)
@@ -152,7 +152,7 @@ class RequestRouter:
         return endpoint
 
     def route(self, payload: JSON, model: str | None = None, stream: bool | None = None) -> Route:
-        """Select where to post an OpenAI chat request, and write the body to post there; raises `NoEndpointError`."""
+        """Select an endpoint for an OpenAI chat request, and render the body to post; raises `NoEndpointError`."""
         asked = copy.deepcopy(payload)
         requested = model or str(asked.get("model") or "")
         resolution = self.names.resolve(requested)
@@ -169,23 +169,23 @@ class RequestRouter:
         return Route(url, body, endpoint.subaccount, protocol)
 
     def _reserve_of(self, model: str) -> float:
-        """How many retries it takes to open the circuit of every endpoint of *model* once."""
+        """Return the number of retries that it takes to open the circuit of every endpoint of *model*."""
         broken = len(self._balancer.endpoints(model))
         return max(LEAST_RESERVE, self._environment.policy.breaker.failure_threshold * broken)
 
     def _protocol_at(self, endpoint: Endpoint, names: tuple[str, ...], client: str, both: bool) -> ProtocolHandler:
-        """Choose a protocol for an endpoint; one that is registered for a model is for its own deployments."""
+        """Return the protocol for an endpoint; a registered one does not apply to orchestration deployments."""
         return self._protocol(() if endpoint.orchestration else names, endpoint.backend, client, both)
 
     def _find_protocol(self, names: tuple[str, ...], runs: str, client: str, both: bool) -> ProtocolHandler:
-        """Choose a protocol, and keep it until deployments or registered ones change; no *names* mean orchestration."""
+        """Return the protocol; without *names*, one of orchestration. Callers use the cached `self._protocol`."""
         if not names:
             return protocol_for(runs, client, protocols=ORCHESTRATION)
         own = self._registry.find(names, runs, client, self._names.same)
         return own or protocol_for(runs, client, tools_with_reasoning=both, protocols=self._protocols)
 
     def _sticky_endpoints(self, model: str, sticky: str) -> tuple[Endpoint, ...]:
-        """List the endpoints that can continue what *sticky* began."""
+        """Return the endpoints of the deployment *sticky*; raises `NoEndpointError` if there are none."""
         endpoints = self._balancer.endpoints(model)
         makers = tuple(e for e in endpoints if sticky in (e.deployment, f"{e.subaccount}/{e.deployment}"))
         if not makers:

@@ -1,4 +1,4 @@
-"""How many retries are left, so that an outage is not made worse by repeating every request."""
+"""The retry budget, which keeps retries from making an outage worse."""
 
 import threading
 import time
@@ -9,17 +9,17 @@ from routing.policy import RetryPolicy
 from routing.rolling_window import RollingWindow
 
 LEAST_RESERVE = 10
-"""Retries that are there without any traffic, however few endpoints a model has."""
+"""The smallest default reserve of a model, in retries."""
 _ROUNDING = 1e-9
 
 
 @dataclass(slots=True)
 class _Slice:
-    """What happened in one part of the window."""
+    """The counts of one slice of the window."""
 
     requests: int = 0
     retries: float = 0.0
-    """How many were paid for by requests, and not by the reserve."""
+    """The retries that requests paid for, without those from the reserve."""
 
 
 @dataclass(slots=True)
@@ -28,16 +28,16 @@ class _Account:
 
     window: RollingWindow[_Slice]
     refilled: float
-    """When the reserve was refilled last."""
+    """When the reserve was last refilled."""
     missing: float = 0.0
-    """How much of the reserve is spent and not refilled yet."""
+    """The retries of the reserve that are spent and not refilled yet."""
 
 
 class RetryBudget:
-    """Grants retries to each model: a share of its recent requests, and when that is spent, a reserve.
+    """Limits the retries of each model to a share of its recent requests, plus a reserve.
 
-    The reserve is there without any traffic; what is spent of it flows back evenly, all of it within one window.
-    *reserve* gives its size for a model, in retries. The lock guards the accounts. It is held to add and to compare,
+    The reserve is available without any traffic. It is refilled evenly, at a rate that fills it within one window.
+    *reserve* returns its size for a model, in retries. The lock guards the accounts. It is held to add and to compare,
     never across a callback, and no other lock is taken inside it.
     """
 
@@ -55,17 +55,17 @@ class RetryBudget:
         self._accounts: dict[str, _Account] = {}
 
     def deposit(self, model: str) -> None:
-        """Count one request, which makes the budget larger."""
+        """Count one request, which increases the budget."""
         with self._lock:
             now = self._clock()
             self._account(model, now).window.current(now).requests += 1
 
     def allows(self, model: str) -> bool:
-        """Whether a retry is left; nothing is spent."""
+        """Return whether a retry is left, without spending it."""
         return self.balance(model) >= 1 - _ROUNDING
 
     def spend(self, model: str) -> bool:
-        """Take one retry that is about to be made, if there is any left."""
+        """Spend one retry; return False if none is left."""
         size = self._size(model)
         with self._lock:
             now = self._clock()
@@ -79,20 +79,20 @@ class RetryBudget:
             return True
 
     def balance(self, model: str) -> float:
-        """Count the retries that are left."""
+        """Return the number of retries that are left, with fractions."""
         size = self._size(model)
         with self._lock:
             now = self._clock()
             return sum(self._parts(self._account(model, now), now, size))
 
     def _size(self, model: str) -> float:
-        """How large the reserve of *model* is when nothing of it is spent."""
+        """Return the size of the full reserve of *model*, in retries."""
         configured = self._policy.budget_reserve
         return self._reserve(model) if configured is None else configured
 
     def _parts(self, account: _Account, now: float, size: float) -> tuple[float, float]:
-        """Count what is left of a model's share, and of its reserve of that *size*."""
-        account.window.current(now)  # forgets what is past
+        """Return the retries that are left of the share of requests, and of the reserve of that *size*."""
+        account.window.current(now)  # removes slices that are past
         slices, policy = account.window.slices(), self._policy
         earned = policy.budget_ratio * sum(each.requests for each in slices) - sum(each.retries for each in slices)
         account.missing = max(0.0, account.missing - (now - account.refilled) * size / policy.budget_window)
@@ -100,7 +100,7 @@ class RetryBudget:
         return max(0.0, earned), max(0.0, size - account.missing)
 
     def _account(self, model: str, now: float) -> _Account:
-        """Return a model's account; a new one has its whole reserve."""
+        """Return the account of a model; a new one has its full reserve."""
         account = self._accounts.get(model)
         if account is None:
             account = self._accounts[model] = _Account(RollingWindow(self._policy.budget_window, _Slice), now)

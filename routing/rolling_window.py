@@ -1,4 +1,4 @@
-"""Counts of what happened lately, in slices of time of which the oldest is forgotten whole."""
+"""A rolling window of counts, divided into slices of time."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ _T = TypeVar("_T")
 
 
 class RollingWindow(Generic[_T]):
-    """The latest ten slices of so many *seconds* together; *new* makes an empty one. Nothing guards it."""
+    """A window of *seconds* in ten slices; *new* makes an empty slice. Not thread-safe."""
 
     def __init__(self, seconds: float, new: Callable[[], _T]) -> None:
         self._seconds = seconds
@@ -17,11 +17,11 @@ class RollingWindow(Generic[_T]):
         self._by_number: dict[int, _T] = {}
 
     def slices(self) -> list[_T]:
-        """List the slices in which anything was counted, as of the last call of `current`."""
+        """Return the slices that exist, as of the last call of `current`."""
         return list(self._by_number.values())
 
     def current(self, now: float) -> _T:
-        """Return the slice that is running, and forget those that are past."""
+        """Return the slice of the time *now*, and remove the slices that are past."""
         number = int(now * _SLICES / self._seconds)
         running = self._by_number.get(number)
         if running is None:

@@ -1,9 +1,9 @@
-"""How to select one of several endpoints that are all available.
+"""Strategies: each selects one of the available endpoints of a model.
 
-A strategy sees candidates and names one of them. It is called with the balancer's
-lock held, so it does no I/O, never waits and calls nobody back. It keeps turns, not
-loads: nothing it remembers can leak. What it remembers is guarded by a lock of its
-own, held for a few assignments, so a strategy is as exact without a balancer.
+A strategy gets candidates and returns the endpoint of one of them. It is called with the lock of the balancer held, so
+it must do no I/O, must not wait and must not call the balancer. The built-in strategies remember turns and no counts of
+running requests, so a lost request cannot leave wrong counts behind. A lock of their own guards the turns, so that they
+also work without a balancer.
 """
 
 import math
@@ -24,76 +24,76 @@ from routing.policy import Policy
 
 _MASK = 2**64 - 1
 _ALIKE = 1.25
-"""How many times as long two endpoints may take and still count as equally fast."""
+"""The ratio of latencies up to which two endpoints count as equally fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class SelectionContext:
-    """What is known of a request when an endpoint is selected for it."""
+    """The data of a request that strategies may use."""
 
     affinity_key: str = ""
-    """Equal for requests that share a prompt cache; empty if nothing is known."""
+    """A key that is equal for requests that share a prompt cache; empty if it is unknown."""
     preferred: Endpoint | None = None
-    """The endpoint that made what the request brings along: it is asked before the strategy is, if it is available."""
+    """The endpoint that made content of the request. If it is available, it is used and the strategy is not called."""
     caller: str = ""
     """The name of the caller's key; empty if callers have none."""
     tags: frozenset[str] = frozenset()
-    """The words that the request was tagged with."""
+    """The tags of the request."""
     input_tokens: int | None = None
-    """An estimate of the tokens of the request's input; None if nobody counted."""
+    """The estimated number of input tokens; None if they were not counted."""
     count_input: Callable[[], int | None] | None = None
-    """Counts them; asked only for a strategy that reads `input_tokens`, and under no lock."""
+    """Counts the input tokens. It is called without a lock, and only for a strategy that reads `input_tokens`."""
 
 
 NO_CONTEXT = SelectionContext()
 
 
 class LoadBalancingStrategy(ABC):
-    """Selects one of at least one candidate."""
+    """The base class of strategies. Derive from it and register the class with `register_strategy`."""
 
     @classmethod
     def configured(cls, _policy: Policy, _rng: random.Random) -> Self:
-        """Build one by the settings; a strategy without settings has nothing to do here."""
+        """Build the strategy from the settings. Override this if the strategy has settings."""
         return cls()
 
     @classmethod
     def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Name what it reads: an endpoint's `weight` and `tier`, the `input_tokens` of a request, a policy's settings.
+        """Return the names of what it reads: `weight` and `tier` of endpoints, `input_tokens`, fields of the policy.
 
-        Tokens are counted only for a strategy that names them.
+        Input tokens are counted only for a strategy that returns `input_tokens` here.
         """
         return frozenset({"weight", "tier", "input_tokens"})
 
     @abstractmethod
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select one. *candidates* is never empty, is of one model, and keeps its order from call to call."""
+        """Return the endpoint of one candidate. *candidates* are of one model, never empty, and keep their order."""
 
     @abstractmethod
     def get_name(self) -> str:
-        """Return the name that config files use."""
+        """Return the name of the strategy in config files."""
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:  # noqa: B027 - most strategies remember nothing
-        """Forget all that is not about *endpoints*: the pool has changed."""
+        """Remove the state of all but *endpoints*, because the pool has changed."""
 
 
 class _BuiltInStrategy(LoadBalancingStrategy):
-    """A strategy of this package: its name, and which settings it reads. It does not read the input's tokens."""
+    """The base class of the strategies of this package, which do not read input tokens."""
 
     name: ClassVar[str]
     settings: ClassVar[frozenset[str]] = frozenset()
 
     @classmethod
     def reads(cls, _policy: Policy) -> frozenset[str]:
-        """Name the settings that it reads."""
+        """Return the settings that the strategy reads."""
         return cls.settings
 
     def get_name(self) -> str:
-        """Return the name that config files use."""
+        """Return the name of the strategy in config files."""
         return self.name
 
 
 class _Turns:
-    """When each was served last, by the count of selections; one that never was comes first."""
+    """The number of the latest selection of each name; a name that was never selected comes first."""
 
     __slots__ = ("last", "now")
 
@@ -102,28 +102,26 @@ class _Turns:
         self.last: defaultdict[str, int] = defaultdict(int)
 
     def take(self, names: Iterable[str]) -> str:
-        """Give the turn to the one that was served longest ago."""
+        """Select the name that was selected longest ago."""
         name = min(names, key=self.last.__getitem__)
         self.now = self.last[name] = self.now + 1
         return name
 
     def take_by(self, shares: Mapping[str, float]) -> str:
-        """Give it so, but one that has a smaller share than 1 waits as much longer."""
+        """Select as `take` does, but a name with a share below 1 waits longer in proportion."""
         total, last = sum(shares.values()), self.last
         due = {name: last[name] + total * (1 / share - 1) for name, share in shares.items()}
         return self.take([min(due, key=due.__getitem__)])
 
 
 class RoundRobinStrategy(_BuiltInStrategy):
-    """Subaccounts take turns; within one, its deployments take turns.
+    """The subaccounts take turns, and within a subaccount its deployments take turns.
 
-    The next is the one served longest ago, so one that drops out and comes back neither
-    changes the order of the others nor catches up on what it missed. Turns of a model are its
-    own, and so are those of a model within a subaccount.
+    The next one is the one that was selected longest ago. So an endpoint that drops out and comes back does not change
+    the order of the others, and does not catch up on the turns that it missed. Each model has its own turns.
 
-    Weights that are configured do not matter. One that starts slowly waits as much longer as
-    its share is smaller; a subaccount waits if all that it has starts slowly, so that one
-    deployment coming back takes nothing from those beside it.
+    Configured weights are ignored. An endpoint in slow start gets fewer turns, in proportion to its share. A subaccount
+    gets fewer turns only if all of its deployments are in slow start.
     """
 
     name = "round-robin"
@@ -134,7 +132,7 @@ class RoundRobinStrategy(_BuiltInStrategy):
         self._deployments: defaultdict[tuple[str, str], _Turns] = defaultdict(_Turns)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select the deployment that waits longest, in the subaccount that waits longest."""
+        """Return the deployment that waits longest, in the subaccount that waits longest."""
         del context
         model = candidates[0].endpoint.model
         groups: dict[str, dict[str, Candidate]] = {}
@@ -158,7 +156,7 @@ class RoundRobinStrategy(_BuiltInStrategy):
             return groups[name][url].endpoint
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Begin all turns anew."""
+        """Reset all turns."""
         del endpoints
         with self._lock:
             self._subaccounts.clear()
@@ -171,18 +169,18 @@ def _share(row: Candidate) -> float:
 
 @dataclass(slots=True)
 class _Purse:
-    """What each deployment of a model is owed, and the most that it could be."""
+    """The credits of the deployments of one model, and the highest credit that one may have."""
 
     owed: dict[tuple[str, str], float]
     most: float = 0.0
 
 
 class WeightedStrategy(_BuiltInStrategy):
-    """Smooth weighted round robin: 5:1:1 gives A A B A C A A, never A A A A A B C.
+    """Smooth weighted round robin: weights of 5:1:1 give A A B A C A A, and never A A A A A B C.
 
-    Each round every candidate earns its weight, and the richest pays for all. What is
-    paid is what was earned, so credits add up to zero whichever take part; one that is absent
-    keeps its own, within what it could have come to by taking part.
+    In each round, every candidate earns its weight as credit. The candidate with the most credit is selected and pays
+    the sum of all weights, so the credits add up to zero. An endpoint that is no candidate keeps its credit, within the
+    limits of those that are.
     """
 
     name = "weighted"
@@ -193,7 +191,7 @@ class WeightedStrategy(_BuiltInStrategy):
         self._purses: dict[str, _Purse] = {}
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Choose whoever is owed most."""
+        """Return the endpoint with the most credit."""
         del context
         total = sum([row.weight for row in candidates])
         richest, most = candidates[0].endpoint, -math.inf
@@ -213,17 +211,17 @@ class WeightedStrategy(_BuiltInStrategy):
             return richest
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Begin all rounds anew."""
+        """Reset all credits."""
         del endpoints
         with self._lock:
             self._purses.clear()
 
 
 class LeastConnectionsStrategy(_BuiltInStrategy):
-    """The fewest requests in flight for its weight, with those that failed lately; ties take turns by weight.
+    """Selects the endpoint with the fewest requests in flight and recent failures, divided by its weight.
 
-    Two endpoints tie if neither would have more for its weight with one request more than
-    the other has now. So weights of 9 and 1 are nine to one when nothing is in flight, too.
+    Endpoints tie if their loads differ by less than one request would add. Ties take turns by weight, so endpoints with
+    weights of 9 and 1 share requests nine to one even if nothing is in flight.
     """
 
     name = "least-connections"
@@ -233,37 +231,37 @@ class LeastConnectionsStrategy(_BuiltInStrategy):
         self._turns = WeightedStrategy()
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select the least busy."""
+        """Return the least busy endpoint."""
         with_one_more = min([(row.in_flight + row.failed_lately + 1) / row.weight for row in candidates])
         ties = [row for row in candidates if (row.in_flight + row.failed_lately) / row.weight < with_one_more]
         return ties[0].endpoint if len(ties) == 1 else self._turns.select_endpoint(ties, context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Begin all turns anew."""
+        """Reset all turns."""
         self._turns.retain(endpoints)
 
 
 class LeastLatencyStrategy(_BuiltInStrategy):
-    """Of two candidates at random, the one that will probably answer first.
+    """Draws two candidates at random by weight, and selects the one that will probably answer first.
 
-    Both are drawn by weight, which keeps a fast endpoint from being run over. If both are
-    about equally fast, the first goes unless it is busier for its weight, so weights hold;
-    else the one with less latency times the requests it would then have in flight, for its weight.
+    The random draw keeps a fast endpoint from getting all requests. If both are about equally fast, the first one is
+    selected unless it is busier for its weight. Otherwise the endpoint is selected whose latency, times its requests in
+    flight with this one, divided by its weight, is lower.
     """
 
     name = "least-latency"
     settings = frozenset({"weight", "ewma_decay", "ewma_seed", "failure_penalty"})
 
     def __init__(self, rng: random.Random | None = None) -> None:
-        self._rng = rng or random.Random()  # noqa: S311 - spreads load, guards nothing
+        self._rng = rng or random.Random()  # noqa: S311 - spreads load, and has no use in security
 
     @classmethod
     def configured(cls, _policy: Policy, rng: random.Random) -> Self:
-        """Build one that draws from *rng*."""
+        """Build the strategy with the random numbers of *rng*."""
         return cls(rng)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select the better one of two."""
+        """Return the better one of two random candidates."""
         del context
         if len(candidates) == 1:
             return candidates[0].endpoint
@@ -272,7 +270,7 @@ class LeastLatencyStrategy(_BuiltInStrategy):
         return (second if _is_better(second, first) else first).endpoint
 
     def _draw(self, rows: Sequence[Candidate]) -> Candidate:
-        """Draw one at random, each as often as it weighs."""
+        """Return a random candidate, with a probability in proportion to its weight."""
         point = self._rng.random() * sum([row.weight for row in rows])
         for row in rows:
             point -= row.weight
@@ -282,7 +280,7 @@ class LeastLatencyStrategy(_BuiltInStrategy):
 
 
 def _is_better(one: Candidate, other: Candidate) -> bool:
-    """Whether *one* will answer clearly sooner than *other*, or as soon while it is less busy."""
+    """Return whether *one* is clearly faster than *other*, or about as fast and less busy."""
     if max(one.latency, other.latency) > _ALIKE * min(one.latency, other.latency):
         return _cost(one) < _cost(other)
     return (one.in_flight + 1) / one.weight <= other.in_flight / other.weight
@@ -293,13 +291,12 @@ def _cost(row: Candidate) -> float:
 
 
 class CacheAffinityStrategy(_BuiltInStrategy):
-    """The same conversation goes to the same subaccount, as long as that is not overloaded.
+    """Sends the same conversation to the same subaccount, as long as that is not overloaded.
 
-    A provider's prompt cache belongs to the tenant, so the choice is among subaccounts,
-    by weighted rendezvous hash: no table, and the same in every worker. A subaccount
-    that would carry more than *load* times its fair share, and more than *floor*, is
-    passed over for the next in rank. Its deployments take turns by weight. A request
-    without a key goes where the fewest requests are in flight.
+    The prompt cache of a provider belongs to the tenant, so the key selects a subaccount, by a weighted rendezvous
+    hash. This needs no table and gives the same result in every worker. A subaccount that would have more than *load*
+    times its fair share of the requests in flight, and more than *floor* requests, is skipped for the next in rank. The
+    deployments of a subaccount take turns by weight. A request without a key goes to the least busy endpoint.
     """
 
     name = "cache-affinity"
@@ -313,11 +310,11 @@ class CacheAffinityStrategy(_BuiltInStrategy):
 
     @classmethod
     def configured(cls, policy: Policy, _rng: random.Random) -> Self:
-        """Build one with the configured bounds."""
+        """Build the strategy with the configured bounds."""
         return cls(policy.affinity_load, policy.affinity_floor)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select the first subaccount in this key's rank that has room."""
+        """Return an endpoint of the first subaccount that has room, in the rank of the affinity key."""
         if not context.affinity_key:
             return self._least_connections.select_endpoint(candidates, context)
         weights: dict[str, float] = {}
@@ -340,42 +337,41 @@ class CacheAffinityStrategy(_BuiltInStrategy):
         return self._turns.select_endpoint([row for row in candidates if row.endpoint.subaccount == home], context)
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Begin all turns anew."""
+        """Reset all turns."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
     def _bound(self, fair: float) -> int:
-        """How many requests a subaccount may have whose fair share is *fair*, this one included."""
+        """Return the maximum of requests in flight for a subaccount whose fair share is *fair*, with this request."""
         return max(self._floor, math.ceil(self._load * fair))
 
 
 @lru_cache(maxsize=1_024)
 def _digest(text: str) -> int:
-    """Sixty-four bits of *text*, the same in every process."""
+    """Return a 64-bit hash of *text*, which is the same in every process."""
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest())
 
 
 @lru_cache(maxsize=4_096)
 def _pulls(key: str, subaccounts: tuple[str, ...]) -> tuple[float, ...]:
-    """How each of *subaccounts* draws *key*, in their order."""
+    """Return the rendezvous hash of *key* with each of *subaccounts*, in their order."""
     return tuple([_pull(_digest(key), _digest(name)) for name in subaccounts])
 
 
 def _pull(key: int, subaccount: int) -> float:
-    """Weighted rendezvous: of these, times its weight, the highest wins with a chance proportional to the weight."""
+    """Return a rendezvous hash: of such hashes times weights, the highest wins in proportion to its weight."""
     mixed = (key ^ subaccount) * 0x9E3779B97F4A7C15 & _MASK
     mixed = (mixed ^ mixed >> 32) * 0xD6E8FEB86659FD93 & _MASK
-    uniform = ((mixed >> 12) + 0.5) / 2**52  # never quite 0 or 1, which have no use for a logarithm
+    uniform = ((mixed >> 12) + 0.5) / 2**52  # above 0 and below 1, as the logarithm needs it
     return -1 / math.log(uniform)
 
 
 class PriorityStrategy(_BuiltInStrategy):
-    """The first tier takes all; the next one what that cannot take.
+    """Selects an endpoint of the lowest tier that has room.
 
-    What is unavailable is no candidate, so a tier that can take nothing is not seen.
-    With *full* above zero, an endpoint with that many requests in flight per weight is
-    full; when all tiers are full the least busy takes it. While all of a tier starts
-    slowly, it takes turns with the next.
+    Unavailable endpoints are no candidates, so a tier without available endpoints is skipped. If *full* is above 0, an
+    endpoint is full with that many requests in flight per unit of its weight. If all tiers are full, the least busy
+    endpoint is selected. While a whole tier is in slow start, it takes turns with the next one.
     """
 
     name = "priority"
@@ -388,11 +384,11 @@ class PriorityStrategy(_BuiltInStrategy):
 
     @classmethod
     def configured(cls, policy: Policy, _rng: random.Random) -> Self:
-        """Build one with the configured measure of full."""
+        """Build the strategy with the configured limit."""
         return cls(policy.priority_full)
 
     def select_endpoint(self, candidates: Sequence[Candidate], context: SelectionContext = NO_CONTEXT) -> Endpoint:
-        """Select within the lowest tier that has room."""
+        """Return an endpoint of the lowest tier that has room."""
         roomy = [row for row in candidates if row.in_flight < self._full * row.endpoint.weight]
         if not roomy:
             return self._least_connections.select_endpoint(candidates, context)
@@ -402,11 +398,11 @@ class PriorityStrategy(_BuiltInStrategy):
 
     @classmethod
     def reads(cls, policy: Policy) -> frozenset[str]:
-        """Read the tiers, and the weights if an endpoint can be full."""
+        """Return the settings that it reads: tiers, and weights if an endpoint can be full."""
         return cls.settings | ({"weight", "failure_penalty"} if policy.priority_full else set())
 
     def retain(self, endpoints: Collection[Endpoint]) -> None:
-        """Begin all turns anew."""
+        """Reset all turns."""
         self._turns.retain(endpoints)
         self._least_connections.retain(endpoints)
 
@@ -420,14 +416,17 @@ _STRATEGIES: dict[str, type[LoadBalancingStrategy]] = {
     "priority": PriorityStrategy,
 }
 STRATEGIES: Mapping[str, type[LoadBalancingStrategy]] = MappingProxyType(_STRATEGIES)
-"""Every strategy that a config file can name."""
+"""The strategies by their names in config files."""
 
 
 _Strategy = TypeVar("_Strategy", bound=LoadBalancingStrategy)
 
 
 def register_strategy(cls: type[_Strategy]) -> type[_Strategy]:
-    """Make *cls* available to config files under the name it gives itself; usable as a decorator."""
+    """Register *cls* under the name that its `get_name` returns; usable as a decorator.
+
+    Raises `ValueError` if another class has that name.
+    """
     name = _build(cls, Policy(), None).get_name()
     if _STRATEGIES.get(name, cls) is not cls:
         raise ValueError(f"a strategy named {name!r} exists already")
@@ -436,11 +435,11 @@ def register_strategy(cls: type[_Strategy]) -> type[_Strategy]:
 
 
 def make_strategy(name: str, policy: Policy, rng: random.Random | None = None) -> LoadBalancingStrategy:
-    """Build the strategy of that name by the settings."""
+    """Build the strategy *name* from the settings; raises `ValueError` for an unknown name."""
     if name not in _STRATEGIES:
         raise ValueError(f"strategy must be one of {', '.join(_STRATEGIES)}, not {name!r}")
     return _build(_STRATEGIES[name], policy, rng)
 
 
 def _build(cls: type[LoadBalancingStrategy], policy: Policy, rng: random.Random | None) -> LoadBalancingStrategy:
-    return cls.configured(policy, rng or random.Random())  # noqa: S311 - spreads load, guards nothing
+    return cls.configured(policy, rng or random.Random())  # noqa: S311 - spreads load, and has no use in security

@@ -1,4 +1,4 @@
-"""A simulation of endpoints that fail, on a virtual clock: the real router beside models of what others do.
+"""A simulation of failing endpoints on a virtual clock, with the real router and models of other balancers.
 
-`python -m simulation` prints the table; `make simulate` does the same.
+`python -m simulation` and `make simulate` print the table.
 """

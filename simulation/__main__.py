@@ -13,13 +13,13 @@ PAGE = Path(__file__).parent.parent / "docs" / "simulation.md"
 
 
 def _named(text: str, names: Sequence[str]) -> list[str]:
-    """Choose those of *names* that contain one of the words in *text*, which commas separate; all if it is empty."""
+    """Return those of *names* that contain one of the comma-separated words in *text*; all names if it is empty."""
     words = [word.strip() for word in text.split(",")]
     return [name for name in names if any(word in name for word in words)]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table."""
+    """Run the simulation and print the table."""
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
     parser.add_argument("--only", default="", metavar="WORDS", help="scenarios whose name has one of these: quota,hang")
     parser.add_argument("--contenders", default="", metavar="WORDS", help="contenders likewise: robin,ejection")
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     contenders = _named(options.contenders, list(CONTENDERS))
     if not scenarios or not contenders:
         parser.error("nothing has such a name; there are: " + ", ".join([*(s.name for s in SCENARIOS), *CONTENDERS]))
-    logging.disable()  # the router says what opens and closes, thousands of times
+    logging.disable()  # the router logs every circuit that opens or closes, thousands of times
     print(INTRODUCTION, flush=True)
     page = [INTRODUCTION]
     for scenario in scenarios:

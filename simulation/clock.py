@@ -1,4 +1,4 @@
-"""A virtual clock: hours of traffic in seconds, the same each time."""
+"""A virtual clock, which simulates hours of traffic in seconds, with the same result each time."""
 
 import heapq
 import itertools
@@ -10,15 +10,15 @@ Action = Callable[[], object]
 
 
 class _Ended(BaseException):
-    """The simulation is over; unwinds a thread that was left waiting."""
+    """Raised in a waiting thread when the simulation is over."""
 
 
 class VirtualClock:
-    """Runs actions in the order of their times, one at a time; the time jumps from each to the next.
+    """Runs actions in the order of their times, one at a time. Between two actions, the time jumps.
 
-    A process is an iterator of the seconds that it waits. What it calls may also `sleep`, as the router does between
-    two attempts: the call keeps its thread, and another one runs the actions meanwhile. The baton is handed over, so
-    only one thread ever runs, and the order of actions depends on nothing but their times.
+    A process is an iterator that yields the seconds it waits. Code called by an action may also `sleep`, as the router
+    does between two attempts: the call keeps its thread, and another thread runs the other actions meanwhile. Only one
+    thread runs at any time, so the order of actions depends only on their times.
     """
 
     def __init__(self) -> None:
@@ -26,28 +26,28 @@ class VirtualClock:
         self._due: list[tuple[float, int, Action]] = []
         self._numbers = itertools.count()
         self._waiting: dict[int, threading.Lock] = {}
-        """What each thread that does not run waits for."""
+        """The lock that each waiting thread waits for."""
         self._parked: list[threading.Lock] = []
-        """What those of them wait for that may run the actions next."""
+        """The locks of those waiting threads that are free to run the next actions."""
         self._threads: list[threading.Thread] = []
         self._home = 0
         self._over = False
         self._error: BaseException | None = None
 
     def __call__(self) -> float:
-        """Tell the time in seconds since the simulation began."""
+        """Return the seconds since the start of the simulation."""
         return self.now
 
     def later(self, seconds: float, action: Action) -> None:
-        """Run *action* in so many *seconds*; those of one moment run in the order in which they were given."""
+        """Run *action* after some *seconds*. Actions of the same time run in the order in which they were added."""
         heapq.heappush(self._due, (self.now + seconds, next(self._numbers), action))
 
     def start(self, process: Iterator[float], seconds: float = 0.0) -> None:
-        """Start *process* in so many *seconds*; it waits for what it yields."""
+        """Start *process* after some *seconds*. Each value that it yields is the seconds it waits."""
         self.later(seconds, partial(self._resume, process))
 
     def run(self) -> None:
-        """Run until nothing is left to be done; raises what an action raised."""
+        """Run until no actions are left; raises the exception of an action."""
         self._home = threading.get_ident()
         try:
             self._run_actions()
@@ -63,7 +63,7 @@ class VirtualClock:
             raise self._error
 
     def sleep(self, seconds: float) -> None:
-        """Wait within an action while others go on."""
+        """Wait inside an action while other actions run."""
         mine = self._wait_later()
         self.later(seconds, partial(self._hand_over, mine))
         if self._parked:
@@ -85,7 +85,7 @@ class VirtualClock:
             action()
 
     def _serve(self) -> None:
-        """Run the actions in another thread than the caller's of `run`, and give the baton back to it at the end."""
+        """Run the actions in another thread than that of `run`, and return control to `run` at the end."""
         try:
             self._run_actions()
         except _Ended:
@@ -95,14 +95,14 @@ class VirtualClock:
         self._waiting.pop(self._home).release()
 
     def _hand_over(self, sleeper: threading.Lock) -> None:
-        """Let a sleeping action go on in its own thread, and park this one."""
+        """Let a sleeping action continue in its own thread, and keep this thread for later use."""
         mine = self._wait_later()
         self._parked.append(mine)
         sleeper.release()
         self._wait(mine)
 
     def _wait_later(self) -> threading.Lock:
-        """Make what this thread is about to wait for."""
+        """Return a new lock for this thread to wait for."""
         lock = self._waiting[threading.get_ident()] = threading.Lock()
         lock.acquire()
         return lock

@@ -1,4 +1,4 @@
-"""What is compared: ways to choose an endpoint, to notice that one is broken, and to try again."""
+"""The interface of what is compared: how to choose an endpoint, detect a broken one, and retry."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -21,23 +21,23 @@ class Call(Protocol):
         ...
 
     def answered(self) -> None:
-        """Note that the model has begun to answer."""
+        """Record that the model has begun to answer."""
         ...
 
     def failed(self, fault: Fault) -> None:
-        """Note what went wrong, before the first word or after it; the call is over."""
+        """Record a failure before or after the first word. It ends the call."""
         ...
 
     def completed(self) -> None:
-        """Note that the answer has ended well; the call is over."""
+        """Record that the answer is complete. It ends the call."""
         ...
 
 
 class Calls(Protocol):
-    """The calls of one request: one after another until one is answered or none is worth making."""
+    """The calls of one request: one after another until one is answered or no further call is worthwhile."""
 
     def next(self) -> Call | Fault:
-        """Make the next call, waiting first if need be, or say what the client is told because there is none."""
+        """Make the next call, after a pause if necessary; return the client's error if there is no further call."""
         ...
 
     def close(self) -> None:
@@ -46,36 +46,39 @@ class Calls(Protocol):
 
 
 class Contender(Protocol):
-    """Balances the requests for one model over a pool."""
+    """Balances the requests for one model over a pool of endpoints."""
 
     def begin(self, key: str, deadline: "Deadline") -> Calls:
         """Begin a request of the conversation named *key*."""
         ...
 
     def check(self, is_alive: Callable[[str], bool]) -> None:
-        """Do the active checks that are due now; *is_alive* says whether a place answers one. Called every second."""
+        """Do the active checks that are due.
+
+        It is called every second; *is_alive* returns whether a place answers a check.
+        """
         ...
 
     def has_ejected(self, place: str) -> bool:
-        """Whether requests pass the endpoint over now, for its failures or for its quota."""
+        """Return whether requests avoid the endpoint at present, because of its failures or its quota."""
         ...
 
 
 Entry = Callable[[Sequence[Place], VirtualClock, random.Random], Contender]
-"""Makes a contender of a pool."""
+"""Creates a contender for a pool."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """How long one request may take: the same for all of its calls and pauses."""
+    """The time limit of one request, which all its calls and pauses share."""
 
     clock: VirtualClock
     at: float
 
     def left(self) -> float:
-        """The seconds that remain."""
+        """Return the remaining seconds."""
         return self.at - self.clock()
 
     def sleep(self, seconds: float) -> None:
-        """Let a pause between two calls pass."""
+        """Wait between two calls."""
         self.clock.sleep(seconds)

@@ -1,4 +1,4 @@
-"""One request: its calls, its waits, and what its client gets, as the gateway's exchange does it."""
+"""One request, with its calls, its pauses and the result for its client, as in the gateway's exchange."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -11,30 +11,30 @@ from simulation.records import CallRecord, Records, RequestRecord
 from simulation.upstream import Place, Upstream
 
 _TOTAL = 600.0
-"""Seconds that a request may take in all, as by the proxy's default."""
+"""The total seconds a request may take, which is the proxy's default."""
 _SILENCES = 2
-"""How many calls of a request may end because nothing came at all."""
+"""The number of calls of a request that may end without any answer."""
 
 _TOO_SLOW = Fault(FaultKind.TIMEOUT, "The endpoint said nothing for too long.")
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What all requests of a run share."""
+    """The objects that all requests of a run share."""
 
     clock: VirtualClock
     contender: Contender
     upstream: Upstream
     pool: Mapping[str, Place]
     patience: float
-    """Seconds that a call may be silent."""
+    """The seconds that a call may be silent."""
     records: Records
     on_failure: Callable[[str], None]
-    """Called with the name of the place after each call that failed."""
+    """Called with the name of the place after each failed call."""
 
 
 def exchange(world: World, key: str, rng: random.Random) -> Iterator[float]:
-    """Live through one request of the conversation named *key*; yields the seconds that it waits for a model."""
+    """Run one request of the conversation named *key*; yields the seconds that it waits for a model."""
     clock = world.clock
     record = RequestRecord(clock())
     world.records.requests.append(record)

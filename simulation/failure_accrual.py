@@ -1,10 +1,13 @@
 """A model of Finagle and Linkerd: two random choices by peak EWMA, failure accrual, and a retry budget.
 
-A host is dead after five failures in a row, or with less than four fifths of successes among at least five outcomes
-of 30 s: for 5 s, doubled up to 300 s, at least half of it and the rest by chance. Then one call probes it.
-Two hosts that are not dead are drawn, up to five times; where that finds none, health is ignored. The cheaper one
-by latency and calls is asked; a failure counts as 5 s, or as its hint. A 429 counts in the rate, not in the row, and
-fails a probe. Retries are a fifth of the requests, and ten a second; who was tried may be asked again.
+A host is marked dead after five failures in a row, or if fewer than four fifths of at least five results within 30 s
+are successes. It stays dead for 5 s, doubled each time up to 300 s; half of that time is fixed and the rest is random.
+Then one call probes it.
+
+Two hosts that are not dead are drawn, up to five times. If none are found, health is ignored. The host with the lower
+cost by latency and active calls gets the request. A failure counts as a latency of 5 s, or as its retry hint. A 429
+counts as a failure in the success rate but not in the row, and fails a probe. Retries may be a fifth of the requests,
+plus ten each second. A host that was tried may be tried again.
 """
 
 import math
@@ -34,7 +37,7 @@ _TOKENS_LIVE = 10.0
 
 
 class _Host(Host):
-    """One endpoint: alive, dead until a time, or under probe."""
+    """One endpoint, which is alive, dead until some time, or being probed."""
 
     def __init__(self, name: str, rng: random.Random) -> None:
         super().__init__(name)
@@ -49,16 +52,16 @@ class _Host(Host):
         self._stamp = 0.0
 
     def is_available(self, now: float) -> bool:
-        """Whether it is alive, or due for a probe that nobody makes yet."""
+        """Return whether it is alive, or due for a probe that has not begun."""
         return not self._is_dead or (now >= self._dead_until and not self._probing)
 
     def asked(self, now: float) -> None:
-        """Note that a call begins: the first one after a death is the probe."""
+        """Record the start of a call. The first one after the dead time is the probe."""
         if self._is_dead and now >= self._dead_until:
             self._probing = True
 
     def cost(self, now: float) -> float:
-        """Give the seconds to expect, times the calls that it would have."""
+        """Return the expected latency in seconds, multiplied by the number of calls including the next."""
         fading = math.exp((self._stamp - now) / _DECAY) if not self.active else 1.0
         return max(self._ewma * fading, 0.001) * (self.active + 1)
 
@@ -87,7 +90,7 @@ class _Host(Host):
         self._is_dead, self._probing, self._row = True, False, 0
 
     def _rate(self, now: float, *, good: bool) -> float:
-        """Count an outcome, and give the share of good ones."""
+        """Record a result; return the share of successes."""
         self._outcomes.append((now, good))
         while self._outcomes[0][0] < now - _WINDOW:
             self._outcomes.popleft()
@@ -103,7 +106,7 @@ class _Budget(Budget):
     def __init__(self, clock: VirtualClock) -> None:
         self._clock = clock
         self._deposits: deque[tuple[float, float]] = deque()
-        """When requests and retries changed the balance, and by how much."""
+        """The times and amounts of changes to the balance."""
         self._balance = _RETRIES_A_SECOND * _TOKENS_LIVE
 
     def begin(self) -> None:
@@ -133,11 +136,11 @@ class FailureAccrual(Peer[_Host]):
         super().__init__([_Host(place.name, rng) for place in pool], _Budget(clock), clock, rng)
 
     def is_available(self, host: _Host) -> bool:
-        """Whether *host* is alive, or due for its probe."""
+        """Return whether *host* is alive, or due for its probe."""
         return host.is_available(self.clock())
 
     def choose(self, tried: Sequence[_Host]) -> _Host:
-        """Draw two that are not dead, and take the cheaper one; who was *tried* is no worse for it."""
+        """Draw two hosts that are not dead, and return the cheaper one. Hosts that were *tried* are not avoided."""
         del tried
         for _ in range(_DRAWS):
             able = [host for host in self._draw() if self.is_available(host)]
@@ -153,5 +156,5 @@ class FailureAccrual(Peer[_Host]):
 
 
 def failure_accrual(pool: Sequence[Place], clock: VirtualClock, rng: random.Random) -> Contender:
-    """Make one of a pool."""
+    """Create this contender for a pool."""
     return FailureAccrual(pool, clock, rng)

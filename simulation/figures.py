@@ -1,4 +1,4 @@
-"""What is said of one run, in figures."""
+"""The figures that summarise one run."""
 
 import math
 from collections import Counter
@@ -10,51 +10,53 @@ from simulation.records import CallRecord, Records, RequestRecord
 from simulation.scenarios import Scenario
 
 _SETTLED = 15.0
-"""Seconds after which an endpoint's usual share is measured."""
+"""The seconds after which an endpoint's usual share of calls is measured."""
 _BACK = 0.7
-"""Which part of its usual share makes an endpoint count as back."""
+"""The part of its usual share at which an endpoint counts as readmitted."""
 _FOR = 5.0
-"""Seconds for which it must have had it."""
+"""The seconds for which it must keep that share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one run came to. Requests and calls count from the beginning of the trouble on."""
+    """The figures of one run. Requests and calls count from the start of the trouble."""
 
     requests: int
     errors: int
-    """Requests whose clients got an error instead of the first word."""
+    """Requests whose clients got an error before the first word."""
     cut: int
-    """Requests whose clients got an error after it."""
+    """Requests whose clients got an error after the first word."""
     wasted: int
-    """Calls that failed at the endpoint where most did; those in flight when the trouble began do not count."""
+    """Failed calls at the endpoint with the most of them, without those in flight when the trouble began."""
     amplification: float
-    """Calls for each request that came while the trouble lasted."""
+    """Calls for each request that arrived during the trouble."""
     detected: float | None
-    """Seconds until all endpoints in trouble had been ejected; None if one never was."""
+    """The seconds until all endpoints in trouble had been ejected; None if one never was."""
     readmitted: float | None
-    """Seconds from the end of the trouble until all had 70 % of their usual share for 5 s; None if one never had."""
+    """The seconds from the end of the trouble until all its endpoints had 70 % of their usual share for 5 s, or None.
+    """
     spread: float
-    """Calls of the busiest endpoint before the trouble, over an even share."""
+    """Calls of the busiest endpoint before the trouble, divided by an equal share."""
     share: float
-    """The part of the calls that went to the endpoints in trouble while it lasted."""
+    """The part of the calls during the trouble that went to the endpoints in trouble."""
     p95: float | None
-    """Seconds to the first word within which 95 % of those got it that came while the trouble lasted; None if none."""
+    """The 95th percentile of the seconds to the first word, for requests that arrived during the trouble; None if none.
+    """
     errors_end: float
-    """Seconds after the trouble at which the last client got an error instead of the first word; 0 if none did."""
+    """The seconds from the end of the trouble to the last error before a first word; 0 if there was none."""
     carried: float
-    """Answers a minute."""
+    """Answers per minute."""
     refused: float
-    """Calls a minute that were refused for want of quota."""
+    """Calls per minute that were refused because of a quota."""
 
     @property
     def error_share(self) -> float:
-        """The part of the requests whose clients got an error instead of the first word."""
+        """The part of the requests whose clients got an error before the first word."""
         return self.errors / max(1, self.requests)
 
 
 def measure(scenario: Scenario, records: Records, pool: Sequence[str]) -> Figures:
-    """Sum up what happened."""
+    """Compute the figures of a run."""
     start, end = scenario.start, scenario.end
     requests = [each for each in records.requests if each.arrived >= start]
     calls = [each for each in records.calls if each.began >= start]
@@ -80,7 +82,7 @@ def measure(scenario: Scenario, records: Records, pool: Sequence[str]) -> Figure
 
 
 def _worst(moments: Sequence[float | None], since: float) -> float | None:
-    """The seconds from *since* to the last of *moments*; None if one of them never came, or there are none."""
+    """Return the seconds from *since* to the last of *moments*; None if one is missing or there are none."""
     known = [moment - since for moment in moments if moment is not None]
     return max(known) if known and len(known) == len(moments) else None
 
@@ -91,7 +93,7 @@ def _share(calls: Sequence[CallRecord], name: str, since: float, until: float) -
 
 
 def _back(scenario: Scenario, calls: Sequence[CallRecord], name: str) -> float | None:
-    """When the endpoint had its share again; None if it never had, or never had one."""
+    """Return when the endpoint had its usual share again; None if it never had."""
     usual = _share(calls, name, _SETTLED, scenario.start)
     if not usual:
         return None

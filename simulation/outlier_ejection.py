@@ -1,10 +1,12 @@
 """A model of Envoy: outlier ejection with a panic threshold, least request, and a retry budget.
 
-A host is ejected after five failures in a row, for 30 s times the number of its ejections, at most 300 s; a sweep
-every 10 s ends ejections and forgives one of a host that was in. Where fewer than half are in, health is ignored.
-Two hosts are drawn, and the one with fewer calls is asked; a retry draws again up to three times to find one
-that was not tried. Retries under way are at most a fifth of the requests under way, and three are always allowed.
-A 429 is no failure, and nobody waits for what it says. All hosts may be ejected, where Envoy's default is one in ten.
+A host is ejected after five failures in a row, for 30 s times the number of its ejections, at most 300 s. A sweep every
+10 s readmits hosts, and reduces the number of ejections of hosts that are not ejected by one. If fewer than half of the
+hosts are left, health is ignored.
+
+Two hosts are drawn, and the one with fewer active calls gets the request. A retry draws up to three times to find a
+host that was not tried. Retries in progress may be a fifth of the requests in progress, and three are always allowed. A
+429 does not count as a failure, and its retry hint is ignored. All hosts may be ejected; Envoy's default is one in ten.
 """
 
 import math
@@ -47,7 +49,7 @@ class _Host(Host):
             self.failures = 0
             forgiven = math.inf if self.until < 0 else (now - self.until) // _SWEEP
             self.ejections = int(max(0, self.ejections - forgiven)) + 1
-            # It comes back with the first sweep after its time.
+            # It is readmitted by the first sweep after its time.
             self.until = math.ceil((now + min(_EJECTION * self.ejections, _EJECTION_CAP)) / _SWEEP) * _SWEEP
 
 
@@ -76,11 +78,11 @@ class OutlierEjection(Peer[_Host]):
         super().__init__([_Host(place.name) for place in pool], _Budget(), clock, rng)
 
     def is_available(self, host: _Host) -> bool:
-        """Whether *host* is not ejected."""
+        """Return whether *host* is not ejected."""
         return host.until <= self.clock()
 
     def choose(self, tried: Sequence[_Host]) -> _Host:
-        """Draw two, and take the one with fewer calls; again, if it was tried."""
+        """Draw two hosts and return the one with fewer active calls; draw again if it was *tried*."""
         able = [host for host in self.hosts if self.is_available(host)]
         if len(able) < _PANIC * len(self.hosts):
             able = list(self.hosts)
@@ -95,5 +97,5 @@ class OutlierEjection(Peer[_Host]):
 
 
 def outlier_ejection(pool: Sequence[Place], clock: VirtualClock, rng: random.Random) -> Contender:
-    """Make one of a pool."""
+    """Create this contender for a pool."""
     return OutlierEjection(pool, clock, rng)

@@ -1,4 +1,4 @@
-"""What the models of other balancers share: hosts, and a client that tries again elsewhere."""
+"""Code that the models of other balancers share: hosts, and a client that retries with another host."""
 
 import random
 from abc import ABC, abstractmethod
@@ -10,9 +10,9 @@ from simulation.clock import VirtualClock
 from simulation.contender import NOBODY, Call, Calls, Deadline
 
 _CALLS = 3
-"""Calls that a request may make, as the proxy's."""
+"""The number of calls that a request may make, which is the proxy's default."""
 _BACKOFF = 0.025
-"""Seconds of the longest first pause; doubled for each one after it."""
+"""The longest first pause in seconds. It doubles for each further pause."""
 _BACKOFF_CAP = 0.25
 
 
@@ -22,32 +22,32 @@ class Host:
     def __init__(self, name: str) -> None:
         self.name = name
         self.active = 0
-        """How many calls it has."""
+        """The number of its active calls."""
 
     def succeeded(self, seconds: float, now: float) -> None:
-        """Learn that it began to answer after so many *seconds*."""
+        """Record that it began to answer after some *seconds*."""
 
     def failed(self, fault: Fault, now: float) -> None:
-        """Learn that it failed before the first word."""
+        """Record that it failed before the first word."""
 
 
 _Host = TypeVar("_Host", bound=Host)
 
 
 class Budget(ABC):
-    """Bounds the retries of all requests together."""
+    """Limits the retries of all requests together."""
 
     @abstractmethod
     def begin(self) -> None:
-        """Count a request."""
+        """Count the start of a request."""
 
     @abstractmethod
     def spend(self) -> bool:
-        """Take one retry, if one is left."""
+        """Take one retry; return whether one was left."""
 
     @abstractmethod
     def end(self, retries: int) -> None:
-        """Count a request out that made so many *retries*."""
+        """Count the end of a request with this number of *retries*."""
 
 
 class _Call:
@@ -72,7 +72,7 @@ class _Call:
     def failed(self, fault: Fault) -> None:
         self._host.active -= 1
         self._note(fault)
-        if not self._answered:  # both see no further than the head of an answer
+        if not self._answered:  # both balancers see no failures after the head of a response
             self._host.failed(fault, self._clock())
 
     def completed(self) -> None:
@@ -103,7 +103,7 @@ class _Calls(Generic[_Host]):
         self._fault = fault
 
     def _may_retry(self) -> bool:
-        """Spend a retry, and pause before it."""
+        """Take a retry from the budget and pause; return whether the request may still retry."""
         if len(self._tried) >= _CALLS or not self._peer.budget.spend():
             return False
         longest = min(_BACKOFF * 2.0 ** (len(self._tried) - 1), _BACKOFF_CAP)
@@ -121,21 +121,21 @@ class Peer(ABC, Generic[_Host]):
         self.hosts = tuple(hosts)
 
     def begin(self, key: str, deadline: Deadline) -> Calls:
-        """Begin a request; neither of them knows conversations."""
+        """Begin a request. Neither of the balancers considers conversations."""
         del key
         return _Calls(self, deadline)
 
     def check(self, is_alive: Callable[[str], bool]) -> None:
-        """Do nothing: neither of them checks hosts by default."""
+        """Do nothing, because neither of the balancers checks hosts by default."""
 
     def has_ejected(self, place: str) -> bool:
-        """Whether the host is taken for broken now."""
+        """Return whether the host is considered broken at present."""
         return not any(self.is_available(host) for host in self.hosts if host.name == place)
 
     @abstractmethod
     def choose(self, tried: Sequence[_Host]) -> _Host:
-        """Choose a host, by whatever is known and those that the request has *tried*."""
+        """Choose a host. *tried* are those that the request has already called."""
 
     @abstractmethod
     def is_available(self, host: _Host) -> bool:
-        """Whether *host* is taken for well now."""
+        """Return whether *host* is considered healthy at present."""

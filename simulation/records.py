@@ -1,4 +1,4 @@
-"""What happened in one run: each request, and each call that it made."""
+"""Records of one run: each request, and each of its calls."""
 
 from dataclasses import dataclass, field
 
@@ -7,36 +7,36 @@ from dialects.core.faults import Fault
 
 @dataclass(slots=True)
 class RequestRecord:
-    """What became of one request."""
+    """The course of one request."""
 
     arrived: float
     first_word: float | None = None
-    """When the client got the first word; None if it got an error instead."""
+    """The time of the first word at the client; None if it got an error instead."""
     ended: float = 0.0
     fault: Fault | None = None
-    """What the client was told: instead of the first word, or after it."""
+    """The client's error, before or after the first word."""
 
     @property
     def is_error(self) -> bool:
-        """Whether the client got an error instead of the first word."""
+        """Whether the client got an error before the first word."""
         return self.first_word is None
 
 
 @dataclass(slots=True)
 class CallRecord:
-    """What became of one call."""
+    """The course of one call."""
 
     place: str
     began: float
     fault: Fault | None = None
-    """Why it failed, before the first word or after it."""
+    """The reason why it failed, before or after the first word."""
 
 
 @dataclass(slots=True)
 class Records:
-    """Everything that is measured."""
+    """The records of one run."""
 
     requests: list[RequestRecord] = field(default_factory=list)
     calls: list[CallRecord] = field(default_factory=list)
     ejected: dict[str, float] = field(default_factory=dict)
-    """When each endpoint in trouble was first seen to be ejected."""
+    """When each endpoint in trouble was first ejected."""

@@ -1,4 +1,4 @@
-"""The figures as Markdown."""
+"""Tables of the figures in Markdown."""
 
 from collections.abc import Callable, Mapping
 
@@ -76,7 +76,7 @@ _QUOTA: dict[str, Callable[[Figures], str]] = {
 
 
 def section(scenario: Scenario, figures: Mapping[str, Figures]) -> str:
-    """Tell how each contender did in one scenario."""
+    """Render the results of all contenders in one scenario."""
     columns = dict(_COMMON)
     if scenario.troubles:
         columns |= _TROUBLE

@@ -1,4 +1,4 @@
-"""The real router and balancer as a contender: the one module here that imports `routing`."""
+"""The real router and balancer as a contender. Only this module of the simulation imports `routing`."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ _MODEL = "gpt-5.5"
 _DEPLOYMENTS = "/v2/inference/deployments/"
 
 TIMEOUTS = Timeouts()
-"""How long the proxy waits for what, by default."""
+"""The proxy's default time limits."""
 
 
 class _Call:
@@ -50,7 +50,7 @@ class _Call:
 
 
 class _Calls:
-    """The attempts of the router for one request, driven as the gateway's exchange drives them."""
+    """The router's attempts for one request, driven as in the gateway's exchange."""
 
     def __init__(self, attempts: Attempts) -> None:
         self._attempts = attempts
@@ -67,14 +67,14 @@ class _Calls:
 
 
 class Router:
-    """The project's own router with one of its strategies, and the default settings otherwise."""
+    """The project's own router with one of its strategies and default settings."""
 
     def __init__(self, strategy: str, pool: Sequence[Place], clock: VirtualClock, rng: random.Random) -> None:
         endpoints = [_endpoint(place) for place in pool]
         self._balancer = LoadBalancer({_MODEL: endpoints}, policy=Policy(strategy=strategy), clock=clock, rng=rng)
         self._router = RequestRouter(self._balancer, clock=clock, rng=rng.random, sleep=clock.sleep)
         self._is_alive: Callable[[str], bool] = lambda _: True
-        # One at a time, so that the order is the same each time.
+        # One check at a time keeps the order the same in each run.
         self._checker = HealthChecker(self._balancer, self._probe, clock=clock, at_once=1)
 
     def begin(self, key: str, deadline: Deadline) -> Calls:
@@ -87,7 +87,7 @@ class Router:
         self._checker.check_once()
 
     def has_ejected(self, place: str) -> bool:
-        """Whether the endpoint's circuit is not closed, or it may not be chosen yet for another reason."""
+        """Return whether the endpoint's circuit is not closed, or the endpoint is unavailable for another reason."""
         [state] = [each for each in self._balancer.snapshot() if each.endpoint.deployment == place]
         return state.circuit is not Circuit.CLOSED or state.seconds > 0
 
@@ -108,4 +108,4 @@ def _entry(strategy: str) -> Entry:
 
 
 ROUTERS: dict[str, Entry] = {strategy: _entry(strategy) for strategy in STRATEGIES}
-"""The router with each strategy that there is."""
+"""The router with each of its strategies."""

@@ -1,4 +1,4 @@
-"""One run: a scenario, a contender, a seed."""
+"""One run of a scenario with a contender and a seed."""
 
 import random
 from collections.abc import Iterator
@@ -15,14 +15,14 @@ from simulation.scenarios import Scenario
 from simulation.upstream import Upstream, places
 
 CONVERSATIONS = 60
-"""How many conversations requests belong to."""
+"""The number of conversations that the requests belong to."""
 
 CONTENDERS: dict[str, Entry] = {**ROUTERS, "outlier ejection": outlier_ejection, "failure accrual": failure_accrual}
-"""Everything that is compared, by name: the router with each strategy, and the models of others."""
+"""All contenders by name: the router with each strategy, and the models of other balancers."""
 
 
 def run(scenario: Scenario, contender: str, seed: int) -> Figures:
-    """Simulate one scenario; the same arguments give the same figures."""
+    """Simulate one scenario. Equal arguments give equal figures."""
     clock = VirtualClock()
     records = Records()
     pool = {place.name: place for place in places(scenario.layout)}
@@ -30,7 +30,7 @@ def run(scenario: Scenario, contender: str, seed: int) -> Figures:
     upstream = Upstream(scenario.workload.latency, scenario.troubles, scenario.quotas)
 
     def note(place: str) -> None:
-        """Look whether an endpoint in trouble has been ejected."""
+        """Record the time if an endpoint in trouble has been ejected."""
         if clock() >= scenario.start and place not in records.ejected and subject.has_ejected(place):
             records.ejected[place] = clock()
 
@@ -42,7 +42,7 @@ def run(scenario: Scenario, contender: str, seed: int) -> Figures:
 
 
 def _checks(world: World, scenario: Scenario) -> Iterator[float]:
-    """Let the contender check its endpoints every second."""
+    """Run the contender's active checks every second."""
     while world.clock() < scenario.until:
         world.contender.check(lambda name: world.upstream.is_alive(world.pool[name], world.clock()))
         yield 1.0
@@ -52,6 +52,6 @@ def _traffic(world: World, scenario: Scenario, rng: random.Random) -> Iterator[f
     """Send the requests."""
     while world.clock() < scenario.until:
         key = f"conversation {rng.randrange(CONVERSATIONS)}"
-        # Each request has luck of its own, so that every contender meets the same one.
+        # Each request has its own random numbers, so that they are the same for every contender.
         world.clock.start(exchange(world, key, random.Random(rng.random())))
         yield 1 / scenario.rate if scenario.is_even else rng.expovariate(scenario.rate)

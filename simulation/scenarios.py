@@ -1,4 +1,4 @@
-"""What is simulated: pools, requests, and what goes wrong."""
+"""The scenarios: pools, requests, and troubles."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,32 +7,32 @@ from simulation.upstream import Kind, RequestQuota, Trouble
 from simulation.workloads import CHAT, EMBEDDINGS, REASONING, Workload
 
 START = 45.0
-"""When things go wrong, in seconds: until then all is well, and usual shares are measured."""
+"""The start of the trouble in seconds. Usual shares are measured before it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One pool and its requests under one kind of trouble."""
+    """A pool and its requests with one kind of trouble."""
 
     name: str
     about: str
     layout: str
-    """The pool, as `upstream.places` reads it."""
+    """The pool, in the format of `upstream.places`."""
     workload: Workload
     rate: float
-    """Requests a second."""
+    """Requests per second."""
     troubles: tuple[Trouble, ...] = ()
     quotas: tuple[RequestQuota, ...] = ()
     start: float = START
-    """When the trouble begins that is measured; earlier ones lead up to it."""
+    """The start of the trouble that is measured. Earlier troubles lead up to it."""
     steady: float = 0.0
-    """Seconds that are measured where nothing begins and ends."""
+    """The seconds that are measured in a scenario without troubles."""
     afterwards: float = 60.0
-    """Seconds for which requests still come when the trouble is over."""
+    """The seconds for which requests continue after the trouble."""
     spared: bool = False
-    """Whether one subaccount is well all the time, so that no client needs to see an error."""
+    """Whether one subaccount is never in trouble, so that no client has to get an error."""
     is_even: bool = False
-    """Whether requests come evenly, and not by chance."""
+    """Whether requests arrive at equal intervals instead of random ones."""
 
     @property
     def measured(self) -> tuple[Trouble, ...]:
@@ -41,17 +41,17 @@ class Scenario:
 
     @property
     def troubled(self) -> tuple[str, ...]:
-        """The endpoints that they befall."""
+        """The endpoints in these troubles."""
         return tuple(dict.fromkeys(name for each in self.measured for name in each.at))
 
     @property
     def end(self) -> float:
-        """When the trouble is over."""
+        """The end of the trouble."""
         return max([self.start + self.steady, *(each.end for each in self.measured)])
 
     @property
     def until(self) -> float:
-        """When the last request comes."""
+        """The time of the last request."""
         return self.end + self.afterwards
 
 

@@ -1,4 +1,4 @@
-"""Simulated deployments: how fast they answer, and what is wrong with them at what time."""
+"""Simulated deployments: how fast they answer, and which troubles they have at which time."""
 
 import math
 import random
@@ -11,11 +11,11 @@ from dialects.core.faults import Fault, FaultKind, Quota
 
 _MINUTE = 60.0
 _REFUSAL = 0.05
-"""Seconds until an endpoint has refused a request for want of quota."""
+"""The seconds until an endpoint refuses a request because of its quota."""
 _ERROR = 0.1
-"""Seconds until a broken endpoint has answered with an error."""
+"""The seconds until a broken endpoint answers with an error."""
 _CUT_AT = 0.3
-"""Which part of the time between first and last word passes before a stream is cut."""
+"""The part of the time between the first and the last word after which a stream is cut."""
 
 BROKEN = Fault(FaultKind.SERVER_ERROR, "The endpoint is broken.", 500)
 CUT = Fault(FaultKind.STREAM_BROKEN, "The stream broke off.")
@@ -23,95 +23,95 @@ CUT = Fault(FaultKind.STREAM_BROKEN, "The stream broke off.")
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One deployment: `a1` lies in subaccount `a`."""
+    """One deployment. `a1` is in subaccount `a`."""
 
     name: str
     tier: int = 0
 
     @property
     def subaccount(self) -> str:
-        """The subaccount that it lies in."""
+        """The subaccount of the deployment."""
         return self.name[0]
 
 
 def places(layout: str) -> tuple[Place, ...]:
-    """Read a pool from a *layout* such as `a1 a2 | b1`: a bar begins the next tier."""
+    """Parse a *layout* of a pool such as `a1 a2 | b1`, in which a bar starts the next tier."""
     tiers = layout.split("|")
     return tuple(Place(name, tier) for tier, names in enumerate(tiers) for name in names.split())
 
 
 class Kind(Enum):
-    """What can be wrong with an endpoint."""
+    """The kinds of trouble that an endpoint can have."""
 
     DOWN = "down"
-    """It answers with errors, and what is in flight when that begins breaks off."""
+    """It answers with errors, and answers in progress are cut when that begins."""
     FAILS = "fails"
-    """It answers with errors; what is in flight goes on."""
+    """It answers with errors, but answers in progress continue."""
     HANGS = "hangs"
-    """It takes requests and never answers."""
+    """It accepts requests and never answers."""
     CUTS = "cuts"
-    """Its streams break off after the first words."""
+    """Its streams are cut after the first words."""
     SLOW = "slow"
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong, where, and from when to when in seconds."""
+    """A trouble of some endpoints, from *start* to *end* in seconds."""
 
     kind: Kind
     start: float
     end: float
     at: tuple[str, ...]
     chance: float = 1.0
-    """The share of requests that it befalls."""
+    """The part of the requests that it affects."""
     factor: float = 1.0
-    """How much longer answers take, where that is the trouble."""
+    """The factor by which answers take longer, if they are slow."""
 
     def befalls(self, place: Place, now: float) -> bool:
-        """Whether *place* has this trouble *now*."""
+        """Return whether *place* has this trouble at the time *now*."""
         return self.start <= now < self.end and place.name in self.at
 
 
 @dataclass(frozen=True, slots=True)
 class RequestQuota:
-    """How many requests each subaccount named may have in a minute."""
+    """The number of requests that each subaccount in *at* may have per minute."""
 
     limit: int
     at: tuple[str, ...]
     rolling: bool = False
-    """Whether the minute is the last one at any time, instead of one by the clock."""
+    """Whether the limit is for the last 60 seconds instead of a minute of the clock."""
     hints: bool = True
-    """Whether a refusal says in how many whole seconds to come back."""
+    """Whether a refusal tells after how many whole seconds to retry."""
 
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long healthy endpoints take, in seconds: medians of log-normal distributions."""
+    """Latencies of healthy endpoints in seconds, as medians of log-normal distributions."""
 
     first: float
-    """Until the first word; of an answer in one piece, until all of it."""
+    """Until the first word, or until the whole answer if it is not streamed."""
     rest: float = 0.0
     """From the first word to the last."""
     sigma: float = 0.3
 
     def draw(self, rng: random.Random) -> tuple[float, float]:
-        """Draw both for one request."""
+        """Draw both latencies for one request."""
         luck = math.exp(self.sigma * rng.gauss())
         return self.first * luck, self.rest * math.exp(self.sigma * rng.gauss())
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes of one call."""
+    """The result of one call."""
 
     first: float
-    """Seconds until the first word, or until it fails before; infinite if nothing ever comes."""
+    """The seconds until the first word or the failure before it; infinite if nothing arrives."""
     rest: float = 0.0
-    """Seconds from then until its end, or until it is cut."""
+    """The seconds from the first word until the end of the answer, or until it is cut."""
     refusal: Fault | None = None
-    """Why there is no first word."""
+    """The reason why there is no first word."""
     cut: Fault | None = None
-    """Why it ends too early."""
+    """The reason why the answer is cut."""
 
 
 class _Meter:
@@ -122,7 +122,7 @@ class _Meter:
         self._granted: deque[float] = deque()
 
     def admit(self, now: float) -> float | None:
-        """Count a request, or say for how many seconds there is no room for another."""
+        """Count a request, or return the seconds until another one is allowed."""
         while self._granted and self._renewed(self._granted[0]) <= now:
             self._granted.popleft()
         if len(self._granted) < self._quota.limit:
@@ -131,7 +131,7 @@ class _Meter:
         return self._renewed(self._granted[0]) - now
 
     def _renewed(self, granted: float) -> float:
-        """When there is room again for what was *granted*."""
+        """Return when the request that was *granted* at that time no longer counts."""
         return granted + _MINUTE if self._quota.rolling else (granted // _MINUTE + 1) * _MINUTE
 
 
@@ -144,7 +144,7 @@ class Upstream:
         self._quotas = {name: (quota, _Meter(quota)) for quota in quotas for name in quota.at}
 
     def ask(self, place: Place, now: float, rng: random.Random) -> Answer:
-        """Say what comes of a call that begins *now*."""
+        """Return the result of a call that begins at the time *now*."""
         refusal = self._refusal(place, now)
         if refusal:
             return Answer(_REFUSAL, refusal=refusal)
@@ -163,7 +163,7 @@ class Upstream:
         return self._breaking(place, now, first, rest)
 
     def is_alive(self, place: Place, now: float) -> bool:
-        """Whether an active check of *place* is answered: what fails requests only is no trouble to it."""
+        """Return whether *place* answers an active check. Troubles that only affect requests do not count."""
         dead = (each for each in self._troubles if each.kind in (Kind.DOWN, Kind.HANGS))
         return not any(each.befalls(place, now) for each in dead)
 
@@ -178,7 +178,7 @@ class Upstream:
         return Fault(FaultKind.RATE_LIMITED, "The quota is used up.", 429, after, Quota.MODEL)
 
     def _breaking(self, place: Place, now: float, first: float, rest: float) -> Answer:
-        """A good answer, unless its endpoint goes down before it has ended."""
+        """Return a complete answer, or one that is cut because the endpoint goes down before its end."""
         starts = [t.start for t in self._troubles if self._breaks(t, place) and now < t.start < now + first + rest]
         if not starts:
             return Answer(first, rest)

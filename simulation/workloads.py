@@ -1,4 +1,4 @@
-"""What is asked of models, and how long they take."""
+"""Workloads: kinds of requests, and how long models take for them."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ class Workload:
     name: str
     latency: Latency
     patience: float
-    """Seconds that a call may be silent."""
+    """The seconds that a call may be silent."""
 
 
 CHAT = Workload("chat", Latency(first=0.8, rest=4.0), TIMEOUTS.first_event)
-"""Streams: the first word soon, the last one some seconds later."""
+"""Streams with an early first word, and a last word some seconds later."""
 REASONING = Workload("reasoning", Latency(first=45.0, sigma=0.2), TIMEOUTS.silence)
-"""Answers in one piece from a model that thinks in silence."""
+"""Answers in one piece, from a model that thinks in silence."""
 EMBEDDINGS = Workload("embeddings", Latency(first=0.1), TIMEOUTS.answer)
 """Short answers in one piece."""

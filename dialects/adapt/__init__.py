@@ -1,1 +1,1 @@
-"""How a conversation is adapted to what a model takes."""
+"""The adaptation of a conversation to what a model accepts."""

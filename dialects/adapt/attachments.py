@@ -1,4 +1,4 @@
-"""Attachments of a request: of what kind they are, and whether a model on Bedrock takes them."""
+"""Attachments of a request: their kinds and MIME types, and checks of what a model on Bedrock accepts."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from dialects.framing.json_text import dumps
 _KINDS = {"image": MediaKind.IMAGE, "audio": MediaKind.AUDIO, "video": MediaKind.VIDEO}
 _IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 _OFFICIAL = {"image/jpg": "image/jpeg", "image/pjpeg": "image/jpeg", "image/x-png": "image/png"}
-"""Types by names that programs use, and which no vendor knows."""
+"""The official names of MIME types, by unofficial names that some clients use and no vendor accepts."""
 _TEXT_TYPES = frozenset(
     f"application/{prefix}{name}"
     for prefix in ("", "x-")
@@ -24,17 +24,17 @@ _TEXT_SUFFIXES = ("+json", "+xml", "+yaml")
 
 
 def kind_of(mime: str) -> MediaKind:
-    """Name the kind of attachment that has this type."""
+    """Return the kind of an attachment with this MIME type."""
     return _KINDS.get(mime.partition("/")[0].lower(), MediaKind.DOCUMENT)
 
 
 def official_type(mime: str) -> str:
-    """Name a type as vendors do."""
+    """Return the official name of a MIME type."""
     return _OFFICIAL.get(_plain(mime), mime)
 
 
 def is_text(mime: str) -> bool:
-    """Whether what has this type is text, whatever a program calls it."""
+    """Return whether content of this MIME type is text."""
     plain = _plain(mime)
     if kind_of(plain) is not MediaKind.DOCUMENT:
         return False
@@ -46,7 +46,7 @@ def _plain(mime: str) -> str:
 
 
 def check(media: Media, profile: ModelProfile) -> set[str]:
-    """Refuse what the model cannot see, and name what is left out."""
+    """Raise `FaultError` for an attachment that the model cannot read. Return the names of dropped settings."""
     seen = {MediaKind.IMAGE: profile.images, MediaKind.DOCUMENT: profile.documents}
     if not seen.get(media.kind, False):
         raise refused(media, profile, "does not support it")
@@ -56,13 +56,13 @@ def check(media: Media, profile: ModelProfile) -> set[str]:
 
 
 def refused(media: Media, profile: ModelProfile, why: str) -> FaultError:
-    """Build the error for an attachment that model *profile* is about cannot be given."""
+    """Build the error for an attachment that the model of *profile* cannot read. *why* continues the sentence."""
     what = f"{media.kind.value} ({media.mime})" if media.mime else media.kind.value
     return invalid(f"messages contains an attachment, {what}, but model {profile.name} {why}", "messages")
 
 
 def image_type(media: Media, profile: ModelProfile) -> str:
-    """Name an image's type as Bedrock knows it."""
+    """Return the MIME type of an image as Bedrock names it. Raises `FaultError` if Bedrock does not support it."""
     mime = official_type(media.mime).lower()
     if mime not in _IMAGE_TYPES:
         raise refused(media, profile, "supports images as PNG, JPEG, GIF or WebP only")
@@ -70,7 +70,7 @@ def image_type(media: Media, profile: ModelProfile) -> str:
 
 
 def text_of(media: Media) -> str | None:
-    """Read a document that is text; None for any other."""
+    """Return the text of a document; None if it is not text. Raises `FaultError` if its data is not base64."""
     if not is_text(media.mime):
         return None
     try:
@@ -80,6 +80,6 @@ def text_of(media: Media) -> str | None:
 
 
 def as_text(text: str, *, name: str = "", source: str = "") -> str:
-    """Mark the text of a document as such, where it stands within other text."""
+    """Wrap the text of a document in a `<document>` element, for use within other text."""
     attributes = (f" {key}={dumps(value)}" for key, value in (("name", name), ("source", source)) if value)
     return f"<document{''.join(attributes)}>\n{text}\n</document>"

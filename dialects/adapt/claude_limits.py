@@ -1,7 +1,7 @@
 """Claude's limits on thinking, length, sampling and cache marks, in its own dialect and in Converse.
 
-https://docs.claude.com/en/docs/build-with-claude/extended-thinking and
-.../adaptive-thinking say how thinking goes together with the rest.
+https://docs.claude.com/en/docs/build-with-claude/extended-thinking and .../adaptive-thinking document which settings
+can be combined with thinking.
 """
 
 from collections.abc import Callable, Iterable
@@ -35,7 +35,7 @@ MAX_CACHE_MARKS = 4
 MIN_BUDGET = 1024
 _EFFORT_BETA = "effort-2025-11-24"
 
-# How many tokens an effort is worth where thinking is asked for in tokens.
+# The thinking budget in tokens for each effort, for models that take a budget.
 _BUDGET = {
     "low": 4096,
     "medium": 8192,
@@ -51,9 +51,9 @@ _EFFORT = {
     Effort.XHIGH: "xhigh",
     Effort.MAX: "max",
 }
-# The other way round: up to so many tokens. More is what Claude does by itself.
+# The effort for a budget of up to so many tokens. For larger budgets no effort is sent, as Claude's default is high.
 _EFFORT_UP_TO = ((4096, "low"), (12288, "medium"))
-# The efforts that models take which take any; what a model does not take becomes "high".
+# The efforts that a model accepts if it accepts any. An effort that it does not accept becomes "high".
 _EFFORTS_BY_STYLE = {
     ThinkingStyle.BUDGET: frozenset({"low", "medium", "high"}),
     ThinkingStyle.EITHER: frozenset({"low", "medium", "high", "max"}),
@@ -63,7 +63,7 @@ _EFFORTS_BY_STYLE = {
 
 @dataclass(frozen=True, slots=True)
 class RequestedSettings:
-    """Settings of a request that may not go together; *thinking* is as Anthropic's clients send it."""
+    """Settings of a request, which the model may not accept together. *thinking* is in Anthropic's format."""
 
     max_tokens: int | None = None
     thinking: JSON | None = None
@@ -74,12 +74,12 @@ class RequestedSettings:
     forced: bool = False
     """Whether the model must call a tool."""
     unsigned_calls: bool = False
-    """Whether the turn that goes on has calls without the thinking that led to them."""
+    """Whether the turn that the model continues has tool calls without a thinking block before them."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedSettings:
-    """Settings that the model takes together; None is left out."""
+    """Settings that the model accepts together. Those that are None are not sent. *dropped* names the lost settings."""
 
     max_tokens: int
     thinking: JSON | None = None
@@ -91,7 +91,7 @@ class AcceptedSettings:
 
 
 def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
-    """Reconcile what is requested with what the model takes."""
+    """Reconcile the requested settings with what the model accepts."""
     thinking, lost = _thinking(requested, profile)
     limit, thinking, cut = _length(requested.max_tokens, thinking, profile)
     effort, unknown = _effort(requested, thinking, profile)
@@ -100,7 +100,7 @@ def reconcile(requested: RequestedSettings, profile: ModelProfile) -> AcceptedSe
 
 
 def requested_settings(conversation: Conversation) -> RequestedSettings:
-    """Read the settings that a conversation asks for."""
+    """Return the settings that a conversation requests."""
     sampling, reasoning = conversation.sampling, conversation.reasoning or Reasoning()
     effort = _EFFORT.get(reasoning.effort) if reasoning.effort else None
     return RequestedSettings(
@@ -114,9 +114,9 @@ def requested_settings(conversation: Conversation) -> RequestedSettings:
 
 
 def unsigned_calls(messages: tuple[Message, ...]) -> bool:
-    """Whether the assistant's unfinished turn calls tools without having thought.
+    """Return whether the assistant's unfinished turn has tool calls without a thinking block before them.
 
-    With a budget for thinking, Claude refuses to go on with such a turn.
+    With a thinking budget, Claude refuses to continue such a turn.
     """
     if len(messages) < 2:
         return False
@@ -127,7 +127,10 @@ def unsigned_calls(messages: tuple[Message, ...]) -> bool:
 def without_unsupported_parts(
     conversation: Conversation, dialect: str, *, thoughts: bool
 ) -> tuple[Conversation, set[str]]:
-    """Leave out what *dialect* does not have, and thinking that Claude did not sign; and name it."""
+    """Leave out parts and tools that *dialect* does not have, and thinking blocks without a signature of Claude.
+
+    Without *thoughts*, all thinking blocks are left out. Returns the conversation and the names of what was left out.
+    """
     lost: set[str] = set()
 
     def has(part: Part) -> bool:
@@ -157,7 +160,7 @@ def without_unsupported_parts(
 
 
 def without_space_at_the_end(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Let an answer that was begun for Claude end in no white space: it refuses to go on with one that does."""
+    """Remove white space at the end of a prefilled answer, because Claude refuses to continue one that ends in it."""
     *before, last = messages
     end = last.parts[-1] if last.role is Role.ASSISTANT and last.parts else None
     if not isinstance(end, Text | Refusal):
@@ -166,7 +169,7 @@ def without_space_at_the_end(messages: tuple[Message, ...]) -> tuple[Message, ..
 
 
 def with_cache_mark_at_the_end(conversation: Conversation, mark: CacheMark | None) -> Conversation:
-    """Put *mark*, if there is one, on the last part that can bear it; one that stands there already stays."""
+    """Put *mark*, if it is not None, on the last part that can have one, unless that part has a mark already."""
     if mark is None:
         return conversation
     messages = list(conversation.messages)
@@ -188,9 +191,10 @@ def with_cache_mark_at_the_end(conversation: Conversation, mark: CacheMark | Non
 
 
 def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[Conversation, bool]:
-    """Keep the cache marks that Claude takes: the first before the messages, the last within; and say if any went.
+    """Reduce the cache marks to the number that Claude accepts, and return whether any were removed.
 
-    *in_results* is whether a part of a tool's result can bear one.
+    The first marks on tools and system texts are kept, and the last marks in the messages. *in_results* is whether a
+    part of a tool's result can have a mark.
     """
     if not _bears_marks(asked):
         return asked, False
@@ -208,13 +212,13 @@ def with_limited_cache_marks(asked: Conversation, *, in_results: bool) -> tuple[
 
 
 def with_effort_beta(betas: list[str], plan: AcceptedSettings, profile: ModelProfile) -> list[str]:
-    """Add the beta without which the first model that took an effort takes none."""
+    """Add the beta flag for efforts, if an effort is sent to a model that requires the flag."""
     needed = plan.effort is not None and _EFFORT_BETA in profile.betas and _EFFORT_BETA not in betas
     return [*betas, _EFFORT_BETA] if needed else betas
 
 
 def unsupported_settings(conversation: Conversation) -> set[str]:
-    """Name the settings that no Claude behind SAP AI Core takes."""
+    """Return the names of the requested settings that no Claude model on SAP AI Core accepts."""
     sampling = conversation.sampling
     said = {
         "seed": sampling.seed is not None,
@@ -227,12 +231,12 @@ def unsupported_settings(conversation: Conversation) -> set[str]:
 
 
 def is_own_thinking(part: Part) -> bool:
-    """Whether Claude takes this thinking back: its own, and signed."""
+    """Return whether *part* is a thinking block that Claude accepts in the history: made and signed by Claude."""
     return isinstance(part, Thinking) and part.family is Family.CLAUDE and bool(part.signature or part.redacted)
 
 
 def _bears_marks(conversation: Conversation) -> bool:
-    """Whether a conversation bears any cache mark."""
+    """Return whether a conversation has any cache mark."""
     head = (*conversation.tools, *conversation.system)
     parts = (part for message in conversation.messages for part in message.parts)
     return any(not isinstance(each, Opaque) and each.cache for each in head) or _holds_marks(parts)
@@ -244,7 +248,7 @@ def _holds_marks(parts: Iterable[Part]) -> bool:
 
 
 def _marked(conversation: Conversation, keep: Callable[[], bool], *, in_results: bool) -> Conversation:
-    """Ask of each cache mark, in the order of the prompt, whether to keep it."""
+    """Call *keep* for each cache mark, in the order of the prompt, and remove the mark if it returns false."""
 
     def inner_with(part: ResultPart) -> ResultPart:
         if isinstance(part, Opaque) or not part.cache or (in_results and keep()):
@@ -278,12 +282,12 @@ def _asked(reasoning: Reasoning) -> JSON | None:
 
 
 def is_on(thinking: JSON | None) -> bool:
-    """Whether this asks to think."""
+    """Return whether this setting, in Anthropic's format, turns thinking on."""
     return thinking is not None and thinking.get("type") != "disabled"
 
 
 def _thinking(requested: RequestedSettings, profile: ModelProfile) -> tuple[JSON | None, set[str]]:
-    """Choose how the model is asked to think."""
+    """Choose the thinking setting in Anthropic's format, and return it with the names of lost settings."""
     if requested.thinking is None:
         return None, set()
     lost = {"thinking.display"} if requested.thinking.get("display") else set()
@@ -301,7 +305,7 @@ def _thinking(requested: RequestedSettings, profile: ModelProfile) -> tuple[JSON
 
 
 def _effort(requested: RequestedSettings, thinking: JSON | None, profile: ModelProfile) -> tuple[str | None, set[str]]:
-    """Choose the effort."""
+    """Choose the effort, and return it with the names of lost settings."""
     budget = requested.thinking.get("budget_tokens") if requested.thinking else None
     asked_in_tokens = thinking is not None and "budget_tokens" in thinking and budget is None
     asked_not_to_think = is_on(requested.thinking) and thinking is None
@@ -317,10 +321,11 @@ def _effort(requested: RequestedSettings, thinking: JSON | None, profile: ModelP
 
 
 def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile) -> tuple[int, JSON | None, set[str]]:
-    """Make room for the answer after the thoughts, which count towards the length, and name what gives way.
+    """Choose a length that has room for both the thinking budget and the answer.
 
-    The caller's limit never grows, for he pays for what is above it. Thoughts that would leave no room are cut to half
-    of it, or left out where that is less than the model takes.
+    Returns the length, the thinking setting, and the names of lost settings. The caller's limit is never raised,
+    because more tokens would cost the caller more. A budget that would leave no room for the answer becomes half of the
+    length. Thinking is turned off if that is less than the smallest budget.
     """
     budget = thinking.get("budget_tokens", 0) if thinking else 0
     length = max_tokens or profile.default_output + (budget if budget >= profile.default_output else 0)
@@ -337,7 +342,7 @@ def _length(max_tokens: int | None, thinking: JSON | None, profile: ModelProfile
 
 
 def _sampling(accepted: AcceptedSettings, requested: RequestedSettings, profile: ModelProfile) -> AcceptedSettings:
-    """Keep what the model takes of temperature, top_p and top_k; neutral values go unnamed."""
+    """Add temperature, top_p and top_k to *accepted* if the model accepts them. Neutral values are lost silently."""
     free = profile.temperature and not is_on(accepted.thinking)
     temperature = requested.temperature if free else None
     top_k = requested.top_k if free else None

@@ -1,4 +1,4 @@
-"""Tools of Claude, and of Nova beside it: their schemas and ids, and the one that makes them answer in JSON."""
+"""Tools for Claude and Nova: their schemas, the ids of calls, and the tool that makes these models answer in JSON."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -23,11 +23,11 @@ from dialects.core.conversation import (
 )
 
 JSON_TOOL = "respond_with_json"
-"""A tool the model is made to call where it cannot be asked to answer in JSON: its arguments are the answer."""
+"""The name of a tool whose arguments are the answer. A model without a JSON mode is forced to call it."""
 
 _ILLEGAL_IN_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _LONGEST_ID = 64
-# Keywords of schemas that Claude's own JSON mode knows: anything else is refused there.
+# The schema keywords that Claude's JSON mode supports. It refuses all others.
 # https://docs.claude.com/en/docs/build-with-claude/structured-outputs
 _NATIVE = frozenset(
     {
@@ -48,15 +48,15 @@ _NATIVE = frozenset(
         "type",
     }
 )
-# Nova takes no other keyword at the top of a tool's schema, hence no definitions.
+# Nova accepts no other keywords at the root of a tool's schema, and therefore no definitions.
 # https://docs.aws.amazon.com/nova/latest/userguide/tool-use-definition.html
 _NOVAS = frozenset({"type", "properties", "required"})
-# What may go unnamed: it says nothing of what the arguments may be, or what Nova does anyway.
+# Keywords that are dropped without a report: they do not restrict the arguments, or only in the way that Nova does.
 _NEEDLESS = frozenset({"$comment", "$id", "$schema", "additionalProperties", "default", "description", "title"})
 
 
 def json_tool(output: OutputFormat) -> ToolSpec:
-    """Make the tool whose arguments are the answer."""
+    """Build the tool whose arguments are the answer."""
     asked = output.schema or {"type": "object"}
     schema, _ = input_schema(asked if is_object(asked) else within_object(asked))
     wanted = output.description or output.name
@@ -64,26 +64,26 @@ def json_tool(output: OutputFormat) -> ToolSpec:
 
 
 def needs_json_tool(output: OutputFormat | None, *, native: bool) -> bool:
-    """Whether JSON can only be had by the tool; *native* if the model takes some schemas itself."""
+    """Return whether a JSON answer requires the tool. *native* is whether the model supports some schemas by itself."""
     if output is None:
         return False
     return not (native and output.schema is not None and _is_native(output.schema))
 
 
 def is_forced(conversation: Conversation) -> bool:
-    """Whether the client wants a tool called in any case."""
+    """Return whether the client requires the model to call a tool."""
     choice = conversation.tool_choice
     return bool(conversation.tools and choice and choice.mode in (ToolMode.REQUIRED, ToolMode.NAMED))
 
 
 def called_in(messages: Iterable[Message]) -> list[str]:
-    """Name the tools the history calls: Claude must know them even if the client offers none."""
+    """Return the names of the tools that are called in the history. Claude requires that they are declared."""
     calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
     return list(dict.fromkeys(call.name for call in calls))
 
 
 def settled(stop: Stop, called: bool) -> Stop:
-    """Decide by whether tools were *called* whether the model wants them run."""
+    """Return *stop* with a reason that agrees with whether tools were *called*."""
     if called and stop.reason is StopReason.END:
         return replace(stop, reason=StopReason.TOOL_USE)
     if not called and stop.reason is StopReason.TOOL_USE:
@@ -92,18 +92,18 @@ def settled(stop: Stop, called: bool) -> Stop:
 
 
 def call_id(id: str) -> str:
-    """Write a call's id with the letters, and at the length, Bedrock takes."""
+    """Return the id of a call with the characters and the length that Bedrock accepts."""
     return tool_names.call_id(id, _LONGEST_ID, _ILLEGAL_IN_ID)
 
 
 def input_schema(parameters: Mapping[str, Any]) -> tuple[JSON, set[str]]:
-    """Write a tool's schema as Claude takes it, and name the keywords that had to go."""
+    """Return a tool's schema as Claude accepts it, and the names of the dropped keywords."""
     adapted = object_root(parameters)
     return dict(adapted.schema), set(adapted.dropped)
 
 
 def novas_schema(tool: ToolSpec, budget: SchemaBudget) -> tuple[JSON, set[str]]:
-    """Write a tool's schema as Nova takes it, with nothing to refer to, and name what had to go."""
+    """Return a tool's schema as Nova accepts it, with references resolved, and the names of the dropped keywords."""
     plain = without_references(tool.parameters, budget, f"parameters of tool {tool.name!r}")
     schema, lost = input_schema(plain.schema)
     gone = {name for name in schema.keys() - _NOVAS - _NEEDLESS if schema[name]}
@@ -112,7 +112,7 @@ def novas_schema(tool: ToolSpec, budget: SchemaBudget) -> tuple[JSON, set[str]]:
 
 
 def _is_native(schema: Mapping[str, Any]) -> bool:
-    """Whether Claude's own JSON mode takes a schema: no keyword it does not know, no open object, no recursion."""
+    """Return whether Claude's JSON mode supports a schema: only known keywords, closed objects, and no recursion."""
     return _is_closed(schema) and not is_recursive(schema)
 
 

@@ -1,7 +1,7 @@
-"""Fields of a request, read with their types checked: what is wrong is the caller's fault and says where.
+"""Readers of the fields of a request, which check the types of values.
 
-A function reads one value, whatever dialect it stands in; `FieldReader` reads
-the fields of an object. *where* is the value's place, such as
+All of them raise `FaultError` for a value of the wrong type; its message names the place. Each function reads one
+value, and `FieldReader` reads the fields of an object. *where* is the place of the value, such as
 ``messages[2].content``.
 """
 
@@ -14,7 +14,7 @@ from dialects.core.faults import FaultError, invalid
 
 
 def must_be(where: str, wanted: str) -> FaultError:
-    """Build the error for a value that is not what it must be."""
+    """Build the error for a value that is not what it must be. *wanted* describes the expected value."""
     return invalid(f"{where} must be {wanted}", where)
 
 
@@ -26,12 +26,12 @@ def read_string(value: Any, where: str) -> str:
 
 
 def read_text(value: Any, where: str) -> str:
-    """Read a string; none is the empty one."""
+    """Read a string. None is read as an empty string."""
     return "" if value is None else read_string(value, where)
 
 
 def read_number(value: Any, where: str, below: float = math.inf) -> float | None:
-    """Read a number as it is written, whole or not, with an absolute value *below* a bound."""
+    """Read an integer or a float with an absolute value *below* a bound. None stays None."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -42,7 +42,7 @@ def read_number(value: Any, where: str, below: float = math.inf) -> float | None
 
 
 def read_whole_number(value: Any, where: str, below: float = math.inf) -> int | None:
-    """Read a whole number, however it is written: 3.0 is one, too."""
+    """Read a whole number, which may be written as a float such as 3.0. None stays None."""
     number = read_number(value, where, below)
     if number is None or isinstance(number, int):
         return number
@@ -66,10 +66,11 @@ def read_list(value: Any, where: str) -> list[Any]:
 
 
 class FieldReader:
-    """The fields of an object; *path* is where it stands, empty for the request itself.
+    """A reader of the fields of an object.
 
-    Of an object within another one, *path* is its field's name there, and *index* its place in that field's list.
-    Its whole path is composed only where something is wrong.
+    *path* is the place of the object, which is empty for the request itself. For an object within an *outer* one,
+    *path* is the name of its field there, and *index* its position if that field is a list. The full path is composed
+    only for errors. A field that is missing or null is read as None, or as empty where the method says so.
     """
 
     __slots__ = ("_index", "_outer", "_path", "body")
@@ -84,47 +85,47 @@ class FieldReader:
 
     @property
     def path(self) -> str:
-        """Where the object stands."""
+        """The full path of the object in the request."""
         path = self._path if self._outer is None else self._outer.at(self._path)
         return path if self._index is None else f"{path}[{self._index}]"
 
     def at(self, name: str) -> str:
-        """Name where the field *name* stands."""
+        """Return the full path of the field *name*."""
         path = self.path
         return f"{path}.{name}" if path else name
 
     def wrong(self, name: str, wanted: str) -> FaultError:
-        """Build the error for a field that is not what it must be."""
+        """Build the error for a field that is not what it must be. *wanted* describes the expected value."""
         return must_be(self.at(name), wanted)
 
     def text(self, name: str) -> str:
-        """Read a string; none is the empty one."""
+        """Read a string. A missing one is read as empty."""
         value = self.body.get(name)
         if value is None or isinstance(value, str):
             return value or ""
         raise self.wrong(name, "a string")
 
     def named(self, name: str) -> str:
-        """Read a string that must say something."""
+        """Read a string that must not be empty."""
         value = self.text(name)
         if not value:
             raise self.wrong(name, "a string that is not empty")
         return value
 
     def number(self, name: str) -> float | None:
-        """Read a number as it is written, whole or not."""
+        """Read an integer or a float."""
         value = self.body.get(name)
         return None if value is None else read_number(value, self.at(name))
 
     def integer(self, name: str) -> int | None:
-        """Read a whole number that is written as one."""
+        """Read an integer. A float such as 3.0 is refused."""
         value = self.body.get(name)
         if value is None or (isinstance(value, int) and not isinstance(value, bool)):
             return value
         raise self.wrong(name, "a whole number")
 
     def count(self, name: str) -> int | None:
-        """Read a whole number above zero."""
+        """Read an integer above zero."""
         value = self.integer(name)
         if value is not None and value < 1:
             raise self.wrong(name, "at least 1")
@@ -147,7 +148,7 @@ class FieldReader:
         raise self.wrong(name, "an object")
 
     def array(self, name: str) -> list[Any]:
-        """Read a list; none is the empty one."""
+        """Read a list. A missing one is read as empty."""
         value = self.body.get(name)
         if value is None:
             return []
@@ -156,7 +157,7 @@ class FieldReader:
         raise self.wrong(name, "a list")
 
     def objects(self, name: str) -> "list[FieldReader]":
-        """Read a list of objects."""
+        """Read a list of objects. A missing one is read as empty."""
         found = [FieldReader(value, name, self, index) for index, value in enumerate(self.array(name))]
         for each in found:
             if not isinstance(each.body, dict):
@@ -164,7 +165,7 @@ class FieldReader:
         return found
 
     def texts(self, name: str) -> tuple[str, ...]:
-        """Read a string or a list of strings."""
+        """Read a string or a list of strings. A missing one is read as empty."""
         if isinstance(self.body.get(name), str):
             return (self.body[name],)
         items = tuple(self.array(name))

@@ -1,4 +1,4 @@
-"""Tools that providers run themselves: what each dialect calls them, so that one's can stand for another's."""
+"""Hosted tools, which providers run themselves: their names in each dialect, so that one can replace another."""
 
 from enum import Enum
 
@@ -6,7 +6,7 @@ from dialects.core.conversation import Opaque
 
 
 class HostedTool(Enum):
-    """What a provider does for a model while it answers."""
+    """A tool that a provider runs for a model while it answers."""
 
     SEARCH = "web_search"
     FETCH = "web_fetch"
@@ -22,9 +22,9 @@ _BEGINNINGS = {
     "code_interpreter": HostedTool.CODE,
     "codeExecution": HostedTool.CODE,
 }
-"""How the types of these tools begin; Anthropic and OpenAI put dates behind them."""
+"""The beginnings of the types of these tools. Anthropic and OpenAI append dates to them."""
 
 
 def hosted_tool(tool: Opaque) -> HostedTool | None:
-    """Recognise a provider's tool; None for any other."""
+    """Return which hosted tool *tool* is; None if it is another tool."""
     return next((hosted for beginning, hosted in _BEGINNINGS.items() if tool.kind.startswith(beginning)), None)

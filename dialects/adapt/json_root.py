@@ -1,9 +1,8 @@
-"""JSON roots: answers that are no object, from models that can only be asked for objects.
+"""JSON roots: answers that are not an object, from models that can answer only with objects.
 
-The arguments of a tool are an object, and so is what OpenAI and Cohere write
-to a schema. A list is therefore asked for as ``{"value": [...]}``, and the
-client, whole or in a stream, gets the list alone. What the model says
-instead, a refusal or an answer that is cut off, reaches the client as it is.
+The arguments of a tool are always an object, and so are OpenAI's and Cohere's answers to a schema. A list is therefore
+requested as ``{"value": [...]}``, and the client receives only the list, in a response or in a stream. Any other text,
+such as a refusal or an answer that was cut off, reaches the client unchanged.
 """
 
 from collections.abc import Mapping
@@ -24,7 +23,7 @@ _BLANK = " \t\r\n"
 
 
 def json_root_for(conversation: Conversation, profile: ModelProfile) -> "JsonRoot":
-    """Decide whether the answer must be asked for within an object."""
+    """Return the adaptation for a request, which wraps the answer in an object only if the model needs that."""
     schema = conversation.output.schema if conversation.output else None
     if schema is None or not profile.object_root or is_object(schema):
         return JsonRoot()
@@ -32,13 +31,16 @@ def json_root_for(conversation: Conversation, profile: ModelProfile) -> "JsonRoo
 
 
 def is_object(schema: Mapping[str, Any]) -> bool:
-    """Whether the outermost schema describes an object and nothing else; one that says no type is taken to."""
+    """Return whether the root of a schema describes only an object.
+
+    A root without a type is assumed to, unless it has keywords for lists.
+    """
     kind = "array" if {"items", "prefixItems"} & schema.keys() else "object"
     return schema.get("type", kind) == "object" and not (NOT_AT_THE_ROOT | {"$ref"}) & schema.keys()
 
 
 def within_object(schema: Mapping[str, Any]) -> JSON:
-    """Describe the object whose one value fits *schema*; definitions stay outermost."""
+    """Return the schema of an object whose only value fits *schema*. Its definitions move to the new root."""
     name = _KEY
     while any(name in _mapping(schema.get(place)) for place in _DEFINITIONS):
         name += "_"
@@ -46,14 +48,14 @@ def within_object(schema: Mapping[str, Any]) -> JSON:
     holds_itself = inner != schema
     outer: JSON = {place: inner.pop(place) for place in ("$schema", *_DEFINITIONS) if place in inner}
     if holds_itself:
-        # OpenAI lets a reference lead to a definition, or to the outermost schema, which this is no more.
+        # OpenAI accepts references to definitions and to the root only, and the schema is no longer the root.
         outer["$defs"] = {**_mapping(outer.get("$defs")), name: inner}
         inner = {"$ref": f"#/$defs/{name}"}
     return {"type": "object", "properties": {_KEY: inner}, "required": [_KEY], "additionalProperties": False, **outer}
 
 
 def _moved(node: JSON, place: str) -> JSON:
-    """Let a reference to what was the outermost schema lead to *place*."""
+    """Change a reference to the former root so that it points to *place*."""
     reference = node.get("$ref")
     if not isinstance(reference, str) or not reference.startswith("#") or reference.startswith(_TO_DEFINITIONS):
         return dict(node)
@@ -66,24 +68,27 @@ def _mapping(value: Any) -> JSON:
 
 @dataclass(frozen=True, slots=True)
 class JsonRoot:
-    """How the answer to one request is asked for; *schema* is None if it is asked for as the client wants it."""
+    """The adaptation that wraps an answer in an object.
+
+    *schema* is the schema of that object; None if the answer need not be wrapped.
+    """
 
     schema: Mapping[str, Any] | None = None
 
     def to_model(self, conversation: Conversation) -> Conversation:
-        """Ask the model for an object."""
+        """Replace the schema of the answer by that of the object."""
         if self.schema is None or conversation.output is None:
             return conversation
         return replace(conversation, output=replace(conversation.output, schema=self.schema))
 
     def to_client(self, completion: Completion) -> Completion:
-        """Give the client what is in the object."""
+        """Replace the object in the answer by its value."""
         if self.schema is None:
             return completion
         return replace(completion, parts=tuple(map(_unwrapped, completion.parts)))
 
     def reader(self, reader: EventReader) -> EventReader:
-        """Read a stream, of which only what is in the object is given."""
+        """Return a reader that replaces the object in the stream by its value."""
         return reader if self.schema is None else RewritingReader(reader, TextRewriter(_extractor_for))
 
 
@@ -92,7 +97,7 @@ def _extractor_for(block: Text | ToolCall) -> "_ValueExtractor | None":
 
 
 class _Stage(Enum):
-    """How far a text has been understood."""
+    """The state of a `_ValueExtractor`."""
 
     HEAD = "head"
     GAP = "gap"
@@ -102,22 +107,22 @@ class _Stage(Enum):
 
 
 class _ValueExtractor:
-    """Takes a text in pieces, cut anywhere, and gives of ``{"value": X}`` only X.
+    """A text filter that returns only X of ``{"value": X}``. The text arrives in pieces, which may be cut anywhere.
 
-    ====== ======================== ====== ==========================
-    in     comes                    then   and is
-    ====== ======================== ====== ==========================
+    ====== ======================== ====== ============================
+    state  input                    next   what happens to the input
+    ====== ======================== ====== ============================
     HEAD   ``{"value":``            GAP    left out
-    HEAD   anything else            OTHER  given, with all before
+    HEAD   anything else            OTHER  returned, with what was held
     GAP    white space              GAP    left out
-    GAP    the beginning of X       VALUE  given
-    VALUE  more of X                VALUE  given
-    VALUE  ``}`` behind X           TAIL   left out
-    VALUE  ``,`` behind X           OTHER  given
-    TAIL   white space              TAIL   left out
-    TAIL   anything else            OTHER  given
-    OTHER  anything                 OTHER  given
-    ====== ======================== ====== ==========================
+    GAP    the beginning of X       VALUE  returned
+    VALUE  more of X                VALUE  returned
+    VALUE  ``}`` after X            TAIL   left out
+    VALUE  ``,`` after X            OTHER  returned
+    TAIL   white space              TAIL   held, and left out at the end
+    TAIL   anything else            OTHER  returned, with what was held
+    OTHER  anything                 OTHER  returned
+    ====== ======================== ====== ============================
     """
 
     def __init__(self) -> None:
@@ -129,11 +134,11 @@ class _ValueExtractor:
         self._escaped = False
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what of it is in the object."""
+        """Read the next piece, and return the text of the value in it."""
         return "".join(map(self._take, text))
 
     def finish(self) -> str:
-        """The text has ended: give what might have become an object."""
+        """Return what was held back because it might have become an object, after the text has ended."""
         return self._held if self._stage is _Stage.HEAD else ""
 
     def _take(self, char: str) -> str:
@@ -167,7 +172,7 @@ class _ValueExtractor:
         return ""
 
     def _outermost(self, char: str) -> str:
-        """Take what is not within brackets or quotes: white space there may be the last of X."""
+        """Read a character outside of brackets and quotes. White space is held back, as it may follow the end of X."""
         if char in _BLANK:
             return self._hold(char)
         if char == "}":
@@ -178,7 +183,7 @@ class _ValueExtractor:
         return self._released(self._inside(char))
 
     def _inside(self, char: str) -> str:
-        """Count brackets, but for those in strings."""
+        """Read a character of X, counting the brackets outside of strings."""
         if self._escaped:
             self._escaped = False
         elif char == '"':
@@ -201,7 +206,7 @@ class _ValueExtractor:
 
 
 def _unwrapped(part: Part) -> Part:
-    """Give of a whole text what a stream of it would give."""
+    """Replace the object in a text by its value, as in a stream."""
     if not isinstance(part, Text):
         return part
     text = _ValueExtractor()

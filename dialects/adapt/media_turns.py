@@ -1,4 +1,4 @@
-"""Media in turns that can hold none, such as an image that a model drew: moved to the user's next turn."""
+"""Media in turns that cannot contain any, such as an image made by a model. They are moved to the user's next turn."""
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field, replace
@@ -7,13 +7,13 @@ from dialects.core.conversation import Conversation, Media, Message, Part, Role,
 from dialects.core.faults import FaultError
 
 USERS = frozenset({Role.USER})
-"""Whose turns can hold media in most dialects."""
+"""The roles whose turns can contain media in most dialects."""
 _WHOSE = {Role.USER: "user", Role.ASSISTANT: "assistant", Role.SYSTEM: "system"}
 
 
 def has_misplaced_media(conversation: Conversation, roles: Container[Role] = USERS) -> bool:
-    """Whether media stand in a turn of anybody but *roles*."""
-    # Most conversations hold no media at all, and whose turn it is takes longer to know.
+    """Return whether a turn of any role other than *roles* contains media."""
+    # Media are looked for first, because most conversations have none and the check of the role is slower.
     media = (message for message in conversation.messages for part in message.parts if isinstance(part, Media))
     return any(message.role not in roles for message in media)
 
@@ -21,10 +21,10 @@ def has_misplaced_media(conversation: Conversation, roles: Container[Role] = USE
 def with_media_moved(
     conversation: Conversation, render: Callable[[Media], object], dropped: set[str], roles: Container[Role] = USERS
 ) -> Conversation:
-    """Move media out of turns of anybody but *roles*, each to the user's next turn, with a text that says whose it was.
+    """Move media from the turns of other roles than *roles* to the user's next turn, with a text that names the role.
 
-    What *render* refuses with a `FaultError`, as the model does not take it, is left out and named in *dropped*; so is
-    what no turn of the user follows.
+    Media for which *render* raises `FaultError`, because the model does not accept them, are left out and named in
+    *dropped*. So are media without a later turn of the user.
     """
     if not has_misplaced_media(conversation, roles):
         return conversation
@@ -36,7 +36,7 @@ def with_media_moved(
 
 @dataclass(slots=True)
 class _Moves:
-    """Moves media along the history; *waiting* are those for the user's next turn."""
+    """The state of moving media in a history. *waiting* has the media for the user's next turn."""
 
     render: Callable[[Media], object]
     dropped: set[str]
@@ -45,7 +45,7 @@ class _Moves:
     waiting: list[tuple[Role, Media]] = field(default_factory=list)
 
     def add(self, message: Message) -> None:
-        """Add a message, without its media if it can hold none."""
+        """Add a message, without its media if it cannot contain any."""
         if message.role is Role.USER:
             message = Message(Role.USER, self._with_waiting(message.parts))
         elif message.role not in self.roles:
@@ -56,7 +56,7 @@ class _Moves:
         self.messages.append(message)
 
     def finish(self) -> tuple[Message, ...]:
-        """Give the history; what waits behind an answer that has been begun for the model has nowhere to go."""
+        """Return the history. Media that wait after a prefilled answer of the model are left out."""
         if self.waiting and self.messages[-1].role is Role.SYSTEM:
             self.messages.append(Message(Role.USER, self._with_waiting(())))
         self.dropped |= {f"{_WHOSE[role]} {media.kind.value}" for role, media in self.waiting}
@@ -71,7 +71,7 @@ class _Moves:
             self.waiting.append((role, media))
 
     def _with_waiting(self, parts: tuple[Part, ...]) -> tuple[Part, ...]:
-        """Put what waits first; whoever renders it puts results before all else."""
+        """Put the waiting media before *parts*. Renderers put the results of tools before both."""
         moved: list[Part] = []
         for role, media in self.waiting:
             moved += [Text(f"(From the {_WHOSE[role]}'s message, this {media.kind.value}:)"), media]

@@ -1,9 +1,8 @@
-"""Property keys that a model takes, where those of the client's schemas do not fit.
+"""Property keys: they are renamed if a model does not accept those of the client's schemas.
 
-Claude refuses a tool whose schema names a property such as ``$filter`` or
-``@odata.type``. Such a key is written in another way, the same in every turn:
-in schemas, in whatever refers to a property, and in the calls so far. What the
-model says, whole or in a stream, reaches the client under the client's keys.
+Claude refuses a tool whose schema has a property such as ``$filter`` or ``@odata.type``. Such a key is replaced by
+another, the same one in every turn: in schemas, in references to the property, and in the tool calls of the history.
+In responses and in streams, the client receives its own keys.
 """
 
 import re
@@ -21,18 +20,21 @@ from dialects.core.streams import EventReader, RewritingReader, TextRewriter
 from dialects.framing.json_text import dumps, object_from
 
 _VALUES = ("const", "default", "enum", "example", "examples")
-"""Keywords that hold values, in which properties may be named."""
+"""Keywords with values that may have properties."""
 _KEYED = ("dependencies", "dependentRequired", "dependentSchemas")
 _LISTED = ("required", "propertyOrdering")
 _BLANK = " \t\r\n"
 _HEX = frozenset("0123456789abcdefABCDEF")
 _OUTSIDE = re.compile(r'[^"]+')
 _STRING = re.compile(r'[^"\\]+')
-"""What is given as it came, outside of strings and in one that is no key."""
+"""Text that is passed on unchanged: outside of strings, and in strings that are not keys."""
 
 
 def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -> "PropertyKeys":
-    """Choose other keys for properties whose keys hold *odd* letters, are too long or empty; none if *odd* is None."""
+    """Choose other keys for properties whose keys have *odd* characters, are too long, or are empty.
+
+    No keys are replaced if *odd* is None.
+    """
     if odd is None:
         return PropertyKeys()
     keys = set[str]().union(*map(cached_keys, _schemas(conversation)))
@@ -46,7 +48,7 @@ def property_keys_for(conversation: Conversation, odd: re.Pattern[str] | None) -
 
 
 def _keys_in(value: Any) -> Iterator[str]:
-    """Find every key in a schema: those of the values that it lists may come back, too."""
+    """Yield every key in a schema, including those in the values that it lists, which may be in the answer."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -58,7 +60,7 @@ def _keys_in(value: Any) -> Iterator[str]:
 
 
 class OtherKeys:
-    """Other names for keys, and how those begin that have one."""
+    """The new names of keys, and all beginnings of the keys that have one."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self.names = names
@@ -67,16 +69,17 @@ class OtherKeys:
 
 @dataclass(frozen=True)
 class PropertyKeys:
-    """What properties are called on the way; those that are not in *sent* keep their keys.
+    """The adaptation that renames properties.
 
-    *in_text* is whether the text of the answer is JSON that fits a schema.
+    *sent* has the keys that are sent to the model, by the client's keys; other keys stay. *in_text* is whether the text
+    of the answer is JSON that fits a schema.
     """
 
     sent: Mapping[str, str] = field(default_factory=dict)
     in_text: bool = False
 
     def to_model(self, conversation: Conversation) -> Conversation:
-        """Rename properties as the model takes them."""
+        """Replace the client's keys by those that the model accepts."""
         if not self.sent:
             return conversation
         output = conversation.output
@@ -97,25 +100,25 @@ class PropertyKeys:
         )
 
     def to_client(self, completion: Completion) -> Completion:
-        """Give properties the client's keys back."""
+        """Restore the client's keys in a response."""
         return replace(completion, parts=tuple(map(self._as_own, completion.parts))) if self.sent else completion
 
     def reader(self, reader: EventReader) -> EventReader:
-        """Read a stream in which properties are called as the client does."""
+        """Return a reader that restores the client's keys in a stream."""
         return RewritingReader(reader, TextRewriter(self._renamer_for)) if self.sent else reader
 
     def _renamer_for(self, block: Text | ToolCall) -> "KeyRenamer | None":
         return KeyRenamer(self._restored) if isinstance(block, ToolCall) or self.in_text else None
 
     def _as_sent(self, part: Part) -> Part:
-        """Rename the arguments of a call; those that are no object, or name no such property, stay as they are."""
+        """Replace keys in the arguments of a call. The text stays unchanged if no key must be replaced."""
         if not isinstance(part, ToolCall) or (said := object_from(part.arguments)) is None:
             return part
         renamed, found = _renamed_value(said, self.sent)
         return replace(part, arguments=dumps(renamed)) if found else part
 
     def _as_own(self, part: Part) -> Part:
-        """Give of a part what a stream of it would give."""
+        """Restore the client's keys in a part, as in a stream."""
         match part:
             case ToolCall(arguments=said):
                 return replace(part, arguments=self._whole(said))
@@ -134,13 +137,13 @@ class PropertyKeys:
 
 
 class KeyRenamer:
-    """Takes JSON in pieces, cut anywhere, and gives it with the keys in *other* under their other names.
+    """A text filter that renames the keys of JSON by the names in *other*. The text may be cut anywhere.
 
-    Everything else is given as it came. Held back is only what may yet be such a key::
+    Everything else is returned unchanged. Only text that may still become such a key is held back::
 
         OUTSIDE --"--> CANDIDATE --"--> CLOSED --:--> OUTSIDE, renamed
-        CANDIDATE, no beginning of a name --> STRING --"--> OUTSIDE
-        CLOSED, anything but a colon or white space --> OUTSIDE, as it came
+        CANDIDATE, not the beginning of a key --> STRING --"--> OUTSIDE
+        CLOSED, anything but a colon or white space --> OUTSIDE, unchanged
     """
 
     def __init__(self, other: OtherKeys) -> None:
@@ -153,7 +156,7 @@ class KeyRenamer:
         self._escape = ""
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what is certain by now."""
+        """Read the next piece, and return as much of the new text as is certain."""
         out: list[str] = []
         place = 0
         while place < len(text):
@@ -166,7 +169,7 @@ class KeyRenamer:
         return "".join(out)
 
     def finish(self) -> str:
-        """The text has ended: give what might have become a key."""
+        """Return what was held back because it might have become a key, after the text has ended."""
         self._take = self._outside
         return self._released("")
 
@@ -177,7 +180,7 @@ class KeyRenamer:
         return ""
 
     def _candidate(self, char: str) -> str:
-        """Read a string that has been the beginning of a name so far."""
+        """Read a character of a string that has been the beginning of a key so far."""
         if self._escape:
             return self._escaped(char)
         if char == '"':
@@ -191,7 +194,7 @@ class KeyRenamer:
         return self._hold(char) if self._said in self._beginnings else self._string_of(char)
 
     def _escaped(self, char: str) -> str:
-        """Read an escape: of those that JSON has, only a code can stand for a letter of a name."""
+        """Read a character of an escape sequence. Only a code such as `u0041` can be a character of a key."""
         if not (char == "u" if self._escape == "\\" else char in _HEX):
             after_backslash = self._escape == "\\"
             said = self._string_of("")
@@ -205,7 +208,7 @@ class KeyRenamer:
         return self._hold(char)
 
     def _closed(self, char: str) -> str:
-        """A name has been read in full: whether it is a key is said by what follows."""
+        """Read a character after a string that equals a key. It is a key only if a colon follows."""
         if char in _BLANK:
             return self._hold(char)
         self._take = self._outside
@@ -216,7 +219,7 @@ class KeyRenamer:
         return f"{dumps(self._names[self._said])}{blank}{char}"
 
     def _string(self, char: str) -> str:
-        """Read a string that is none of the names."""
+        """Read a character of a string that is not a key to rename."""
         if char == '"':
             self._take = self._outside
         elif char == "\\":
@@ -241,7 +244,7 @@ class KeyRenamer:
 
 
 def renamed_schema(schema: Mapping[str, Any], names: Mapping[str, str]) -> JSON:
-    """Rename properties in a schema, and in whatever of it refers to them; their titles keep the names."""
+    """Rename properties in a schema, and all references to them. A renamed property gets its own key as title."""
     changed: JSON = walked(dict(schema), partial(_renamed_node, names=names))
     return changed
 
@@ -265,7 +268,7 @@ def _renamed_node(node: JSON, names: Mapping[str, str]) -> JSON:
 
 
 def _titled(key: str, schema: Any, names: Mapping[str, str]) -> Any:
-    """Let the title of a property say how the client calls it."""
+    """Add the client's key as title to the schema of a renamed property, unless it has a title."""
     if key not in names or not isinstance(schema, dict) or {"title", "$ref"} & schema.keys():
         return schema
     return {"title": key, **schema}
@@ -278,7 +281,7 @@ def _renamed_list(value: Any, names: Mapping[str, str]) -> Any:
 
 
 def _renamed_reference(reference: str, names: Mapping[str, str]) -> str:
-    """Rename the properties that a pointer leads through; what else has a name may be called ``properties``, too."""
+    """Rename the properties in a JSON pointer. A step after ``$defs`` and the like is a name, even ``properties``."""
     steps = reference.split("/")
     if steps[0] != "#":
         return reference
@@ -292,11 +295,11 @@ def _renamed_reference(reference: str, names: Mapping[str, str]) -> str:
 
 
 _WITH_NAMES = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
-"""Keywords behind which a pointer has a name, and not another keyword."""
+"""Keywords after which a step of a pointer is a name, and not another keyword."""
 
 
 def _renamed_value(value: Any, names: Mapping[str, str]) -> tuple[Any, bool]:
-    """Copy a value of JSON, however deep, with its keys renamed; gives whether there were any to rename."""
+    """Copy a JSON value of any depth with its keys renamed. Also return whether any key had to be renamed."""
     whole, found = [value], False
     left: list[Any] = [whole]
     while left:

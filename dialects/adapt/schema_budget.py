@@ -1,4 +1,4 @@
-"""The schema budget: how much the schemas of one request may grow when what they refer to is written out."""
+"""The schema budget: it limits how much the schemas of one request may grow when references are replaced."""
 
 import json
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any
 from dialects.core.faults import invalid
 
 MOST_WRITTEN = 512 * 1024
-"""Bytes of definitions that are written out for one request; as tokens, more than most models read at all."""
+"""The characters of definitions that may replace references in one request. Few models accept so many as input."""
 DEFINITIONS = ("$defs", "definitions")
-"""Where the definitions of a schema stand."""
+"""The keywords for the definitions of a schema."""
 
 
 class SchemaBudget:
-    """The bytes of definitions that are left to write out, for all schemas of one request.
+    """The budget of definitions that may replace references, for all schemas of one request, in characters of JSON.
 
-    Each reference costs what it is written out as, however often the same definition was written before.
+    Each reference costs the length of its definition, even if the same definition was used before.
     """
 
     def __init__(self, most: int = MOST_WRITTEN) -> None:
@@ -24,11 +24,11 @@ class SchemaBudget:
 
     @property
     def is_spent(self) -> bool:
-        """Whether more was asked for than there was."""
+        """Whether more was spent than the budget had."""
         return self._left < 0
 
     def spend(self, definition: Mapping[str, Any], where: str) -> None:
-        """Pay for a definition that is written out in the schema at *where*; raises `FaultError` if it is too much."""
+        """Spend the length of a definition in the schema at *where*. Raises `FaultError` if the budget is exceeded."""
         plain = {name: value for name, value in definition.items() if name not in DEFINITIONS}
         try:
             self._left -= len(json.dumps(plain, ensure_ascii=False))

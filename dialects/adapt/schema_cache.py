@@ -1,7 +1,7 @@
-"""What is made of schemas, cached: an agent declares the same tools in every request.
+"""A cache of adapted schemas, because an agent declares the same tools in every request.
 
-Adapted schemas are cached as text, and whoever asks gets a copy of their own: nobody can change what another is given.
-Entries are found by all of a schema's content, and are few and small, so that no caller can make them take much memory.
+Adapted schemas are cached as text, and each caller gets a copy of its own, which it may change. The key is the whole
+text of the schema. The number and the size of entries are limited, so that no request can use up the memory.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,17 +12,16 @@ from dialects.adapt.schemas import Adapted, keys_of_properties
 from dialects.framing.json_text import dumps_or_nothing, loads
 
 _MOST = 512
-"""How many schemas are cached, of each kind."""
+"""The number of entries in each cache."""
 _LARGEST = 8 * 1024
-"""How many bytes a schema has that is cached, at most."""
+"""The largest schema that is cached, in bytes."""
 _REFERENCE = b'"$ref"'
 
 
 def cached(adapt: Callable[..., Adapted], schema: Mapping[str, Any], *about: Any) -> Adapted:
-    """Adapt a schema, or copy what *adapt* has made of it before.
+    """Return `adapt(schema, *about)`, from the cache if possible.
 
-    One that refers to others is adapted each time, and *about* is what *adapt* is given beside it: each request pays
-    for what it has written out.
+    A schema with references is adapted anew each time, because each request must spend its own schema budget for them.
     """
     text = _text_of(schema)
     if not text or _REFERENCE in text:
@@ -32,20 +31,20 @@ def cached(adapt: Callable[..., Adapted], schema: Mapping[str, Any], *about: Any
 
 
 def cached_keys(schema: Mapping[str, Any]) -> frozenset[str]:
-    """Give the keys of all properties in a schema, and in those within it."""
+    """Return the keys of all properties in a schema, at any depth."""
     text = _text_of(schema)
     return _keys(text) if text else frozenset(keys_of_properties([schema]))
 
 
 def _text_of(schema: Mapping[str, Any]) -> bytes:
-    """Write a schema that may be cached as text; empty for any other."""
+    """Return the JSON text of a schema that may be cached; empty for any other."""
     text = dumps_or_nothing(schema)
     return text if len(text) <= _LARGEST else b""
 
 
 @lru_cache(_MOST)
 def _adapted(adapt: Callable[..., Adapted], schema: bytes) -> tuple[bytes, tuple[str, ...]]:
-    """Adapt a schema that is given as text; gives a text as well."""
+    """Adapt a schema given as text. Return the adapted schema as text, and the names of dropped keywords."""
     adapted = adapt(loads(schema))
     return dumps_or_nothing(adapted.schema), adapted.dropped
 

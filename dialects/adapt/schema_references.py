@@ -1,4 +1,4 @@
-"""Schema references, written out for providers that follow none, or none that come round again."""
+"""Schema references: they are replaced by definitions for providers that support none, or no recursive ones."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,28 +10,29 @@ from dialects.core.conversation import JSON
 from dialects.core.faults import FaultError, invalid
 
 _ROUNDS = 2
-"""How often a definition may stand within itself before what it holds is left open."""
+"""The number of times that a definition may occur within itself before its content is left out."""
 _DEEPEST = 16
-"""How many definitions may stand one in the other."""
+"""The number of definitions that may be nested in each other."""
 _MOST = 500
-"""How many references are written out: a few definitions can refer to each other more often than anybody could read."""
+"""The number of references that are replaced in a schema. A few definitions can refer to each other very often."""
 _OPENING = ("type", "title", "description")
-"""What is still said of a definition that is left open."""
+"""The keywords that are kept of a definition whose content is left out."""
 
 
 def without_references(
     schema: Mapping[str, Any], budget: SchemaBudget | None = None, where: str = "the schema"
 ) -> Adapted:
-    """Write out what is referred to; of definitions that hold themselves the first rounds, which is named.
+    """Replace the references in a schema by the definitions. Recursive definitions are cut, and reported as dropped.
 
-    *where* the schema stands is said where it exceeds the budget of its request.
+    *where* is the place of the schema in the request, for the error if the budget is exceeded. Raises `FaultError` if
+    it is, or if the schema is nested too deeply.
     """
     writer = _Writer(dict(schema), budget or SchemaBudget(), where)
     return Adapted(writer.write(dict(schema)), ("$ref",) if writer.left_open else ())
 
 
 def is_recursive(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema has a reference that leads into what it stands in, or to nothing, or too many to follow."""
+    """Return whether a schema has a recursive reference, a reference without a target, or too many references."""
     budget = SchemaBudget()
     writer = _Writer(dict(schema), budget, rounds=1)
     try:
@@ -44,7 +45,7 @@ def is_recursive(schema: Mapping[str, Any]) -> bool:
 
 
 class _Writer:
-    """Writes one schema without its definitions; *left_open* is whether anything had to be left open."""
+    """Replaces the references in one schema. *left_open* is whether the content of a definition was left out."""
 
     def __init__(self, root: JSON, budget: SchemaBudget, where: str = "", rounds: int = _ROUNDS) -> None:
         self.left_open = False
@@ -55,7 +56,7 @@ class _Writer:
         self._written = 0
 
     def write(self, node: Any, inside: tuple[str, ...] = (), depth: int = 0) -> Any:
-        """Write a schema that stands *inside* these references."""
+        """Return *node* without references. *inside* has the references within whose definitions it is."""
         if depth > MAX_DEPTH:
             raise invalid(f"a schema is nested more than {MAX_DEPTH} levels deep")
         if not isinstance(node, dict):
@@ -66,7 +67,7 @@ class _Writer:
         return visited(plain, lambda inner: self.write(inner, inside, depth + 1))
 
     def _followed(self, node: JSON, reference: str, inside: tuple[str, ...]) -> JSON:
-        """Look up what a reference refers to; what stands beside it goes before."""
+        """Return the definition of a reference. Keywords beside the reference take precedence over the definition's."""
         beside = {name: value for name, value in node.items() if name != "$ref"}
         found = _found(reference, self._root)
         self._written += 1
@@ -79,7 +80,7 @@ class _Writer:
 
 
 def _found(reference: str, root: JSON) -> JSON | None:
-    """Look up a pointer into the schema itself."""
+    """Return the schema to which a pointer into *root* points; None if there is none."""
     if reference != "#" and not reference.startswith("#/"):
         return None
     found: Any = root

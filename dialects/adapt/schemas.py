@@ -1,8 +1,7 @@
-"""JSON Schemas as the vendors write them, and as they take them.
+"""JSON Schemas, adapted to the subset that each vendor accepts.
 
-A schema a client sends may use any keyword of JSON Schema; a provider takes a
-subset. What only annotates is left out, what can be said otherwise is, and a
-constraint that cannot be said is left out and named.
+A client's schema may use any keyword of JSON Schema, but a provider accepts only some. Annotations are left out.
+Constraints are expressed by other keywords if possible; otherwise they are left out and reported as dropped.
 """
 
 import math
@@ -15,14 +14,14 @@ from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
 
 MAX_DEPTH = 100
-"""How deep a schema may be nested."""
+"""The number of levels that a schema may be nested."""
 
 _ONE = frozenset({"items", "additionalProperties", "not", "contains", "propertyNames", "if", "then", "else"})
 _MANY = frozenset({"anyOf", "oneOf", "allOf", "prefixItems"})
 _NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
 _WITH_SCHEMAS = _ONE | _MANY | _NAMED
 
-# Google's OpenAPI subset as protobuf JSON may also spell it.
+# The other spellings that protobuf JSON accepts for the keywords of Google's OpenAPI subset.
 # https://cloud.google.com/vertex-ai/docs/reference/rest/v1/Schema
 _GOOGLE_NAMES = {
     "any_of": "anyOf",
@@ -42,7 +41,7 @@ _COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minL
 _ANNOTATIONS = frozenset(
     {"$schema", "$comment", "$id", "$vocabulary", "examples", "example", "deprecated", "readOnly", "writeOnly"}
 )
-# https://ai.google.dev/gemini-api/docs/structured-output lists what is taken; these are not.
+# https://ai.google.dev/gemini-api/docs/structured-output lists the accepted keywords. These are not among them.
 _REFUSED_BY_GEMINI = frozenset(
     {
         "contains",
@@ -66,29 +65,29 @@ _REFUSED_BY_GEMINI = frozenset(
     }
 )
 NOT_AT_THE_ROOT = frozenset({"allOf", "anyOf", "const", "enum", "not", "oneOf"})
-"""Neither Claude nor GPT takes these at the root of a tool's schema."""
+"""The keywords that neither Claude nor GPT accepts at the root of a tool's schema."""
 _CHOICES = frozenset({"anyOf", "oneOf"})
 _TYPE_OF: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float: "number", type(None): "null"}
 
 
 @dataclass(frozen=True, slots=True)
 class Adapted:
-    """A schema a provider takes, and the names of the constraints it had to be left out, sorted."""
+    """A schema that a provider accepts, and the sorted names of the constraints that were dropped."""
 
     schema: JSON
     dropped: tuple[str, ...] = ()
 
 
 def from_google(schema: Mapping[str, Any]) -> JSON:
-    """Write a schema of Google's API as JSON Schema: small type names, null as a type, counts as numbers."""
+    """Convert a schema of Google's API to JSON Schema: types in lower case, null as a type, and counts as numbers."""
     changed = walked(dict(schema), _as_json_schema)
     return changed if isinstance(changed, dict) else {}
 
 
 def for_gemini(schema: Mapping[str, Any], budget: SchemaBudget | None = None, where: str = "the schema") -> Adapted:
-    """Write a JSON Schema as Gemini takes it in ``parametersJsonSchema`` and ``responseJsonSchema``.
+    """Adapt a JSON Schema to what Gemini accepts in ``parametersJsonSchema`` and ``responseJsonSchema``.
 
-    *where* the schema stands is said where it exceeds the budget of its request.
+    *where* is the place of the schema in the request, for the `FaultError` that is raised if the budget is exceeded.
     """
     dropped: set[str] = set()
     root, paid = dict(schema), (budget or SchemaBudget(), where)
@@ -101,10 +100,9 @@ def for_gemini(schema: Mapping[str, Any], budget: SchemaBudget | None = None, wh
 
 
 def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
-    """Write the schema of a tool as OpenAI takes it; one that is fine stays as it is, to the last byte.
+    """Adapt the schema of a tool to what OpenAI accepts. A schema that OpenAI accepts stays unchanged.
 
-    The root must be an object that says which properties it has. *choices* is
-    whether it may be a choice as well.
+    The root must be an object with ``properties``. *choices* is whether it may also have a choice such as ``anyOf``.
     """
     is_whole = schema.get("type") == "object" and isinstance(schema.get("properties"), dict)
     refused = not choices and not NOT_AT_THE_ROOT.isdisjoint(schema)
@@ -116,21 +114,21 @@ def for_openai(schema: Mapping[str, Any], *, choices: bool) -> Adapted:
 
 
 def answer_for_openai(schema: Mapping[str, Any]) -> JSON:
-    """Write the schema of an answer as OpenAI takes it: what says no type is an object."""
+    """Adapt the schema of an answer to what OpenAI accepts. A root without a type becomes an object."""
     return _with_items({**schema, "type": schema.get("type", "object")})
 
 
 def _with_items(schema: JSON) -> JSON:
-    """Give each array its ``items``: anything, if it names none."""
+    """Add ``items`` to each array that has none, with a schema that accepts anything."""
     changed: JSON = walked(schema, _of_something)
     return changed
 
 
 def object_root(schema: Mapping[str, Any]) -> Adapted:
-    """Make the outermost schema a plain object, for providers that refuse a choice there (Claude and GPT do).
+    """Make the root of a schema a plain object, for providers that refuse a choice there, such as Claude and GPT.
 
-    The alternatives' properties are all offered; which go together is no
-    longer said, and required is only what all of them require.
+    The new root has the properties of all alternatives, without saying which belong together. Required are only those
+    that all alternatives require.
     """
     root, dropped = dict(schema), set[str]()
     plain = _Top(root, dropped).plain(root)
@@ -140,12 +138,15 @@ def object_root(schema: Mapping[str, Any]) -> Adapted:
 
 
 def has_parameters(schema: Mapping[str, Any]) -> bool:
-    """Whether a function described so takes anything at all."""
+    """Return whether a function with this schema has any parameters."""
     return any(schema.get(name) for name in (*_MANY, "properties", "$ref", "additionalProperties", "patternProperties"))
 
 
 def walked(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
-    """Apply *change* to a schema and all schemas within, outermost first."""
+    """Apply *change* to a schema and to all schemas within it, from the root down.
+
+    Raises `FaultError` if they are nested too deeply.
+    """
     if depth > MAX_DEPTH:
         raise invalid(f"a schema is nested more than {MAX_DEPTH} levels deep")
     if not isinstance(node, dict):
@@ -154,7 +155,7 @@ def walked(node: Any, change: Callable[[JSON], JSON], depth: int = 0) -> Any:
 
 
 def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
-    """Copy a schema with what *visit* makes of each schema right within."""
+    """Copy a schema, and replace each schema directly within it by the result of *visit*."""
     copy = dict(node)
     for name, value in node.items():
         if name in _ONE and isinstance(value, dict):
@@ -167,7 +168,7 @@ def visited(node: JSON, visit: Callable[[Any], Any]) -> JSON:
 
 
 def keys_of_properties(schemas: Iterable[Mapping[str, Any]]) -> set[str]:
-    """Give the keys of all properties in schemas, and in those within them."""
+    """Return the keys of all properties in *schemas*, at any depth."""
     keys, is_leaf = set[str](), _WITH_SCHEMAS.isdisjoint
     left: list[Any] = list(schemas)
     while left:
@@ -179,7 +180,7 @@ def keys_of_properties(schemas: Iterable[Mapping[str, Any]]) -> set[str]:
                 if name in _NAMED and isinstance(value, dict):
                     if name == "properties":
                         keys.update(value)
-                    # Within nearly all properties there is no schema: these are looked at no further.
+                    # Nearly all properties contain no further schema, so they are skipped here.
                     left += [each for each in value.values() if isinstance(each, dict) and not is_leaf(each)]
                 elif name in _WITH_SCHEMAS:
                     left.append(value)
@@ -196,7 +197,7 @@ def _as_json_schema(node: JSON) -> JSON:
         case [*kinds]:
             changed["type"] = [kind.lower() if isinstance(kind, str) else kind for kind in kinds]
     for name in _COUNTS & changed.keys():
-        # int64 is a string in protobuf JSON.
+        # In protobuf JSON an int64 is a string.
         if isinstance(changed[name], str) and changed[name].isdecimal():
             changed[name] = int(changed[name])
     if changed.get("format") == "enum":
@@ -222,7 +223,7 @@ def _allow_null(node: JSON) -> None:
 
 def _as_gemini_takes_it(node: JSON, dropped: set[str]) -> JSON:
     if isinstance(reference := node.get("$ref"), str):
-        # Beside a reference only names with a dollar may stand.
+        # Gemini accepts only keywords with a dollar sign beside a reference.
         kept = {"$ref": reference.replace("#/definitions/", "#/$defs/")}
         return kept | _definitions(node)
     dropped |= _REFUSED_BY_GEMINI & node.keys()
@@ -249,7 +250,7 @@ def _of_something(node: JSON) -> JSON:
     if "array" not in kinds or isinstance(node.get("items"), dict | bool):
         return dict(node)
     if isinstance(node.get("items"), list):
-        # Schemas place by place are called so since draft 2020-12, to which OpenAI holds them.
+        # Since draft 2020-12, which OpenAI follows, a list of schemas is called `prefixItems`.
         node = {"prefixItems" if name == "items" else name: value for name, value in node.items()}
     return {**node, "items": {}}
 
@@ -260,7 +261,7 @@ def _definitions(node: JSON) -> JSON:
 
 
 def _limit_enum(node: JSON, dropped: set[str]) -> None:
-    """Keep of an enumeration its strings and numbers: Gemini takes no others, but knows their types."""
+    """Remove values that are not strings or numbers from an enumeration, as Gemini refuses them, and set the type."""
     values: list[Any] = node.pop("enum")
     kept = [value for value in values if isinstance(value, str | int | float) and not isinstance(value, bool)]
     kinds = {_TYPE_OF.get(type(value)) for value in values}
@@ -277,7 +278,7 @@ def _limit_enum(node: JSON, dropped: set[str]) -> None:
 
 
 def _include_bounds(node: JSON, dropped: set[str]) -> None:
-    """Write an exclusive bound as an inclusive one: exactly for integers, nearly for others."""
+    """Replace an exclusive bound by an inclusive one: exactly for integers; otherwise it is reported as dropped."""
     for exclusive, inclusive, step in (("exclusiveMinimum", "minimum", 1), ("exclusiveMaximum", "maximum", -1)):
         bound = node.pop(exclusive, None)
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not math.isfinite(bound):
@@ -290,7 +291,7 @@ def _include_bounds(node: JSON, dropped: set[str]) -> None:
 
 
 def _without_booleans(node: JSON) -> JSON:
-    """Write the schema that takes anything as an empty one, where Gemini wants an object."""
+    """Replace boolean schemas by an empty object where Gemini requires an object."""
     for name, value in node.items():
         if name in _NAMED and isinstance(value, dict):
             node[name] = {key: item if isinstance(item, dict) else {} for key, item in value.items()}
@@ -302,11 +303,10 @@ def _without_booleans(node: JSON) -> JSON:
 
 
 class _Top:
-    """Says in one schema what stands at the top of it in several.
+    """Merges the conjunctions, references and choices at the top of a schema into one schema.
 
-    Each definition of *root* is looked up once: what was said need not be said
-    again, and definitions may hold themselves. What is looked up is paid for
-    where there is a budget.
+    Each definition of *root* is looked up only once, because definitions may be recursive. A lookup spends from the
+    *budget*, if there is one. Constraints that are lost are added to *dropped*.
     """
 
     def __init__(self, root: JSON, dropped: set[str], budget: SchemaBudget | None = None, where: str = "") -> None:
@@ -317,7 +317,7 @@ class _Top:
         self._seen: set[str] = set()
 
     def conjoined(self, node: JSON, depth: int = 0) -> JSON:
-        """Merge a conjunction into one schema; the first to name a keyword wins."""
+        """Merge the members of an `allOf` into one schema. The first schema with a keyword decides its value."""
         members = _dicts(node.get("allOf"))
         merged = {name: value for name, value in node.items() if name != "allOf"}
         if len(members) == 1 and "$ref" in members[0] and "$ref" not in merged and "properties" not in merged:
@@ -330,7 +330,7 @@ class _Top:
         return merged
 
     def plain(self, node: JSON, depth: int = 0) -> JSON:
-        """Merge conjunctions, references and choices into one schema."""
+        """Merge conjunctions, references and choices into one schema. Raises `FaultError` if the budget is exceeded."""
         plain = self.conjoined(node)
         while isinstance(reference := plain.pop("$ref", None), str):
             definition = self._looked_up({"$ref": reference})
@@ -345,7 +345,10 @@ class _Top:
         return plain
 
     def _looked_up(self, member: JSON) -> JSON:
-        """Look up a reference to a definition of the same schema."""
+        """Return the definition to which *member* refers, or *member* itself if it is not a reference.
+
+        The result is empty if the definition does not exist or was looked up before.
+        """
         reference = member.get("$ref")
         if not isinstance(reference, str):
             return member
@@ -360,7 +363,7 @@ class _Top:
 
 
 def _merge(schema: JSON, part: JSON) -> None:
-    """Add to a schema what another says; what it says itself stays."""
+    """Add the keywords of *part* to *schema*. Keywords that *schema* already has take precedence."""
     for name, value in part.items():
         if name in _NAMED and isinstance(value, dict):
             schema[name] = {**value, **_mapping(schema.get(name))}
@@ -373,7 +376,7 @@ def _merge(schema: JSON, part: JSON) -> None:
 
 
 def _offered(alternatives: list[JSON]) -> JSON:
-    """Offer the properties of all alternatives; one that differs among them may be as any of them says."""
+    """Combine the properties of all alternatives. A property that differs among them gets an `anyOf`."""
     ways: dict[str, list[Any]] = {}
     for alternative in alternatives:
         for name, schema in _mapping(alternative.get("properties")).items():

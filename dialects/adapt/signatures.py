@@ -1,12 +1,11 @@
-"""Signatures of one family's model, packed for a client of another.
+"""Signatures of thinking blocks: packing for clients of another vendor, and seals of the deployment.
 
-A client hands thinking blocks back as it got them, but has room for one
-vendor's signature only. One of another vendor is wrapped: the result is base64, like
-the native ones (Gemini's clients decode and encode it again), and says whose
-it is, so that it comes home and goes nowhere else.
+A client returns thinking blocks unchanged in later requests, but its dialect has a field for one vendor's signatures
+only. The signature of another vendor is packed: the result is base64, like native signatures (Gemini's clients decode
+and encode them), and contains the vendor, so that only that vendor's models receive it again.
 
-Before that it is *sealed*: who made it is written into it. What comes back is
-*opened* for the endpoint that is asked, which may not be the one that can read it.
+Before that, a signature is *sealed*: it is marked with the deployment that made it. In a later request it is *opened*
+for the endpoint that will be asked, unless that endpoint must not receive it.
 """
 
 import base64
@@ -16,20 +15,23 @@ from dataclasses import replace
 from dialects.core.conversation import Completion, Conversation, Family, Message, Part, Thinking
 
 Seal = Callable[[str], str]
-"""Writes into a signature who made it."""
+"""A function that marks a signature with the deployment that made it."""
 Open = Callable[[Family, str], str | None]
-"""Gives a signature as an endpoint may be sent it, None where it may not; the family is that of the models it is of."""
+"""A function that returns a signature as it is sent to an endpoint, or None if it must not be sent.
+
+Its arguments are the family of the models that made the signature, and the sealed signature.
+"""
 
 REDACTED = "redacted:"
-"""What begins a signature that stands for hidden thoughts, once wrapped; no other, being base64, holds a colon."""
+"""The prefix of a packed signature for redacted thinking. Other signatures are base64, and contain no colon."""
 
 _MAGIC = b"foreign-signature:"
-# A multiple of three bytes, so that the base64 text begins the same way whatever follows.
+# Its length is a multiple of three bytes, so that the base64 text always begins in the same way.
 _HEAD = base64.b64encode(_MAGIC).decode()
 
 
 def pack(signature: str, family: Family | None, native: Family) -> str:
-    """Write a signature for a client whose own family is *native*; its own stay verbatim."""
+    """Return a signature as it is sent to a client of the family *native*. Native signatures stay unchanged."""
     if family in (None, native) and not signature.startswith(_HEAD):
         return signature
     owner = (family or native).value
@@ -37,7 +39,7 @@ def pack(signature: str, family: Family | None, native: Family) -> str:
 
 
 def unpack(text: str, native: Family) -> tuple[Family, str]:
-    """Undo `pack`; what was never packed is taken for the client's own."""
+    """Undo `pack`. A text that was not packed is assumed to be a native signature."""
     if not text.startswith(_HEAD):
         return native, text
     standard = text[len(_HEAD) :].rstrip("=").translate(str.maketrans("-_", "+/"))
@@ -50,7 +52,10 @@ def unpack(text: str, native: Family) -> tuple[Family, str]:
 
 
 def reopened(text: str, native: Family, open: Open) -> str:
-    """Open what stands where a client has the signatures of *native*; one that may not be sent is of another family."""
+    """Open a signature in the field where a client has those of *native*.
+
+    A signature that must not be sent becomes an empty one of another family, which renderers leave out.
+    """
     family, signature = unpack(text, native)
     if family is not native:
         return text
@@ -61,7 +66,7 @@ def reopened(text: str, native: Family, open: Open) -> str:
 
 
 def opened(conversation: Conversation, open: Open) -> Conversation:
-    """Open all signatures in a conversation; thinking whose signature may not be sent is of no family."""
+    """Open all signatures in a conversation. A thinking block with one that must not be sent loses its family."""
 
     def opened_part(part: Part) -> Part:
         match part:
@@ -80,7 +85,7 @@ def opened(conversation: Conversation, open: Open) -> Conversation:
 
 
 def sealed(completion: Completion, seal: Seal) -> Completion:
-    """Seal all signatures in an answer."""
+    """Seal all signatures in a response."""
 
     def sealed_part(part: Part) -> Part:
         match part:

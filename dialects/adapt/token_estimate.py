@@ -1,10 +1,8 @@
-"""An estimate of the tokens that a conversation costs.
+"""An estimate of the number of tokens of a conversation.
 
-No model behind SAP AI Core offers to count before it is asked, and each
-vendor's tokeniser is its own, so this is an estimate for planning, not for
-billing: a token is taken to be 3.5 bytes of text (English prose has about
-four, code about three, Chinese about one character), with flat costs for what
-is attached.
+No model on SAP AI Core counts tokens in advance, and each vendor has its own tokeniser. The estimate is for planning,
+not for billing. It assumes 3.5 bytes of text for each token (English prose has about four bytes, code about three,
+Chinese about one character), and costs by kind and size for attachments.
 """
 
 import math
@@ -28,9 +26,10 @@ _BYTES_PER_TOKEN = 3.5
 _PER_MESSAGE = 4
 _FOR_HAVING_TOOLS = 300
 _PER_CALL = 12
-# An image is scaled to about a megapixel, which costs as much with every vendor.
+# Every vendor scales an image to about a megapixel, and charges about as many tokens for it.
 _PER_IMAGE = 1500
-# Bytes a token, and the least: a page of PDF has some 60 kB and 1500 tokens, a second of sound 4 kB and 32.
+# Bytes for each token, and the minimum number of tokens. A page of PDF has about 60 kB and 1500 tokens, a second of
+# audio 4 kB and 32 tokens.
 _BY_SIZE = {
     MediaKind.IMAGE: (math.inf, _PER_IMAGE),
     MediaKind.DOCUMENT: (40.0, 1500),
@@ -40,7 +39,7 @@ _BY_SIZE = {
 
 
 def estimate_tokens(conversation: Conversation) -> int:
-    """Estimate the tokens a model would read; raises `FaultError` for JSON that is nested too deeply."""
+    """Estimate the number of input tokens. Raises `FaultError` if the conversation has too deeply nested JSON."""
     system = sum(_text(part.text) for part in conversation.system)
     messages = sum(_PER_MESSAGE + sum(map(_part, message.parts)) for message in conversation.messages)
     tools = sum(map(_tool, conversation.tools)) + (_FOR_HAVING_TOOLS if conversation.tools else 0)

@@ -1,7 +1,7 @@
-"""Tool choices that a model can follow: a tool that must be called is one it was declared.
+"""Tool choices: checks that a tool which the model must call is declared to it.
 
-Tools that run at a provider, such as a search of the web, are left out where the model does not have them. If the
-client insists on one, an answer without it would be made up, and is refused instead.
+Hosted tools, such as a web search, are left out for a model that does not have them. If the client requires a call of
+such a tool, the request is rejected, because an answer without the tool would be invented.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -14,7 +14,10 @@ _WHERE = "tool_choice"
 
 
 def check_choice(conversation: Conversation, has: Callable[[Opaque], bool]) -> None:
-    """Raise `FaultError` for a choice that cannot be followed; *has* says of a tool that is no function if it runs."""
+    """Raise `FaultError` for a tool choice that the model cannot follow.
+
+    *has* returns whether the model has a tool that is not a function.
+    """
     choice, model = conversation.tool_choice, conversation.model
     if choice is None or not conversation.tools:
         return
@@ -27,14 +30,17 @@ def check_choice(conversation: Conversation, has: Callable[[Opaque], bool]) -> N
 
 
 def names_of(tool: ToolSpec | Opaque) -> Collection[str]:
-    """Name a tool as choices do: by its name, or by its type if it has none."""
+    """Return the names by which a tool choice can refer to *tool*: its name, or its type."""
     if isinstance(tool, ToolSpec):
         return (tool.name,)
     return {tool.kind, str(tool.payload.get("name") or tool.kind)}
 
 
 def cannot_call(name: str, model: str, *, is_declared: bool) -> FaultError:
-    """Build the error for a choice of a tool that the model is not declared; *is_declared* if the client did."""
+    """Build the error for the choice of a tool that is not declared to the model.
+
+    *is_declared* is whether the client declared it.
+    """
     if not is_declared:
         return invalid(f"{_WHERE} names {name}, which is not among the tools", _WHERE)
     return invalid(
@@ -43,6 +49,6 @@ def cannot_call(name: str, model: str, *, is_declared: bool) -> FaultError:
 
 
 def nothing_to_call(lost: Iterable[Opaque], model: str) -> FaultError:
-    """Build the error for a choice that insists on a call, of a model that is left without any tool."""
+    """Build the error for a choice that requires a call if the model has none of the client's tools."""
     names = ", ".join(sorted({name.removeprefix("tool ") for tool in lost for name in lost_with(tool)}))
     return invalid(f"{_WHERE} requires a tool, but model {model} has none of these: {names}", _WHERE)

@@ -1,9 +1,8 @@
-"""Names of tools and ids of calls that a model takes, where those of the client do not fit; and what is lost of tools.
+"""Names of tools and ids of calls, which are replaced if a model does not accept them; and dropped and duplicate tools.
 
-MCP clients make names such as ``mcp__server__tool``: Anthropic takes 128
-characters of them, most others 64, and not everyone the same letters. A name
-the model does not take is written in another way, the same in every turn, so
-that caches of prompts stay warm; the client hears of none but its own names.
+MCP clients make names such as ``mcp__server__tool``. Anthropic accepts 128 characters, most others 64, and the accepted
+characters differ. A name that the model does not accept is replaced by another one, which is the same in every turn so
+that prompt caches keep working. The client sees only its own names.
 """
 
 import hashlib
@@ -20,22 +19,22 @@ from dialects.core.streams import EventReader, EventRewriter, RewritingReader
 from dialects.framing.json_text import dumps, object_around, object_from
 
 LONGEST = 64
-"""How long a name may be for every model: Claude takes 128, but not through Converse; of Gemini only the docs do."""
+"""The longest name that every model accepts. Claude accepts 128 characters, but not through Converse."""
 _HEAD = 20
-"""How much of the beginning of a name is kept that is too long; the rest is of its end, which tells tools apart."""
+"""The number of characters kept from the beginning of a long name. More are kept of its end, where names differ."""
 
 _Any = TypeVar("_Any")
 
 
 def fitting_name(name: str, odd: re.Pattern[str]) -> str:
-    """Write a name with no *odd* letters and at no more than 64 characters, such that two stay two."""
+    """Return a name without *odd* characters and of at most 64 characters. Different names stay different."""
     return name if _fits(name, odd) else next(rewritten_name(name, odd))
 
 
 def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
-    """Write a call's id with no *odd* letters and at no more than *longest* characters, such that two stay two.
+    """Return the id of a call without *odd* characters and of at most *longest* characters.
 
-    Calls and their answers are written alike, hence go on belonging together.
+    Different ids stay different. The result depends on the id alone, so that calls and their results keep matching.
     """
     plain = odd.sub("_", id) if odd else id
     if plain == id and 0 < len(id) <= longest:
@@ -45,7 +44,7 @@ def call_id(id: str, longest: int, odd: re.Pattern[str] | None = None) -> str:
 
 
 def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNames":
-    """Choose other names for tools whose names hold *odd* letters or are too long: such as no other tool has."""
+    """Choose new names for tools whose names have *odd* characters or are too long. No two tools get the same name."""
     names = set(_names(conversation))
     strange = sorted(name for name in names if not _fits(name, odd))
     taken, sent = names.difference(strange), dict[str, str]()
@@ -57,12 +56,15 @@ def tool_names_for(conversation: Conversation, odd: re.Pattern[str]) -> "ToolNam
 
 @dataclass(frozen=True, slots=True)
 class ToolNames:
-    """What the tools of one request are called on the way; those that are not in *sent* keep their names."""
+    """The adaptation that renames tools.
+
+    *sent* has the names that are sent to the model, by the client's names; other names stay.
+    """
 
     sent: Mapping[str, str] = field(default_factory=dict)
 
     def to_model(self, conversation: Conversation) -> Conversation:
-        """Rename tools as the model takes them."""
+        """Replace the client's names of tools by those that the model accepts."""
         if not self.sent:
             return conversation
         return replace(
@@ -76,14 +78,14 @@ class ToolNames:
         )
 
     def to_client(self, completion: Completion) -> Completion:
-        """Give tools the client's names back."""
+        """Restore the client's names of tools in a response."""
         if not self.sent:
             return completion
         own = self._own
         return replace(completion, parts=tuple(_called(part, own) for part in completion.parts))
 
     def reader(self, reader: EventReader) -> EventReader:
-        """Read a stream in which tools are called as the client does."""
+        """Return a reader that restores the client's names of tools in a stream."""
         return RewritingReader(reader, _Rewriter(self._own)) if self.sent else reader
 
     @property
@@ -92,21 +94,22 @@ class ToolNames:
 
 
 class _Rewriter(EventRewriter):
-    """Gives tools the client's names back."""
+    """Restores the client's names of tools in events."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
 
     def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give a tool the client's name back."""
+        """Yield the event with the client's name, if it is the beginning of a call."""
         yield replace(event, block=_called(event.block, self._names)) if isinstance(event, BlockStarted) else event
 
 
 def named_once(tools: Sequence[JSON], mark: str = "") -> tuple[list[JSON], set[str]]:
-    """Leave one tool of each name, as no model but GPT takes two: the last, in the place of the first.
+    """Leave only the last tool of each name, in the position of the first. Only GPT models accept two.
 
-    Clients that put lists of tools together offer the same one twice. Where two differ, the last is what such a client
-    runs, and the name is given. *mark* is a field in which two may differ, and which neither loses.
+    Clients that combine several lists of tools may declare the same tool twice. If the two differ, such a client runs
+    the last one, and the names of the others are returned as dropped. *mark* is a field that is not compared, and that
+    is kept if either tool has it.
     """
     kept: dict[Any, JSON] = {}
     differing: set[str] = set()
@@ -121,7 +124,7 @@ def named_once(tools: Sequence[JSON], mark: str = "") -> tuple[list[JSON], set[s
 
 
 def without_duplicates(conversation: Conversation) -> tuple[Conversation, set[str]]:
-    """Leave one tool of each name, as `named_once` does, and name those that differed."""
+    """Leave only the last tool of each name, as `named_once` does, and return the names of those that differed."""
     kept: dict[Any, ToolSpec | Opaque] = {}
     differing: set[str] = set()
     for tool in conversation.tools:
@@ -141,7 +144,10 @@ def without_duplicates(conversation: Conversation) -> tuple[Conversation, set[st
 
 
 def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:
-    """Offer no other functions than those the client allows this time; *where* it says which."""
+    """Leave out functions that are not in *names*, the client's list of allowed tools.
+
+    *where* is the place of that list, for the `FaultError` that is raised if no tool is left.
+    """
     kept = tuple(tool for tool in tools if isinstance(tool, Opaque) or tool.name in names)
     if tools and not kept:
         raise invalid(f"{where} allows none of the functions in tools", where)
@@ -149,10 +155,10 @@ def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where:
 
 
 def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
-    """Read the arguments of a call in the history as an object, which most models insist on.
+    """Return the arguments of a call in the history as an object, which most models require.
 
-    A call that was cut off, at the length an answer may have, is no object, and
-    stays in the history of its client: refused, it would end the conversation.
+    The arguments of a call that was cut off by the length limit are not valid JSON, and stay in the client's history.
+    They are wrapped in an object and reported as dropped, because an error would block the rest of the conversation.
     """
     loaded = object_from(call.arguments)
     if loaded is None:
@@ -161,9 +167,9 @@ def arguments_of(call: ToolCall, dropped: set[str]) -> JSON:
 
 
 def lost_with(tool: Opaque) -> set[str]:
-    """Name what is lost of a tool that only another dialect has.
+    """Return the names of what is lost if a tool of another dialect is left out.
 
-    Of a namespace no tool that can be called is lost: each is a tool of its own beside it.
+    The callable tools of a namespace are not lost, because each of them is declared as a tool of its own.
     """
     match tool.payload:
         case {"type": "namespace", "name": str(), "tools": [*members]}:
@@ -174,7 +180,7 @@ def lost_with(tool: Opaque) -> set[str]:
 
 
 def is_callable(tool: Any) -> bool:
-    """Whether a member of a namespace is a function, or a custom tool, that can be called by its name."""
+    """Return whether a member of a namespace is a function or custom tool with a name by which it can be called."""
     kinds = ("function", "custom")
     return isinstance(tool, dict) and tool.get("type", "function") in kinds and isinstance(tool.get("name"), str)
 
@@ -201,7 +207,7 @@ def _fits(name: str, odd: re.Pattern[str]) -> bool:
 
 
 def rewritten_name(name: str, odd: re.Pattern[str]) -> Iterator[str]:
-    """Write a name with no *odd* letters and not too long, in ways without end, each with a hash of its own."""
+    """Yield an endless series of new names for *name*, each of an accepted length, without *odd* characters."""
     plain, room = odd.sub("_", name), LONGEST - 9
     short = plain if len(plain) <= room else plain[:_HEAD] + plain[_HEAD - room :]
     for number in count():
@@ -210,7 +216,7 @@ def rewritten_name(name: str, odd: re.Pattern[str]) -> Iterator[str]:
 
 
 def _called(thing: _Any, names: Mapping[str, str]) -> _Any:
-    """Give something with the name of a tool another name, if there is another for it."""
+    """Return *thing* with its tool name replaced, if *names* has a replacement."""
     if isinstance(thing, ToolSpec | ToolCall | ToolChoice) and thing.name in names:
         return replace(thing, name=names[thing.name])
     return thing

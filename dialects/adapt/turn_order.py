@@ -1,7 +1,7 @@
-"""Turn order: a conversation in the order that Claude insists on.
+"""Turn order: it rearranges a conversation into the order that Claude requires.
 
-Turns alternate and the user begins; what answers a turn's calls stands first
-in the next, and answers all of them; no text is blank.
+The user's and the assistant's turns alternate, and the user begins. The turn after tool calls begins with the results
+of all of them. No text is blank.
 https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
 
@@ -12,17 +12,17 @@ from dialects.core.conversation import Conversation, Message, Opaque, Part, Refu
 from dialects.core.faults import invalid
 
 NO_RESULT = "No result was given for this call."
-"""What a call is answered with that the client left unanswered: an interrupted turn, say."""
+"""The result of a call for which the client sent none, for example because the turn was interrupted."""
 FAILED = "The call failed:"
-"""What stands before the result of a call that failed, where there is no field that says so."""
+"""The text before the result of a failed call, in dialects without a field for failures."""
 BEGINNING = "(The assistant speaks first.)"
 
 
 def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """Give the system's texts and the turns.
+    """Return the system texts and the turns of a conversation in the required order.
 
-    System messages at the beginning join the system's texts; a later one
-    becomes part of the user's turn, marked as the system's.
+    System messages at the beginning are added to the system texts. A later one becomes part of the user's turn, in a
+    `<system>` element. Raises `FaultError` if no turn is left.
     """
     system, rest = _hoisted(conversation)
     turns = _answered(_merged(rest))
@@ -34,17 +34,17 @@ def ordered(conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message
 
 
 def failure_in_words(result: ToolResult) -> ToolResult:
-    """Let the text of a result say that the call failed, for models that can be told in no other way."""
+    """Mark the result of a failed call by a text, for models without a field for failures."""
     return replace(result, parts=(Text(FAILED), *result.parts), is_error=False) if result.is_error else result
 
 
 def wrapped(text: str) -> str:
-    """Mark a text as the system's within a user's turn."""
+    """Wrap a system text in a `<system>` element, for use within a user's turn."""
     return f"<system>\n{text}\n</system>"
 
 
 def _hoisted(conversation: Conversation) -> tuple[list[Text], list[Message]]:
-    """Take the system messages at the beginning away from the others."""
+    """Return the system texts, including system messages at the beginning, and the remaining messages."""
     system, messages = list(conversation.system), list(conversation.messages)
     while messages and messages[0].role is Role.SYSTEM:
         system += [part for part in messages.pop(0).parts if isinstance(part, Text)]
@@ -52,7 +52,7 @@ def _hoisted(conversation: Conversation) -> tuple[list[Text], list[Message]]:
 
 
 def _merged(messages: Iterable[Message]) -> list[Message]:
-    """Let turns alternate, and leave out what says nothing."""
+    """Merge messages so that turns alternate, and leave out blank texts."""
     turns: list[Message] = []
     for message in messages:
         role = Role.ASSISTANT if message.role is Role.ASSISTANT else Role.USER
@@ -67,12 +67,12 @@ def _merged(messages: Iterable[Message]) -> list[Message]:
 
 
 def is_blank(part: Part) -> bool:
-    """Whether a part is text that says nothing: Claude refuses it."""
+    """Return whether a part is a blank text, which Claude refuses."""
     return isinstance(part, Text | Refusal) and not part.text.strip()
 
 
 def _answered(turns: list[Message]) -> list[Message]:
-    """Put results first, give one to each call, and turn those that answer none into text."""
+    """Put results first, add missing ones, and turn results without a call into text."""
     calls: list[str] = []
     settled: list[Message] = []
     for turn in turns:

@@ -1,8 +1,8 @@
-"""Thinking that a client did not ask for: it is not shown, yet what signs the calls comes back with them.
+"""Thinking that the client did not ask for: it is hidden, but the signatures of tool calls are kept.
 
-A program that asks for no thinking reads the first block as the answer. But a model that thinks anyway must be shown
-its signature again while its calls are answered. So the signature stands behind the call that it was made for, in a
-block of thinking without words, and says so, for it to be put before the call when it comes back.
+A client that did not ask for thinking takes the first block for the answer. But a model that thinks anyway needs its
+signature again with the results of its calls. Therefore the signature is put after its call, in an empty thinking block
+with a prefix. When the client sends the block back, it is put before the call again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,21 +13,21 @@ from dialects.core.events import Block, BlockDelta, BlockStarted, BlockStopped, 
 from dialects.core.streams import EventRewriter
 
 _BEHIND = "behind:"
-"""What begins a signature that stands behind the call it was made for; no other, being base64, holds a colon."""
+"""The prefix of a signature that was put after its call. Other signatures are base64, and contain no colon."""
 _SIGNS_CALLS = (Family.GEMINI, Family.OPENAI)
-"""Whose models think unasked."""
+"""The families whose models think without being asked to."""
 
 
 def asks_to_think(conversation: Conversation) -> bool:
-    """Whether a client that asks for thinking by an amount or as adaptive, and not by an effort, wants to see it."""
+    """Return whether the request asks for thinking by a budget or as adaptive, rather than by an effort only."""
     reasoning = conversation.reasoning or Reasoning()
     return reasoning.adaptive or (reasoning.budget or 0) > 0
 
 
 class UnaskedThinking(EventRewriter):
-    """Takes the thinking out of a stream of events, and puts its signatures behind the next call; the last ones go.
+    """Removes thinking blocks from a stream of events, and puts their signatures after the next call.
 
-    It numbers the blocks anew.
+    Signatures without a later call are left out. The blocks are renumbered.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class UnaskedThinking(EventRewriter):
         self._held: list[Thinking] = []
 
     def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give what takes the place of one event."""
+        """Yield the events that replace one event."""
         match event:
             case BlockStarted(_, block):
                 self._block = block
@@ -70,7 +70,7 @@ class UnaskedThinking(EventRewriter):
 
 
 def before_their_calls(parts: Iterable[Part]) -> tuple[Part, ...]:
-    """Put signatures that stand behind their call back before it."""
+    """Move signatures that were put after their call back before it."""
     said: list[Part] = []
     for part in parts:
         if not isinstance(part, Thinking) or not part.signature.startswith(_BEHIND):

@@ -1,7 +1,7 @@
-"""Unsupported features: what only the client's dialect has, or only one server knows, on its way to another.
+"""Unsupported features: content that only the client's dialect has, and fields that only one server understands.
 
-What can be approximated is; what the model would miss is rejected. What
-is left is decoration, or the model's own, and whoever renders it names it.
+Content is replaced by its approximation, if it has one. Otherwise a request is rejected if the model would miss the
+content. All other content is left to the renderers, which leave it out and report it as dropped.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -19,17 +19,19 @@ _STORED_ELSEWHERE = {
     "background": "responses in the background are not supported; leave it out, or stream the response",
     "cachedContent": "the cached prompt is stored elsewhere; send all of it as contents",
 }
-"""Fields that mean something to one server alone, and what to do without."""
+"""Fields that refer to data on one server, and the advice for clients."""
 _ANSWER_COUNTS = ("n", "generationConfig.candidateCount")
-"""What asks for several answers."""
+"""The fields that request several answers."""
 
 
 def approximate_or_reject(
     conversation: Conversation, own: str = "", has: Callable[[Opaque], bool] | None = None
 ) -> Conversation:
-    """Approximate what a model does not have whose dialect is *own*; raises `FaultError` if it would miss something.
+    """Replace content that the model does not support by approximations.
 
-    *has* says of a tool that is no function whether the model has it, which without it has none.
+    Raises `FaultError` if the model would miss content that has none, or if a field or the tool choice is not
+    supported. *own* is the model's native dialect. *has* returns whether the model has a tool that is not a function;
+    without it, the model has no such tools.
     """
     _check_fields(conversation)
     check_choice(conversation, has or (lambda _: False))
@@ -48,19 +50,19 @@ def _has_opaque(parts: Iterable[Part]) -> bool:
 
 
 def reject_stored(fields: Mapping[str, Any], model: str, names: Iterable[str] = tuple(_STORED_ELSEWHERE)) -> None:
-    """Raise `FaultError` if one of *fields* that is in *names* means something only to a server that keeps it."""
+    """Raise `FaultError` if *fields* has one of *names*, which refer to data that is stored on another server."""
     for name in names:
         if fields.get(name):
             raise invalid(f"{name} cannot be used with model {model}: {_STORED_ELSEWHERE[name]}", name)
 
 
 def unknown(kind: str, where: str, model: str) -> FaultError:
-    """Build the error for what the user said of a *kind* that the model does not have."""
+    """Build the error for content of the user, of a *kind* that the model does not support."""
     return invalid(f"{where} is of the type {kind}, which model {model} does not support: send it as text", where)
 
 
 def by_id(where: str, model: str) -> FaultError:
-    """Build the error for a file that the user names by an id the model cannot look up."""
+    """Build the error for a file that the user refers to by an id, which the model cannot look up."""
     why = f"which model {model} cannot look up: send the data itself, as base64"
     return invalid(f"{where} refers to a file by its id, {why}", where)
 
@@ -75,7 +77,7 @@ def _check_fields(conversation: Conversation) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Approximation:
-    """Approximates parts for *model*, whose dialect is *own*, or rejects them."""
+    """Approximates or rejects parts for *model*, whose native dialect is *own*."""
 
     model: str
     own: str
@@ -97,7 +99,7 @@ class _Approximation:
                     yield part
 
     def check(self, part: Opaque, role: Role) -> None:
-        """Refuse what the user said, and what stands for things said before."""
+        """Raise `FaultError` for a part with a rejection, and for content of the user without an approximation."""
         if part.rejection:
             why = f"which model {self.model} {part.rejection}"
             raise invalid(f"{part.where} is of the type {part.kind}, {why}", part.where)
@@ -107,7 +109,7 @@ class _Approximation:
 
 
 def _is_by_id(payload: JSON) -> bool:
-    """Whether this is a file by an id that only the server knows to which it was uploaded."""
+    """Return whether this is a reference to an uploaded file by an id, which only the server of the upload knows."""
     match payload:
         case {"file_id": str()} | {"file": {"file_id": str()}} | {"source": {"type": "file"}}:
             return True

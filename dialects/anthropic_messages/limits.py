@@ -1,7 +1,7 @@
-"""Anthropic messages: what Claude on Bedrock behind SAP AI Core refuses of a request.
+"""Anthropic messages: what Claude on Bedrock behind SAP AI Core refuses in a request.
 
-Bedrock takes a body with ``anthropic_version`` and refuses every field it does
-not know, and each model has its own rules. What has to go is named.
+Bedrock takes a body with ``anthropic_version`` and refuses every field that it does not know. Each model has rules of
+its own as well. Whatever is left out of a request is reported as dropped.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,9 +22,9 @@ from dialects.core.faults import invalid
 from dialects.interface import Rendered
 
 VERSION = "bedrock-2023-05-31"
-# What Bedrock takes at the top of the body; everything else is "Extra inputs are not permitted".
+# The fields that Bedrock accepts at the top of the body. It refuses others with "Extra inputs are not permitted".
 _TOP = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice"})
-# Said elsewhere: in the path, or by `_RequestLimits` itself.
+# Fields that do not pass as they are: the path says them, or `_RequestLimits` sets them itself.
 _HANDLED = frozenset(
     {
         "model",
@@ -41,38 +41,39 @@ _HANDLED = frozenset(
         "cache_control",
     }
 )
-# https://docs.aws.amazon.com/bedrock lists its betas under other names than Anthropic, here and there.
+# Betas that AWS's documentation (https://docs.aws.amazon.com/bedrock) lists under another name than Anthropic.
 _BETA_NAMES = {"advanced-tool-use-2025-11-20": "tool-search-tool-2025-10-19"}
-# A field or tool that a beta unlocks, where the model's profile knows the beta.
+# Fields that a beta unlocks. They pass if the model's profile lists the beta.
 _BY_BETA = {"context_management": "context-management-2025-06-27"}
 _TOOL_SEARCH = "tool-search-tool-2025-10-19"
 _TOOL_SEARCH_BLOCKS = frozenset({"server_tool_use", "tool_search_tool_result", "tool_reference"})
-# Tools that run at the client; the others run on Anthropic's servers, which are not behind SAP AI Core.
+# Prefixes of the types of tools that the client runs. Other typed tools run on Anthropic's servers, which SAP AI Core
+# does not offer.
 _CLIENT_TOOLS = ("bash_", "text_editor_", "memory_")
-# Each of these is unknown without its beta, and so is its beta to models that take another of them.
+# The beta that each version of the computer tool needs. A model that takes one of these betas refuses the others.
 _COMPUTERS = {
     "computer_20241022": "computer-use-2024-10-22",
     "computer_20250124": "computer-use-2025-01-24",
     "computer_20251124": "computer-use-2025-11-24",
 }
 _TOOL_FIELDS = frozenset({"type", "name", "description", "input_schema", "cache_control", "strict", "defer_loading"})
-"""What is known of a tool, of some models or with some beta."""
+"""Fields of a tool that some models know, or that need a beta."""
 _SERVER_BLOCKS = ("server_tool_use", "tool_reference", "container_upload", "mcp_", "compaction")
 _UNMARKED = ("thinking", "redacted_thinking")
-"""Blocks that can bear no cache mark."""
+"""Blocks that cannot have a cache mark."""
 _CONFIG = frozenset({"effort", "format"})
 _REMOTE = {"url": "a URL", "file": "a file id"}
 
 
 def fit_request(body: JSON, profile: ModelProfile) -> Rendered:
-    """Change of a request only what Bedrock or the model refuses; *body* itself is left as it is."""
+    """Change only what Bedrock or the model refuses in a request. *body* itself is not modified."""
     limits = _RequestLimits(profile, _betas(body, profile))
     return Rendered(limits.fit(body), tuple(sorted(limits.dropped)))
 
 
 @dataclass(slots=True)
 class _RequestLimits:
-    """Fits one body; *dropped* collects what had to go."""
+    """Fits one body to the model. *dropped* collects the names of what is left out."""
 
     profile: ModelProfile
     betas: list[str]
@@ -99,7 +100,7 @@ class _RequestLimits:
         return out
 
     def keeps(self, name: str, value: Any) -> bool:
-        """Whether a field at the top may stay as it is."""
+        """Return whether a field at the top of the body passes as it is; report it as dropped if not."""
         if name in _HANDLED:
             return False
         if name in _TOP or _BY_BETA.get(name) in self.betas:
@@ -109,7 +110,7 @@ class _RequestLimits:
         return False
 
     def model_rules(self, out: JSON, body: JSON) -> None:
-        """Set length, thinking, effort, sampling and format as the model takes them."""
+        """Set the length, thinking, effort, sampling and output format to values that the model accepts."""
         config = body["output_config"] if isinstance(body.get("output_config"), dict) else {}
         choice = out.get("tool_choice")
         requested = claude_limits.RequestedSettings(
@@ -139,7 +140,7 @@ class _RequestLimits:
         self.betas = claude_limits.with_effort_beta(self.betas, plan, self.profile)
 
     def format(self, format: Any) -> JSON | None:
-        """Pass the wanted form of the answer to a model that can be held to it."""
+        """Return the requested output format if the model supports one; report it as dropped otherwise."""
         if not isinstance(format, dict):
             return None
         if not self.profile.native_schema:
@@ -167,7 +168,7 @@ class _RequestLimits:
         return _without_system(turns)
 
     def content(self, content: Any, where: str) -> Any:
-        """Leave out of a content what is refused; text that is a plain string stays one."""
+        """Leave out the blocks that are refused. Content that is a plain string stays a string."""
         if isinstance(content, str):
             return content if content.strip() else []
         if not isinstance(content, list):
@@ -196,7 +197,7 @@ class _RequestLimits:
                 raise invalid(f"{where} must be a block with a type", where)
 
     def attached(self, block: JSON, where: str) -> JSON:
-        """Name the type of what is attached as Claude knows it; what lies elsewhere is refused."""
+        """Correct the media type of an attachment; raises `FaultError` if the data is at a URL or behind a file id."""
         match block.get("source"):
             case {"type": "url" | "file" as source}:
                 raise invalid(
@@ -210,7 +211,7 @@ class _RequestLimits:
                 return block
 
     def approximated(self, block: JSON, where: str) -> JSON | None:
-        """Approximate a block of Anthropic's servers as text, or name it."""
+        """Approximate a block of a tool on Anthropic's servers as text; report it as dropped if it has none."""
         part, _ = parse_block(block, where)
         parts = part.approximation if isinstance(part, Opaque) else ()
         if text := "".join(each.text for each in parts if isinstance(each, Text)).strip():
@@ -219,13 +220,13 @@ class _RequestLimits:
         return None
 
     def is_the_servers(self, kind: str) -> bool:
-        """Whether a block belongs to tools that run on Anthropic's servers."""
+        """Return whether a block belongs to a tool that runs on Anthropic's servers."""
         if _TOOL_SEARCH in self.betas and kind in _TOOL_SEARCH_BLOCKS:
             return False
         return kind.startswith(_SERVER_BLOCKS) or kind.endswith("_tool_result")
 
     def marked(self, block: JSON) -> JSON:
-        """Leave out of a cache mark, and of a call, what Bedrock does not know."""
+        """Leave out the fields of cache marks and calls that Bedrock does not know."""
         if block.get("caller") is not None:
             block = {name: value for name, value in block.items() if name != "caller"}
         mark = block.get("cache_control")
@@ -235,7 +236,7 @@ class _RequestLimits:
         return block | {"cache_control": {name: mark[name] for name in ("type", "ttl") if name in mark}}
 
     def mark_end(self, out: JSON, mark: Any) -> None:
-        """Put the mark that stands beside the messages on the last block that can bear one."""
+        """Move the cache mark that is a field of the request to the last block that can have one."""
         if mark is None:
             return
         places = [
@@ -258,7 +259,7 @@ class _RequestLimits:
         out["messages"][at] = out["messages"][at] | {"content": blocks}
 
     def tools(self, out: JSON) -> None:
-        """Leave out the tools, and what is said of tools, that Bedrock does not know."""
+        """Leave out the tools and the fields of tools that Bedrock does not know."""
         offered = out.get("tools")
         if not isinstance(offered, list):
             out.pop("tools", None)
@@ -271,7 +272,7 @@ class _RequestLimits:
             out.pop("tool_choice", None)
 
     def choice(self, out: JSON, offered: list[JSON]) -> None:
-        """Refuse a choice that insists on a tool that is left out."""
+        """Raise `FaultError` if the tool choice demands a tool that had to be left out."""
         choice = out.get("tool_choice")
         kind, named = (choice.get("type"), choice.get("name")) if isinstance(choice, dict) else (None, None)
         if kind == "any" and offered and not out["tools"]:
@@ -301,7 +302,10 @@ class _RequestLimits:
         return self.marked(tool)
 
     def check_computer(self, kind: str) -> None:
-        """Refuse a tool for using a computer that the model would not know; without it, it could do nothing there."""
+        """Raise `FaultError` if the model does not know this version of the computer tool, or its beta was not sent.
+
+        The request is refused because the model could not do the task without the tool.
+        """
         beta = _COMPUTERS.get(kind)
         if beta not in self.profile.betas:
             raise invalid(f"model {self.profile.name} does not know the tool {kind}", "tools")
@@ -310,7 +314,7 @@ class _RequestLimits:
 
 
 def _marks_in(value: Any) -> Iterator[int]:
-    """Count the cache marks of a body, one by one."""
+    """Yield 1 for each cache mark in a body, and 0 for each object without one."""
     match value:
         case dict():
             yield int(isinstance(value.get("cache_control"), dict))
@@ -324,7 +328,10 @@ def _marks_in(value: Any) -> Iterator[int]:
 
 
 def _betas(body: JSON, profile: ModelProfile) -> list[str]:
-    """Choose the betas the model is known to take: of one it does not know, Bedrock refuses the whole request."""
+    """Return the betas that the model is known to accept.
+
+    Bedrock refuses a whole request for one beta it does not know.
+    """
     renamed = (_BETA_NAMES.get(beta, beta) for beta in _betas_of(body))
     return list(dict.fromkeys(beta for beta in renamed if beta in profile.betas))
 
@@ -339,13 +346,16 @@ def _number(value: Any) -> Any:
 
 
 def _is_claudes(block: JSON) -> bool:
-    """Whether Claude made this thinking, and signed it."""
+    """Return whether this thinking was made and signed by Claude."""
     proof = block.get("data") if block["type"] == "redacted_thinking" else block.get("signature")
     return isinstance(proof, str) and bool(proof) and unpack(proof, Family.CLAUDE)[0] is Family.CLAUDE
 
 
 def _unsigned_calls(messages: list[JSON]) -> bool:
-    """Whether the turn that goes on has calls without the thinking that led to them."""
+    """Return whether the last turn of the assistant calls tools without the thinking that led to the calls.
+
+    It matters only if the results of the calls follow, since Claude then continues that turn.
+    """
     if not messages or not _kinds(messages[-1]) & {"tool_result"}:
         return False
     last = next((message for message in reversed(messages) if message.get("role") == "assistant"), {})
@@ -355,7 +365,7 @@ def _unsigned_calls(messages: list[JSON]) -> bool:
 
 
 def _without_space_at_the_end(content: Any) -> Any:
-    """Let an answer that was begun for the model end in no white space: it refuses to go on with one that does."""
+    """Remove white space from the end of an answer that Claude is to continue; it refuses one that ends in some."""
     match content:
         case str(text):
             return text.rstrip()
@@ -366,7 +376,7 @@ def _without_space_at_the_end(content: Any) -> Any:
 
 
 def _known_source(source: JSON) -> JSON:
-    """Name a type as Claude knows it, and say a document that is text as text."""
+    """Use the media type that Claude knows, and send a document that holds text as text."""
     attached = Media(MediaKind.DOCUMENT, source["media_type"], data=str(source.get("data")))
     text = attachments.text_of(attached)
     if text is None:
@@ -375,7 +385,7 @@ def _known_source(source: JSON) -> JSON:
 
 
 def _uploads(content: Any, where: str) -> list[str]:
-    """Find the files a user has put into a container of Anthropic's."""
+    """List the places of files that a user has uploaded to a container of Anthropic's."""
     blocks = content if isinstance(content, list) else []
     return [
         f"{where}[{index}]"
@@ -390,7 +400,7 @@ def _kinds(message: JSON) -> set[str]:
 
 
 def _without_system(messages: Iterable[JSON]) -> list[JSON]:
-    """Make system messages part of the user's turns, where results stay first."""
+    """Turn system messages into parts of the user's turns, in which tool results stay first."""
     turns: list[JSON] = []
     for message in messages:
         if message.get("role") == "assistant":

@@ -1,4 +1,4 @@
-"""Lists of models, as Anthropic's clients read them.
+"""Lists of models in the form that Anthropic's clients read.
 
 https://docs.claude.com/en/api/models-list
 """
@@ -15,9 +15,9 @@ _BUDGET = frozenset({ThinkingStyle.BUDGET, ThinkingStyle.EITHER})
 
 
 def render_model(model: ModelInfo, created: int) -> JSON:
-    """Describe one model; *created* is in seconds since the epoch.
+    """Describe one model. *created* is in seconds since the epoch.
 
-    One that is past its end is deprecated and not retired: it is listed because it is served.
+    A model past its end of life is shown as deprecated, not as retired, because it is still served.
     """
     return {
         "type": "model",
@@ -35,13 +35,13 @@ def render_model(model: ModelInfo, created: int) -> JSON:
 
 
 def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
-    """List all models: one page, and no more to come."""
+    """List all models, on a single page."""
     edges = {"first_id": models[0].name if models else None, "last_id": models[-1].name if models else None}
     return {"data": [render_model(model, created) for model in models], "has_more": False, **edges}
 
 
 def _capabilities(model: ModelInfo) -> JSON:
-    """Say what a model can be asked for on this path; what another vendor's can do in its own words counts."""
+    """Return what a model supports on this path, including what another vendor's model supports in its own form."""
     profile = model.profile
     thinks = profile.thinking is not ThinkingStyle.NONE
     claude = profile.vendor is Vendor.CLAUDE
@@ -78,7 +78,7 @@ def _capabilities(model: ModelInfo) -> JSON:
 
 
 def _effort(profile: ModelProfile) -> JSON:
-    """Say which efforts count: Claude's by version, and another's that thinks at all by its own levels."""
+    """Return the supported effort levels: by version for Claude, by their own levels for other models that think."""
     if profile.vendor is Vendor.CLAUDE:
         supported, xhigh = profile.effort, profile.effort and profile.thinking is ThinkingStyle.ADAPTIVE
     else:
@@ -89,7 +89,7 @@ def _effort(profile: ModelProfile) -> JSON:
 
 
 def _line(model: ModelInfo) -> str | None:
-    """Name the line of a Claude."""
+    """Return the line of a Claude model (opus, sonnet or haiku), or None."""
     if model.profile.vendor is not Vendor.CLAUDE:
         return None
     return next((line for line in ("opus", "sonnet", "haiku") if line in model.profile.name.lower()), None)

@@ -1,4 +1,4 @@
-"""Anthropic messages between two ends: bodies and frames pass, but for what must change."""
+"""Passthrough for clients and backends that both speak Anthropic messages: only what must change is changed."""
 
 import re
 from collections.abc import Callable
@@ -19,11 +19,14 @@ from dialects.interface import AS_MADE, Envelope, Rendered
 _BEDROCKS = "amazon-bedrock-"
 _TYPE = re.compile(r'\s*\{\s*"type"\s*:\s*"(\w+)"')
 _PROOFS = {"thinking": "signature", "redacted_thinking": "data", "signature_delta": "signature"}
-"""Where blocks and deltas hold what proves to Claude that thoughts are its own."""
+"""The fields in which blocks and deltas hold the signature that Claude put on its thinking."""
 
 
 def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the signatures in a client's own body; thinking whose own may not be sent is left out and named later."""
+    """Open the signatures in a client's body.
+
+    Thinking with a signature that may not be sent is left out, and reported later.
+    """
     if not isinstance(body.get("messages"), list):
         return body
 
@@ -38,21 +41,21 @@ def passthrough_request(
     profile: ModelProfile,
     conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
 ) -> Rendered:
-    """Change of a client's own body only what Bedrock or the model refuses."""
+    """Change only what Bedrock or the model refuses in a client's body."""
     return fit_request(body, profile)
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Name the model as the client does, keep Bedrock's own numbers from it, and seal what Claude signed."""
+    """Set the model to the name the client used, remove Bedrock's metrics, and seal Claude's signatures."""
     named = {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
     sealed: JSON = _with_proofs(named, envelope.origin.seal)
     return sealed
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
-    """Render one frame for the client: SAP AI Core leaves out the line that names the event.
+    """Render one frame for the client, with the ``event:`` line that SAP AI Core leaves out.
 
-    The last usage is made to repeat the input tokens, which Bedrock reports in the first one only.
+    The last usage repeats the input tokens, which Bedrock reports only in the first one.
     """
     data = frame.data
     kind = _kind(frame)
@@ -65,13 +68,13 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Render a failure in a stream that was passed through; here it needs no id."""
+    """Render a failure in a stream that was passed through. This dialect needs no id for it."""
     del id, envelope
     return frame(render_fault(fault))
 
 
 def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
-    """Rewrite a frame, unless what was looked for only stands in the model's text."""
+    """Rewrite a frame; return it unchanged if the strings searched for only occur in the model's text."""
     try:
         message = frame.loads()
     except (ValueError, RecursionError):
@@ -89,7 +92,7 @@ def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
 
 
 def _sealed(frame: Frame, seal: Callable[[str], str]) -> str:
-    """Seal what a frame holds of a signature, unless what was looked for only stands in the model's text."""
+    """Seal the signature in a frame; return it unchanged if the strings searched for only occur in the model's text."""
     try:
         message = frame.loads()
     except (ValueError, RecursionError):
@@ -99,7 +102,7 @@ def _sealed(frame: Frame, seal: Callable[[str], str]) -> str:
 
 
 def _with_proofs(holder: Any, change: Callable[[str], str]) -> Any:
-    """Change what proves the thinking in a content."""
+    """Change the signatures of the thinking blocks in a content."""
     blocks = holder.get("content") if isinstance(holder, dict) else None
     return (
         {**holder, "content": [_with_proof(block, change) for block in blocks]} if isinstance(blocks, list) else holder
@@ -114,7 +117,7 @@ def _with_proof(block: Any, change: Callable[[str], str]) -> Any:
 
 
 def _kind(frame: Frame) -> str:
-    """Find a frame's type: it stands first, unless somebody sorted the keys."""
+    """Return the type of a frame. It is usually the first key; if it is not, the whole frame is parsed."""
     if found := _TYPE.match(frame.data):
         return found[1]
     try:

@@ -1,9 +1,8 @@
-"""Anthropic messages: requests, parsed.
+"""Parser of requests in Anthropic messages.
 
-https://docs.claude.com/en/api/messages, and what real clients send beyond it.
-Fields and blocks that only this dialect has end in
-`Conversation.extra` or as `Opaque`; those inside blocks and tools under names
-such as ``tools[].defer_loading``.
+See https://docs.claude.com/en/api/messages; the parser also accepts what real clients send beyond it. Fields at the top
+that only this dialect has go to `Conversation.extra`, and blocks become `Opaque`. Fields inside blocks and tools go to
+`Conversation.extra` under names such as ``tools[].defer_loading``.
 """
 
 import base64
@@ -66,7 +65,7 @@ _TOOL_CHOICE = {
     "none": ToolMode.NONE,
 }
 _EFFORTS = tuple(effort.value for effort in Effort)
-# What the neutral values hold of each block; anything else is kept apart.
+# The fields of each block that have a neutral field. All others go to `extra`.
 _FIELDS = {
     "text": frozenset({"type", "text", "cache_control"}),
     "image": frozenset({"type", "source", "cache_control"}),
@@ -78,11 +77,11 @@ _FIELDS = {
     "tool": frozenset({"type", "name", "description", "input_schema", "strict", "cache_control"}),
 }
 _TOO_LARGE = 1e300
-"""A number from here on is no number that anybody means."""
+"""Numbers from here on are refused."""
 _PICTURE = re.compile(r"!\[[^\[\]\n]*\]\(data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=]+)\)")
-"""A picture in Markdown that holds its data."""
+"""A picture in Markdown with its data in a data URL."""
 _DEEPEST = 10
-"""How deep blocks may stand in blocks."""
+"""How many levels of blocks may be nested."""
 _TOP = frozenset(
     {
         "model",
@@ -111,19 +110,19 @@ def parse_request(body: JSON) -> Conversation:
 
 
 def require_max_tokens(body: JSON) -> None:
-    """Refuse a request without a limit in Anthropic's words; only a prompt that is counted needs none."""
+    """Raise `FaultError`, in Anthropic's wording, for a request without ``max_tokens``; token counting needs none."""
     if body.get("max_tokens") is None:
         raise invalid("max_tokens: Field required", "max_tokens")
 
 
 def parse_block(block: JSON, where: str) -> tuple[Part, JSON]:
-    """Parse a block that stands in a body of another dialect; give apart what of it has no neutral field."""
+    """Parse a block that stands in a body of another dialect; return it and its fields that have no neutral field."""
     parser = _Parser()
     return parser.part(block, where), parser.extra
 
 
 class _Parser:
-    """Parses one request; *extra* collects what has no neutral field."""
+    """Parses one request. *extra* collects what has no neutral field."""
 
     def __init__(self) -> None:
         self.extra: dict[str, Any] = {}
@@ -151,7 +150,7 @@ class _Parser:
             user=user,
             extra=self.extra,
         )
-        # A mark beside the messages stands for one on the last block.
+        # A cache mark at the top of the request means one on the last block.
         return with_cache_mark_at_the_end(conversation, self.cache(body, ""))
 
     def message(self, value: Any, where: str) -> Message:
@@ -253,7 +252,7 @@ class _Parser:
                 return Opaque(DIALECT, block, where=where)
 
     def approximation(self, block: JSON, where: str) -> tuple[Part, ...]:
-        """Approximate a block that has no neutral value of its own, as far as that is possible."""
+        """Approximate a block that has no neutral value of its own; return no parts if that is not possible."""
         match block:
             case {"type": "search_result", "content": [*_] as content}:
                 name, source = (read_text(block.get(key), f"{where}.{key}") for key in ("title", "source"))
@@ -266,7 +265,7 @@ class _Parser:
                 return ()
 
     def document(self, content: Any, where: str, *, name: str, source: str = "") -> tuple[Part, ...]:
-        """Approximate a document that is given as text, and add what else it holds."""
+        """Render a document that is given as text, followed by its other parts."""
         parts = self.parts(content, where)
         text = "\n".join(part.text for part in parts if isinstance(part, Text))
         others = (part for part in parts if not isinstance(part, Text))
@@ -300,7 +299,7 @@ class _Parser:
         )
 
     def keep(self, prefix: str, kind: str, block: JSON) -> None:
-        """Remember the fields of a block that have no neutral field, if they say anything."""
+        """Add the non-empty fields of a block that have no neutral field to `extra`."""
         if block.keys() <= _FIELDS[kind]:
             return
         for name, value in block.items():
@@ -315,7 +314,7 @@ class _Parser:
         return read_text(user, "metadata.user_id")
 
     def thinking(self, body: JSON) -> tuple[Reasoning | None, OutputFormat | None]:
-        """Parse `thinking` and `output_config`: the one says whether, the other how hard, and what comes out."""
+        """Parse `thinking` (whether to think) and `output_config` (the effort and the output format)."""
         config = dict(read_object(body.get("output_config") or {}, "output_config"))
         output = _output(config.pop("format", None) or body.get("output_format"))
         level = config.get("effort")
@@ -375,7 +374,7 @@ def _sampling(body: JSON) -> Sampling:
 
 
 def _string(holder: JSON, name: str, where: str) -> str:
-    """Read a field that must be a string, of an object that stands at *where*."""
+    """Read a field that must be a string. *where* is the path of the object that has it."""
     value = holder.get(name)
     return value if isinstance(value, str) else read_string(value, f"{where}.{name}")
 
@@ -385,7 +384,7 @@ def _holds_pictures(part: Part) -> bool:
 
 
 def _with_pictures(part: Part) -> Iterator[Part]:
-    """Take the pictures out of an answer's text, which `response.picture` has put there as Markdown."""
+    """Split an answer's text at the pictures that `response.picture` has written into it as Markdown."""
     if not isinstance(part, Text) or not _holds_pictures(part):
         yield part
         return
@@ -401,7 +400,7 @@ def _with_pictures(part: Part) -> Iterator[Part]:
 
 
 def _words(part: Part) -> str:
-    """What a part says that has no business in a tool's result."""
+    """Return the text of a part that cannot be part of a tool's result."""
     match part:
         case Thinking(text) | ToolCall(arguments=text):
             return text

@@ -1,4 +1,4 @@
-"""Anthropic messages: requests to Claude on Bedrock, rendered.
+"""Renderer of requests to Claude on Bedrock, in Anthropic messages.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-anthropic-claude-messages.html
 """
@@ -39,7 +39,7 @@ _TOOL_CHOICE = {
     ToolMode.NAMED: "tool",
     ToolMode.NONE: "none",
 }
-# Extra fields that are put back where they were; the others go to the top of the body.
+# Prefixes of extra fields that are put back where they came from. Other extra fields go to the top of the body.
 _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 
@@ -59,7 +59,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 @dataclass(slots=True)
 class _Renderer:
-    """Renders one conversation; *dropped* collects what could not be said."""
+    """Renders one conversation. *dropped* collects the names of what could not be rendered."""
 
     conversation: Conversation
     profile: ModelProfile
@@ -93,7 +93,7 @@ class _Renderer:
         return {name: value for name, value in body.items() if value not in (None, [], {})}
 
     def extras(self, body: JSON, *, own: bool) -> None:
-        """Put the fields back that only this dialect knows; name those that cannot be."""
+        """Put the fields that only this dialect has back into the body; report those of other dialects as dropped."""
         for name, value in self.conversation.extra.items():
             prefix, _, inner = name.partition("[].")
             if own and not name.startswith(_INSIDE):
@@ -176,7 +176,7 @@ class _Renderer:
                 return _cached({"name": name, **described, "input_schema": schema}, cache)
 
     def stops(self) -> list[str]:
-        """Claude refuses a stop sequence of nothing but white space."""
+        """Return the stop sequences without those that are only white space, which Claude refuses."""
         stops = [stop for stop in self.conversation.sampling.stop if stop.strip()]
         if len(stops) < len(self.conversation.sampling.stop):
             self.dropped.add("stop")
@@ -190,7 +190,7 @@ class _Renderer:
 
 
 def _tool_choice(conversation: Conversation, *, json_tool: bool) -> JSON | None:
-    """How free Claude is to call; the tool for JSON must be called if no other is."""
+    """Render the tool choice. The tool that returns JSON must be called if no other tool is."""
     choice = conversation.tool_choice or ToolChoice()
     if not conversation.tools:
         return {"type": "tool", "name": claude_tools.JSON_TOOL} if json_tool else {"type": "none"}

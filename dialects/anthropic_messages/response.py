@@ -1,4 +1,4 @@
-"""Anthropic messages: responses, failures and lists of models, parsed and rendered.
+"""Responses and failures in Anthropic messages, parsed and rendered.
 
 https://docs.claude.com/en/api/messages and .../errors
 """
@@ -68,7 +68,7 @@ def parse_response(body: JSON, token: str) -> Completion:
 
 
 def parse_outcome(body: JSON) -> Completion:
-    """Parse of a whole response only how it ended and what it cost."""
+    """Parse only the stop reason and the usage of a whole response."""
     blocks = body["content"]
     if not isinstance(blocks, list):
         raise TypeError("an answer without content")
@@ -77,7 +77,7 @@ def parse_outcome(body: JSON) -> Completion:
 
 
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
-    """Render a whole response, just as its stream would be."""
+    """Render a whole response. It has the same content as its stream."""
     thinks = any(isinstance(part, Thinking) for part in completion.parts)
     if thinks and not asks_to_think(envelope.conversation):
         completion = fold(UnaskedThinking().rewritten(unfold(completion)))
@@ -100,12 +100,12 @@ def render_fault(fault: Fault) -> JSON:
 
 
 def render_token_count(count: int) -> JSON:
-    """Answer ``/v1/messages/count_tokens``."""
+    """Render the response of ``/v1/messages/count_tokens``."""
     return {"input_tokens": count}
 
 
 def _is_call(block: JSON) -> bool:
-    """Whether a block calls a tool of the client's."""
+    """Return whether a block calls a tool of the client."""
     match block:
         case {"type": "tool_use", "id": str(), "name": str(name), "input": _}:
             return name != JSON_TOOL
@@ -131,7 +131,7 @@ def _part(block: JSON) -> Part:
 
 
 def render_block(part: Part) -> JSON | None:
-    """Write one part of an answer as a block; None for what this dialect does not have."""
+    """Render one part of an answer as a block; return None for a part that this dialect does not have."""
     match part:
         case Text(text, citations=citations) if citations:
             return {"type": "text", "text": text, "citations": [render_citation(citation) for citation in citations]}
@@ -154,13 +154,13 @@ def render_block(part: Part) -> JSON | None:
 
 
 def render_citation(citation: Citation) -> JSON:
-    """Write where a stretch of a text comes from; there is nothing of Anthropic's in it that is encrypted."""
+    """Render where a stretch of text comes from. The encrypted fields are empty, as only Anthropic can fill them."""
     source = {"url": citation.source.url, "title": citation.source.title, "encrypted_index": ""}
     return {"type": "web_search_result_location", **source, "cited_text": citation.text}
 
 
 def render_search(search: WebSearch | None, envelope: Envelope) -> list[JSON]:
-    """Write what a provider searched the web for, and what it found, as blocks: a call and its result."""
+    """Render a provider's web search and its results as two blocks: a call and its result."""
     if search is None:
         return []
     call = {"id": f"srvtoolu_{envelope.token}", "name": "web_search", "input": {"query": "; ".join(search.queries)}}
@@ -173,5 +173,5 @@ def render_search(search: WebSearch | None, envelope: Envelope) -> list[JSON]:
 
 
 def picture(media: Media) -> str:
-    """Show what a model drew: in this dialect an answer has only text for it, so Markdown must do."""
+    """Render a picture that a model drew as Markdown, because answers in this dialect have no image blocks."""
     return f"![{media.name or media.kind.value}]({media.url or f'data:{media.mime};base64,{media.data}'})"

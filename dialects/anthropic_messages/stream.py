@@ -1,4 +1,4 @@
-"""Anthropic messages: streams, read and written.
+"""Streams in Anthropic messages, read and written.
 
 https://docs.claude.com/en/docs/build-with-claude/streaming
 """
@@ -24,21 +24,21 @@ from dialects.interface import Envelope
 
 METRICS = "amazon-bedrock-invocationMetrics"
 _TEXT_OF = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
-"""The field that holds the text, for each type of delta that has nothing else."""
+"""The field that holds the text, for each type of delta that has only text."""
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to read a streamed response."""
+    """Return the reader of a streamed response."""
     return Reader(token, content_type)
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to write a streamed response."""
+    """Return the writer of a streamed response."""
     return Writer(envelope)
 
 
 class Reader(FrameReader):
-    """Reads an ``/invoke-with-response-stream`` answer, as SSE or as Amazon's event stream."""
+    """Reads a stream of ``/invoke-with-response-stream``, as SSE or as Amazon's event stream."""
 
     repeats = True
 
@@ -52,7 +52,7 @@ class Reader(FrameReader):
         self._silent_call = False
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame; an exception of Amazon's is an error like any other."""
+        """Parse one frame. An exception of Amazon's becomes an ``error`` message."""
         message = super().loads(frame)
         if message is None or "type" in message or frame.event in (None, "chunk"):
             return message
@@ -60,7 +60,7 @@ class Reader(FrameReader):
         return {"type": "error", "error": error}
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
+        """Return the text of a delta for the open block. The first arguments of a call are left to `read`."""
         message = frame.glance()
         index, delta = message["index"], message["delta"]
         if message["type"] != "content_block_delta" or type(index) is not int or index != self._open:
@@ -69,7 +69,7 @@ class Reader(FrameReader):
         return text if isinstance(text, str) and self._held is None and not self._silent_call else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one message."""
+        """Yield the events of one message."""
         match message:
             case {"type": "message_start", "message": dict() as said}:
                 self.usage = parse_usage(said.get("usage") or {}, self.usage)
@@ -164,9 +164,10 @@ class Reader(FrameReader):
 
 
 class Writer:
-    """Writes ``message_start`` to ``message_stop``.
+    """Writes a stream, from ``message_start`` to ``message_stop``.
 
-    Blocks are numbered anew: what this dialect does not have leaves no gap, nor does thinking that was not asked for.
+    Blocks are numbered anew, so that blocks which are left out leave no gap: those this dialect does not have, and
+    thinking that the client did not ask for.
     """
 
     def __init__(self, envelope: Envelope) -> None:
@@ -207,7 +208,7 @@ class Writer:
         )
 
     def _whole_block(self, block: JSON) -> bytes:
-        """Write a block that has no deltas; but the input of a call is read from one."""
+        """Write a block that has no deltas. Only the input of a call goes into a delta, where clients expect it."""
         self._index += 1
         head = {**block, "input": {}} if "input" in block else block
         written = frame({"type": "content_block_start", "index": self._index, "content_block": head})
@@ -263,12 +264,12 @@ class Writer:
 
 
 def frame(message: JSON) -> bytes:
-    """Write one event, with the line that names it: Anthropic's own clients listen for it."""
+    """Write one event with its ``event:`` line, which Anthropic's clients require."""
     return Frame(dumps(message), message["type"]).encode()
 
 
 def _taken_apart(block: Block) -> tuple[str, JSON | None]:
-    """Split a block into text, which must follow in a delta, and the empty block that opens it."""
+    """Split a block into its text, which follows in a delta, and the empty block that opens it."""
     head = render_block(block)
     match block:
         case Text(text) | Refusal(text):
@@ -284,7 +285,7 @@ def _taken_apart(block: Block) -> tuple[str, JSON | None]:
 
 
 def _said(message: JSON) -> tuple[str, str]:
-    """Read an error: an object, a code beside a message, or a message alone."""
+    """Return the code and the message of an error: an object, a code beside a message, or a message alone."""
     error: Any = message.get("error")
     match error:
         case {**inner}:

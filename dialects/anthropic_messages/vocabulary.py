@@ -1,4 +1,4 @@
-"""Anthropic messages: names, stop reasons, token counts and errors that requests, responses and streams share."""
+"""Names, stop reasons and token counts of Anthropic messages that requests, responses and streams share."""
 
 from typing import Any
 
@@ -18,13 +18,13 @@ _STOP_IN = {name: reason for reason, name in STOP_OUT.items()}
 
 
 def parse_stop(said: JSON) -> Stop:
-    """Parse why the model stopped: a message and a ``message_delta`` say it alike."""
+    """Parse why the model stopped. A message and a ``message_delta`` have the same fields for it."""
     raw = str(said.get("stop_reason") or "")
     return Stop(_STOP_IN.get(raw, StopReason.END), raw, str(said.get("stop_sequence") or ""))
 
 
 def parse_usage(said: JSON, before: Usage) -> Usage:
-    """Count tokens; a stream says the later numbers beside, or instead of, the earlier ones."""
+    """Parse the token counts. A stream may repeat them, or report only those that have changed since *before*."""
     by_life = said.get("cache_creation") or {}
     details = said.get("output_tokens_details") or {}
     return Usage(
@@ -38,7 +38,7 @@ def parse_usage(said: JSON, before: Usage) -> Usage:
 
 
 def render_usage(usage: Usage, search: WebSearch | None = None) -> JSON:
-    """Write a count of tokens, all of it: clients read the last they see; and how often the web was searched."""
+    """Render all token counts, because clients read the last they receive; add the number of web searches."""
     by_life = {
         "ephemeral_5m_input_tokens": usage.cache_write - usage.cache_write_1h,
         "ephemeral_1h_input_tokens": usage.cache_write_1h,

@@ -1,4 +1,4 @@
-"""Bedrock's Converse API: one dialect for all models of Amazon's cloud, Nova among them."""
+"""Bedrock's Converse API: the dialect of all models on Amazon Bedrock, among them Nova."""
 
 from dialects.bedrock_converse.request_renderer import render_request
 from dialects.bedrock_converse.response import parse_response

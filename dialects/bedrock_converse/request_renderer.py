@@ -1,7 +1,7 @@
-"""Bedrock Converse: requests, rendered.
+"""Renderer of Bedrock Converse requests.
 
-https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html,
-and botocore's ``bedrock-runtime`` service model. Bytes travel as base64.
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html, and botocore's ``bedrock-runtime``
+service model. Bytes are sent as base64.
 """
 
 import re
@@ -52,7 +52,7 @@ _DOCUMENT_FORMATS = {
     "text/plain": "txt",
     "text/markdown": "md",
 }
-# A document's name may hold these only, and no two spaces in a row.
+# The name of a document may hold only these characters, and no two spaces in a row.
 _ILLEGAL_IN_NAME = re.compile(r"[^a-zA-Z0-9()\[\] -]+")
 _LONGEST_NAME = 200
 _ABOUT_DOCUMENTS = "See the attached document."
@@ -76,14 +76,14 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 @dataclass(slots=True)
 class _Renderer:
-    """Renders one conversation; *dropped* collects what could not be said."""
+    """Renders one conversation. *dropped* collects the names of what could not be rendered."""
 
     conversation: Conversation
     profile: ModelProfile
     dropped: set[str] = field(default_factory=set)
     budget: SchemaBudget = field(default_factory=SchemaBudget)
     names: set[str] = field(default_factory=set)
-    """The documents' names so far: no two may be the same."""
+    """The names of documents that are in use. Each must be unique."""
 
     def body(self) -> JSON:
         conversation = self.conversation
@@ -114,7 +114,7 @@ class _Renderer:
         return claude_tools.needs_json_tool(self.conversation.output, native=False)
 
     def settings(self, messages: tuple[Message, ...], tools: JSON | None) -> tuple[JSON, JSON]:
-        """Set length, sampling and thinking: some have a place in Converse, some only in the model's own fields."""
+        """Return the inference settings that Converse has fields for, and those that go into the model's own fields."""
         requested = replace(
             claude_limits.requested_settings(self.conversation),
             forced=claude_tools.is_forced(self.conversation) or self.json_tool,
@@ -122,7 +122,7 @@ class _Renderer:
         )
         plan = claude_limits.reconcile(requested, self.profile)
         self.dropped |= plan.dropped
-        # Only Claude must be given a length; others know theirs.
+        # Only Claude requires a length. Other models have a default.
         length = plan.max_tokens if self.is_claude or requested.max_tokens else None
         inference = {
             "maxTokens": length,
@@ -149,7 +149,7 @@ class _Renderer:
         }
 
     def stops(self) -> list[str]:
-        """Claude refuses a stop sequence of nothing but white space."""
+        """Return the stop sequences. Claude refuses those that are only white space."""
         wanted = self.conversation.sampling.stop
         stops = [stop for stop in wanted if stop.strip()] if self.is_claude else list(wanted)
         if len(stops) < len(wanted):
@@ -164,7 +164,7 @@ class _Renderer:
         return {"role": role, "content": content}
 
     def blocks(self, part: Part) -> list[JSON]:
-        """Write a part, and behind it the point up to which it is worth caching."""
+        """Render a part, followed by a cache point if it has a cache mark."""
         match part:
             case Text(text, cache):
                 return [{"text": text}, *_cache_point(cache)]
@@ -204,7 +204,7 @@ class _Renderer:
         return {"document": {"format": kind, "name": self.name(media), "source": {"bytes": media.data}}}
 
     def name(self, media: Media) -> str:
-        """Give a document a legal name that no other has."""
+        """Return a legal and unique name for a document."""
         legal = " ".join(_ILLEGAL_IN_NAME.sub(" ", media.name).split())[:_LONGEST_NAME] or "document"
         name, number = legal, 1
         while name in self.names:
@@ -214,7 +214,10 @@ class _Renderer:
         return name
 
     def tool_config(self, messages: Iterable[Message]) -> JSON | None:
-        """Offer tools: those the history calls even if the client offers none, for Converse insists."""
+        """Declare the tools.
+
+        Tools that the history calls are declared even if the client declares none: Converse requires it.
+        """
         choice = self.conversation.tool_choice or ToolChoice()
         called = claude_tools.called_in(messages)
         tools = [block for spec in self.conversation.tools for block in self.tool(spec)]
@@ -232,7 +235,7 @@ class _Renderer:
     def tool_choice(self, choice: ToolChoice) -> JSON | None:
         if not self.conversation.tools or choice.mode is ToolMode.NONE:
             if choice.mode is ToolMode.NONE and self.conversation.tools:
-                # Converse has no such choice.
+                # Converse has no choice "none".
                 self.dropped.add("tool_choice")
             return {"tool": {"name": claude_tools.JSON_TOOL}} if self.json_tool else None
         if choice.parallel is False and not self.is_claude:
@@ -245,7 +248,7 @@ class _Renderer:
         return {_TOOL_CHOICE[choice.mode]: {}} if self.conversation.tool_choice and not freely else None
 
     def one_at_a_time(self, tools: JSON | None) -> JSON | None:
-        """Have Claude call one tool at most: Converse has no field for it, and one place for a choice."""
+        """Render the fields that limit Claude to one tool call at a time, for which Converse itself has no field."""
         choice = self.conversation.tool_choice or ToolChoice()
         if not tools or not self.conversation.tools or choice.parallel is not False or choice.mode is ToolMode.NONE:
             return None
@@ -253,7 +256,7 @@ class _Renderer:
         return {**kind, "disable_parallel_tool_use": True}
 
     def tool(self, spec: ToolSpec | Opaque, name: str = "tools[].parameters") -> list[JSON]:
-        """Offer a tool; what of its schema cannot be said is named as *name*'s."""
+        """Render a tool. Parts of its schema that cannot be rendered are reported as dropped under *name*."""
         if isinstance(spec, Opaque):
             return [spec.payload]
         mark, description = spec.cache, spec.description

@@ -1,4 +1,4 @@
-"""Bedrock Converse: responses, parsed.
+"""Parser of Bedrock Converse responses.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html
 """

@@ -1,4 +1,4 @@
-"""Bedrock Converse: streams, read.
+"""Reader of Bedrock Converse streams.
 
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """
@@ -19,17 +19,17 @@ from dialects.framing.sse import Frame
 
 _LONGEST_LITERAL = 4 * 1024 * 1024
 _FLAT = 50
-"""Brackets that Python's parser takes within each other; it gives up at 200."""
+"""The most brackets in a frame that `_glanced_literal` reads. Python's parser fails at 200 nested ones."""
 _DELTA = "contentBlockDelta"
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to read a streamed response."""
+    """Return the reader of a streamed response."""
     return Reader(token, content_type)
 
 
 class Reader(FrameReader):
-    """Reads a ``/converse-stream`` answer: Amazon's event stream, or SSE with JSON or Python's ``repr`` of it."""
+    """Reads a ``/converse-stream`` response: Amazon's event stream, or SSE with JSON or Python's ``repr`` of it."""
 
     repeats = True
 
@@ -41,7 +41,7 @@ class Reader(FrameReader):
         self._hidden = 0
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame; in an event stream its type stands outside."""
+        """Parse one frame. In an event stream, the event's type is in the header of the frame."""
         try:
             message = super().loads(frame)
         except ValueError:
@@ -51,7 +51,7 @@ class Reader(FrameReader):
         return {frame.event: message}
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a delta for the open block; a call's first arguments are left to `read`."""
+        """Return the text of a delta for the open block. The first arguments of a call are left to `read`."""
         event, message = frame.event, frame.glance() if '"' in frame.data else _glanced_literal(frame.data)
         if event is None and len(message) == 1:
             message = message[_DELTA]
@@ -68,7 +68,7 @@ class Reader(FrameReader):
         return text if type(index) is int and index == place and isinstance(text, str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one message."""
+        """Yield the events of one message."""
         match message:
             case {"messageStart": _}:
                 yield from self.start(f"msg_{self._token}")
@@ -125,7 +125,7 @@ class Reader(FrameReader):
                 )
 
     def _failure(self, message: JSON) -> Iterator[Event]:
-        """An exception of the service model's, or an error in any other shape; anything else says nothing."""
+        """Yield the failure for an exception of Bedrock or another error object; yield nothing for other messages."""
         for name, said in message.items():
             inner = said if isinstance(said, dict) else {"message": message.get("message") or said}
             if name.endswith("Exception") or name == "error":
@@ -138,7 +138,10 @@ class Reader(FrameReader):
 
 
 def _glanced_literal(data: str) -> Any:
-    """Read a `repr` that differs from JSON in its quotes only; `repr` of the result proves that it means the same."""
+    """Parse a `repr` that differs from JSON only in its quotes; return None for others.
+
+    The `repr` of the result equals *data*, which proves that the meaning is the same.
+    """
     nested = data.count("{") + data.count("[") > _FLAT
     if nested or '"' in data or "\\" in data or len(data) > _LONGEST_LITERAL:
         return None
@@ -147,7 +150,7 @@ def _glanced_literal(data: str) -> Any:
 
 
 def _literal(data: str) -> JSON:
-    """SAP AI Core has been seen to send Python's ``repr`` of the object instead of JSON."""
+    """Parse Python's ``repr`` of an object, which SAP AI Core has been seen to send instead of JSON."""
     if len(data) > _LONGEST_LITERAL:
         raise ValueError("a frame that is neither JSON nor short")
     loaded = ast.literal_eval(data)

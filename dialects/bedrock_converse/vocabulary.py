@@ -1,4 +1,4 @@
-"""Bedrock Converse: names, stop reasons and token counts that responses and streams share."""
+"""Names, stop reasons and token counts of Bedrock Converse that responses and streams share."""
 
 import base64
 from typing import Any
@@ -20,7 +20,7 @@ STOP_REASONS = {
 
 
 def parse_stop(said: JSON) -> Stop:
-    """Read why the model stopped: a response and a ``messageStop`` say it alike."""
+    """Parse why the model stopped. A response and a ``messageStop`` have the same fields for it."""
     raw = str(said.get("stopReason") or "")
     fields = said.get("additionalModelResponseFields")
     sequence = fields.get("stop_sequence") if isinstance(fields, dict) else None
@@ -28,7 +28,7 @@ def parse_stop(said: JSON) -> Stop:
 
 
 def parse_usage(said: JSON) -> Usage:
-    """Count tokens; Converse counts what was cached apart from its input."""
+    """Parse the token counts. Converse does not include cached tokens in its input tokens."""
     details = said.get("cacheDetails") or []
     return Usage(
         fresh_input=_count(said, "inputTokens"),
@@ -44,5 +44,5 @@ def _count(said: JSON, name: str) -> int:
 
 
 def as_base64(data: Any) -> str:
-    """Bytes are base64 in JSON, and themselves in Python's ``repr``."""
+    """Return bytes as base64 text. They are base64 already in JSON, and bytes in Python's ``repr``."""
     return base64.b64encode(data).decode() if isinstance(data, bytes) else str(data)

@@ -1,1 +1,1 @@
-"""What each model and each API version accepts, as data."""
+"""The capabilities of each model and each API version, as data."""

@@ -1,4 +1,4 @@
-"""Azure's api-versions: which of them knows what a body says.
+"""Azure's API versions, and the choice of one that supports a given request body.
 
 https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
 """
@@ -8,9 +8,9 @@ from typing import Any
 from dialects.core.conversation import JSON
 
 PLAIN_VERSION = "2023-05-15"
-"""Knows messages of text, sampling and embeddings, and calls anything else an unrecognized argument."""
+"""The version for messages of text, sampling and embeddings. It refuses other fields as unrecognized arguments."""
 FULL_VERSION = "2024-12-01-preview"
-"""Knows tools, pictures, schemas, usage in streams, and reasoning models."""
+"""The version for requests with tools, images, schemas or usage in streams, and for reasoning models."""
 
 _KNOWN_TO_PLAIN = frozenset(
     {
@@ -33,7 +33,7 @@ _PLAIN_ROLES = frozenset({"system", "user", "assistant"})
 
 
 def with_version_for(url: str, body: JSON) -> str:
-    """Give *url* with an api-version that knows all of *body*: its own, unless that is too old."""
+    """Return *url* with its API version, or with a newer one if *body* needs it."""
     return url if _is_plain(body) else url.replace(f"api-version={PLAIN_VERSION}", f"api-version={FULL_VERSION}")
 
 

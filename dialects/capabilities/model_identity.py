@@ -1,4 +1,4 @@
-"""What the name of a model says: its family, version and kind, however it is written."""
+"""The family, version and kind of a model, read from any spelling of its name."""
 
 import re
 import unicodedata
@@ -17,10 +17,10 @@ _FAMILIES: tuple[tuple[str, str], ...] = (
     (r"gemini", "gemini"),
     (r"^(?:chat)?gpt|^o\d(?!\w)|codex", "gpt"),
 )
-"""The family of a name, by the first pattern that matches. What does more or less than chat has none."""
+"""The family of a name, by the first pattern that matches. Models that are not for chat or embeddings have none."""
 
 LONGEST_NAME = 200
-"""How many characters a model's name may have."""
+"""The longest name of a model, in characters."""
 
 _DATE = r"-20\d{6}|-20\d\d-\d\d-\d\d|-latest"
 _SUFFIXES: Mapping[str, re.Pattern[str]] = {
@@ -31,19 +31,22 @@ _SUFFIXES: Mapping[str, re.Pattern[str]] = {
     "embedding": re.compile(rf"{_DATE}|(?<=gemini-embedding)-001"),
     "": re.compile(_DATE),
 }
-"""What the vendors hang on a name, once or more often, to say when a model was made, by how the name begins;
-of an embedding model, by its kind.
+"""The suffixes with which vendors mark a model's release date, by the beginning of the name.
 
-Another revision of an embedding model makes other vectors: only the one that SAP AI Core runs has no number."""
+A name may have several of them. For an embedding model the key is "embedding". Revisions of embedding models make
+different vectors, so they stay different names, except for the revision that SAP AI Core runs without a number."""
 _BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|cohere|deepseek|openai)\.")
-"""Bedrock's vendor, and the region before it."""
+"""The vendor at the beginning of a Bedrock name, with an optional region before it."""
 _TAIL = re.compile(r"(?:\[[^\[\]]*\]|@[^@]*|:\d+(?::\d+k)?|:\w+content)$")
-"""The size of the context, Vertex's date, Bedrock's revision, Google's verb."""
+"""The end of a name that is not part of it: a context size, Vertex's date, Bedrock's revision or Google's verb."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a name says once vendor, region, date and spelling are taken off it."""
+    """The parts of a model's name, without vendor, region, date and differences of spelling.
+
+    *version* has the numbers in the name, *variant* the other words.
+    """
 
     family: str
     version: tuple[str, ...]
@@ -51,7 +54,7 @@ class Identity:
 
 
 def may_name_a_model(name: object) -> bool:
-    """Whether a model can have this name: a text of at most 200 characters, and no control character among them."""
+    """Return whether *name* is a possible name of a model: at most 200 characters, and no control characters."""
     return (
         isinstance(name, str)
         and len(name) <= LONGEST_NAME
@@ -61,7 +64,7 @@ def may_name_a_model(name: object) -> bool:
 
 @lru_cache(maxsize=1024)
 def identity(name: str) -> Identity:
-    """Take a name apart: two names with equal parts mean one model."""
+    """Split a name into its parts. Names with equal parts mean the same model."""
     text = _undated(bare(name))
     words = [word for word in re.split(r"[-_.\s]+", text) if word and word != "claude"]
     numbers = [word for word in words if word.isdigit()]
@@ -71,18 +74,18 @@ def identity(name: str) -> Identity:
 
 
 class Kind(NamedTuple):
-    """What models of different versions have in common, such as Opus, or GPT mini."""
+    """A line of models of different versions, such as Claude Opus or GPT mini."""
 
     family: str
     words: tuple[str, ...]
 
 
 NO_KIND = Kind("", ())
-"""That of a model which makes embeddings, or is of no family."""
+"""The kind of embedding models, and of models without a family."""
 
 
 def kind_of(name: str) -> Kind:
-    """Say of which kind a model is; `NO_KIND` if it makes embeddings, or is of no family."""
+    """Return the kind of a model; `NO_KIND` for embedding models and for models without a family."""
     parts = identity(name)
     if parts.family in ("", "embedding"):
         return NO_KIND
@@ -91,20 +94,20 @@ def kind_of(name: str) -> Kind:
 
 
 def version_of(name: str) -> tuple[int, ...]:
-    """Read the version of a model, also one within a word: 4 of `o4-mini`."""
+    """Return the numbers of a model's version, including those inside a word, such as 4 in `o4-mini`."""
     parts = identity(name)
     within = (digits for word in parts.variant for digits in re.findall(r"\d+", word))
     return tuple(int(digits) for digits in (*parts.version, *within))
 
 
 def bare(name: str) -> str:
-    """Take off what stands around a name: path, vendor, region, and what follows it."""
+    """Return a name in lower case without path, vendor and region before it, and without the suffixes of `_TAIL`."""
     text = name.strip().lower().rpartition("/")[2].rpartition("--")[2]
     return _TAIL.sub("", _TAIL.sub("", _BEDROCK.sub("", text)))
 
 
 def _undated(text: str) -> str:
-    """Take off when the model was made; dots become dashes."""
+    """Return a name without its release date, and with dashes for dots."""
     dashed = text.replace(".", "-").replace("_", "-")
     if embeds(dashed):
         begin = "embedding"
@@ -114,13 +117,13 @@ def _undated(text: str) -> str:
         begin = next(key for key in _SUFFIXES if dashed.startswith(key))
     start = end = 0
     for found in _SUFFIXES[begin].finditer(dashed):
-        # Suffixes that touch are one run; only a run that ends the name is taken off.
+        # Adjacent suffixes are one run. Only a run at the end of the name is removed.
         start, end = (start if found.start() == end else found.start()), found.end()
     return dashed[:start] if end == len(dashed) else dashed
 
 
 def _family(text: str) -> str:
-    """Find the family of a name; empty for none."""
+    """Return the family of a name; empty for none."""
     found = next((family for pattern, family in _FAMILIES if re.search(pattern, text)), None)
     if found is None:
         return "claude" if _is_claude(text) else ""
@@ -128,7 +131,7 @@ def _family(text: str) -> str:
 
 
 def embeds(name: str) -> bool:
-    """Whether a model makes embeddings, by its name."""
+    """Return whether a model makes embeddings, by its name."""
     return "embed" in name.lower()
 
 

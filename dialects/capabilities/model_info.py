@@ -1,4 +1,4 @@
-"""What lists of models say of each: its limits, what it reads, and when it ends."""
+"""The description of a model in lists of models: its limits, its input types and its retirement."""
 
 import re
 from collections.abc import Mapping
@@ -13,25 +13,29 @@ from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor, ca
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """One model in a list of models. *name* is what clients call it, *profile* what the deployed model accepts."""
+    """One model in a list of models.
+
+    *name* is its name for clients, *profile* is what the deployed model accepts. *deprecated* is whether the model is
+    deprecated or has been retired.
+    """
 
     name: str
     profile: ModelProfile
     context_length: int | None = None
-    """The most tokens of a request, or of request and answer together; None where it is not known."""
+    """The most tokens of a request, or of request and answer together; None if it is not known."""
     max_output: int | None = None
-    """The most tokens of an answer; None where it is not known."""
+    """The most tokens of an answer; None if it is not known."""
     input_types: tuple[str, ...] = ("text",)
-    """What it reads: "text", "image", "file", "audio"."""
+    """The kinds of input that it accepts: "text", "image", "file" and "audio"."""
     deprecated: bool = False
     ends: date | None = None
-    """The day on which it ends or ended; None where none is planned."""
+    """The day of its retirement, in the past or future; None if none is planned."""
     successors: tuple[str, ...] = ()
     """The models to use instead, the best first."""
 
     @property
     def max_input(self) -> int | None:
-        """The most tokens of a request: a GPT-5 counts the longest answer it may give as part of its context."""
+        """The most tokens of a request. For a GPT-5 the longest possible answer is part of the context length."""
         if self.context_length is None:
             return None
         apart = self.context_length - (self.max_output or 0)
@@ -40,7 +44,7 @@ class ModelInfo:
 
     @property
     def advice(self) -> str:
-        """When it ends and what to use instead, for people; empty where it does not."""
+        """A sentence about its retirement and the model to use instead; empty if no retirement is planned."""
         if self.ends is None:
             return ""
         return f"Ends on {self.ends.isoformat()}" + (f"; use {self.successors[0]}." if self.successors else ".")
@@ -48,14 +52,17 @@ class ModelInfo:
 
 @dataclass(frozen=True, slots=True)
 class Retirement:
-    """The day on which a model ended, and what takes its place."""
+    """The day on which a model was retired, and the models that replace it, the best first."""
 
     on: date
     successors: tuple[str, ...]
 
 
 _GPT_5_INPUT: Final = 272_000
-"""The least that a GPT-5 takes; a context from which less would remain is of the request alone."""
+"""The smallest limit of a GPT-5's request, in tokens.
+
+If less would remain of a context length without the answer, that length is the limit of the request alone.
+"""
 
 # https://docs.claude.com/en/docs/about-claude/models/overview, https://platform.openai.com/docs/models,
 # https://ai.google.dev/gemini-api/docs/models, https://docs.aws.amazon.com/nova/latest/userguide/what-is-nova.html,
@@ -84,12 +91,12 @@ CONTEXT_LENGTHS: Final[tuple[tuple[str, int], ...]] = (
     (r"sonar-pro", 200_000),
     (r"sonar", 128_000),
 )
-"""How many tokens each model takes, by its normalised name; the first row that matches counts."""
+"""The context length of each model in tokens. The first pattern that matches the normalised name decides."""
 
 _MINI = ("gpt-5.4-mini", "gpt-5-mini")
 _NANO = ("gpt-5.4-nano", "gpt-5-nano")
 _GPT = ("gpt-5.5", "gpt-5.4", "gpt-5")
-# https://me.sap.com/notes/3437766: which models SAP AI Core offers, and until when.
+# https://me.sap.com/notes/3437766 lists the models that SAP AI Core offers, and their retirement dates.
 RETIREMENTS: Final[Mapping[str, Retirement]] = {
     "amazon--nova-premier": Retirement(date(2026, 9, 10), ("amazon--nova-pro",)),
     "anthropic--claude-3-haiku": Retirement(date(2026, 9, 10), ("anthropic--claude-4.5-haiku",)),
@@ -108,26 +115,26 @@ RETIREMENTS: Final[Mapping[str, Retirement]] = {
     "o3-mini": Retirement(date(2026, 8, 2), _MINI),
     "o4-mini": Retirement(date(2026, 10, 16), _MINI),
 }
-"""What has ended, for saying so where SAP AI Core's own catalogue cannot be read; none of it is ever asked for."""
+"""Models that have been retired, for descriptions of models when SAP AI Core's catalogue cannot be read."""
 
 
 @lru_cache(maxsize=1024)
 def context_length(model: str) -> int | None:
-    """Look up how many tokens *model* takes; None for one that is not known."""
+    """Return the context length of *model* in tokens; None if it is not known."""
     name = canonical(model)
     return next((length for pattern, length in CONTEXT_LENGTHS if re.match(pattern, name)), None)
 
 
 @lru_cache(maxsize=1024)
 def input_types(model: str) -> tuple[str, ...]:
-    """List what *model* reads."""
+    """Return the kinds of input that *model* accepts."""
     profile = profile_for(model)
     reads = {"text": True, "image": profile.images, "file": profile.documents, "audio": profile.audio}
     return tuple(name for name, is_read in reads.items() if is_read)
 
 
 def built_in(name: str, model: str = "") -> ModelInfo:
-    """Describe the deployed *model* that clients call *name* by what is known without a catalogue."""
+    """Describe the deployed *model*, which clients call *name*, without SAP AI Core's catalogue."""
     model = model or name
     profile = profile_for(model)
     known = context_length(model), profile.max_output, input_types(model)
@@ -139,5 +146,5 @@ def built_in(name: str, model: str = "") -> ModelInfo:
 
 @cache
 def _retirements() -> Mapping[Identity, Retirement]:
-    """Give what has ended, by its identity."""
+    """Return the retired models by their identity."""
     return {identity(name): retirement for name, retirement in RETIREMENTS.items()}

@@ -1,8 +1,7 @@
-"""What each model accepts and refuses, as data.
+"""The profiles of models, which say what each model accepts and refuses.
 
-Renderers read it; nobody else decides by a model's name. Rows are tried in
-order against the normalised name (lower case, dots as dashes, no vendor
-prefix), and the first that matches counts.
+Renderers read these profiles, and no other code decides by a model's name. The patterns are tried in order against the
+normalised name (in lower case, with dashes for dots, without the vendor prefix), and the first that matches decides.
 """
 
 import re
@@ -14,7 +13,7 @@ from dialects.capabilities.azure_versions import FULL_VERSION, PLAIN_VERSION
 
 
 class Vendor(Enum):
-    """Who made the model, hence which peculiarities it has."""
+    """The vendor of a model."""
 
     CLAUDE = "claude"
     NOVA = "nova"
@@ -29,28 +28,28 @@ class Vendor(Enum):
 
 
 class ThinkingStyle(Enum):
-    """How a request asks a model to think."""
+    """The way in which a request asks a model to think."""
 
     NONE = "none"
     BUDGET = "budget"
-    """So many tokens (Claude up to 4.5, Gemini 2.5)."""
+    """By a number of tokens (Claude up to 4.5, Gemini 2.5)."""
     ADAPTIVE = "adaptive"
-    """As much as it finds right, steered by an effort (Claude from 4.7 on)."""
+    """The model decides how much to think, guided by an effort (Claude from 4.7 on)."""
     EITHER = "either"
-    """A budget or adaptive (Claude 4.6)."""
+    """By a number of tokens, or as in `ADAPTIVE` (Claude 4.6)."""
     EFFORT = "effort"
-    """A level such as "low" (GPT-5, the o series)."""
+    """By an effort such as "low" (GPT-5, the o series)."""
     LEVEL = "level"
-    """A Gemini level such as "HIGH" (Gemini 3)."""
+    """By a level such as "HIGH" (Gemini 3)."""
 
 
 ODD_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-"""What the name of a tool may not hold: OpenAI, Anthropic, Converse and Mistral agree."""
+"""Characters that the name of a tool must not contain at OpenAI, Anthropic, Converse and Mistral."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelProfile:
-    """What one model accepts. *name* is the deployed model's name, as SAP writes it."""
+    """The features and limits of one model. *name* is the name of the deployed model, as SAP writes it."""
 
     name: str
     vendor: Vendor = Vendor.OTHER
@@ -59,70 +58,73 @@ class ModelProfile:
     audio: bool = False
     tools: bool = True
     odd_in_names: re.Pattern[str] = ODD_IN_NAMES
-    """What the name of a tool may not hold; none may be longer than 64 characters."""
+    """Characters that the name of a tool must not contain. Names are limited to 64 characters, too."""
     odd_in_keys: re.Pattern[str] | None = None
-    """What the key of a property in a schema may not hold, or be longer than 64 characters; None if anything goes."""
+    """Characters that a property key in a schema must not contain. Keys are limited to 64 characters, too.
+
+    None if every key is accepted.
+    """
     thinking: ThinkingStyle = ThinkingStyle.NONE
     thinks_in_silence: bool = False
-    """Whether nothing at all may arrive for minutes while it thinks hard."""
+    """Whether the model may send nothing for minutes while it thinks."""
     temperature: bool = True
     top_p: bool = True
     top_p_with_temperature: bool = True
     """Whether temperature and top_p may both be given."""
     penalties: bool = True
     stops: int | None = None
-    """How many stop sequences a GPT takes, where it is asked in chat completions; None is any number."""
+    """The largest number of stop sequences in a chat completions request to a GPT; None is unlimited."""
     thinking_budget: tuple[int, int] = (1, 32768)
-    """The least and the most tokens a Gemini model can be asked to think."""
+    """The smallest and the largest thinking budget of a Gemini model, in tokens."""
     thinking_stops: bool = True
-    """Whether Gemini can be asked not to think at all."""
+    """Whether thinking can be turned off, for a Gemini model."""
     thinking_levels: tuple[str, ...] = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
-    """The levels a Gemini 3 model takes, least first."""
+    """The thinking levels that a Gemini 3 model accepts, in ascending order."""
     schema_with_tools: bool = True
-    """Whether an output schema and functions may both be given."""
+    """Whether a request may have both an output schema and functions."""
     embeds: bool = False
-    """Whether it turns texts into vectors, and does not talk."""
+    """Whether it is an embedding model, and not a chat model."""
     embed_content: bool = False
-    """Whether embeddings are asked for by `embedContent` (Gemini 2) instead of `predict`."""
+    """Whether embeddings are requested by `embedContent` (Gemini 2) instead of `predict`."""
     max_output: int | None = None
-    """The most tokens an answer may have, where asking for more is refused."""
+    """The largest answer length in tokens that a request may ask for; None if no limit is enforced."""
     default_output: int = 8192
-    """What to ask for where a length is obligatory and the client named none."""
+    """The answer length in tokens if the model requires one and the client sets none."""
     max_completion_tokens: bool = False
-    """Whether the length is called `max_completion_tokens` (reasoning models on Azure)."""
+    """Whether the field for the answer length is `max_completion_tokens` (reasoning models on Azure)."""
     efforts: tuple[str, ...] = ("low", "medium", "high")
-    """The efforts that it takes, least first, where `thinking` is `EFFORT`."""
+    """The efforts that it accepts if `thinking` is `EFFORT`, in ascending order."""
     effort: bool = False
-    """Whether Claude takes `output_config.effort`."""
+    """Whether a Claude model accepts `output_config.effort`."""
     native_schema: bool = True
-    """Whether an output schema can be asked for; otherwise a forced tool serves."""
+    """Whether it supports an output schema. If not, a forced tool call is used instead."""
     json_object: bool = True
-    """Whether any JSON object can be asked for, without a schema."""
+    """Whether it supports a JSON answer without a schema."""
     object_root: bool = True
-    """Whether what is asked for by a schema must be an object."""
+    """Whether the root of an output schema must be an object."""
     mid_system: bool = False
-    """Whether a system message may stand among the messages."""
+    """Whether a system message may come after other messages."""
     model_in_body: bool = False
-    """Whether the body must name the model (the deployment does not imply it)."""
+    """Whether the request body must name the model, because the deployment does not imply it."""
     betas: frozenset[str] = frozenset()
-    """The `anthropic_beta` flags Bedrock is known to take for this model."""
+    """The `anthropic_beta` flags that Bedrock is known to accept for this model."""
     verbosity: bool = False
-    """Whether a GPT takes a verbosity."""
+    """Whether a GPT model accepts a verbosity."""
     choice_at_root: bool = False
-    """Whether Responses takes a tool whose schema is a choice at its root; chat completions never does."""
+    """Whether Responses accepts a choice such as `anyOf` at the root of a tool schema. Chat completions never does."""
     responses_only: bool = False
     responses_for_tools: bool = False
-    """Whether function tools together with reasoning are refused on chat completions."""
+    """Whether chat completions refuses requests with both functions and reasoning."""
     choice_through_orchestration: bool = True
-    """Whether orchestration takes a choice of tools for it."""
+    """Whether orchestration accepts a tool choice for it."""
     api_version: str = PLAIN_VERSION
-    """The oldest of Azure's versions that knows the model."""
+    """The oldest of Azure's API versions that supports the model."""
 
 
 _ODD_IN_IDENTIFIERS = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
-"""Nova and Cohere want the name of a tool to be an identifier."""
-# https://docs.claude.com/en/docs/about-claude/models/overview: how long an answer of each model may be, and
-# .../agents-and-tools/tool-use/computer-use-tool: which of them knows which tool for using a computer.
+"""Characters that the name of a tool must not contain at Nova and Cohere, which require an identifier."""
+# https://docs.claude.com/en/docs/about-claude/models/overview has the answer length of each model, and
+# .../agents-and-tools/tool-use/computer-use-tool the computer use tool that each model supports.
 _BETAS = frozenset({"context-1m-2025-08-07", "interleaved-thinking-2025-05-14"})
 _COMPUTER, _NEW_COMPUTER = "computer-use-2025-01-24", "computer-use-2025-11-24"
 _ODD_IN_KEYS = re.compile(r"[^a-zA-Z0-9_.-]")
@@ -147,7 +149,7 @@ _CLAUDE_46 = replace(
 _CLAUDE_47 = replace(
     _CLAUDE_46, thinking=ThinkingStyle.ADAPTIVE, thinks_in_silence=True, temperature=False, top_p=False
 )
-# Converse takes hyphens, but Nova cannot call a tool that has one: it "produced invalid sequence as part of ToolUse".
+# Converse accepts hyphens, but Nova cannot call such a tool: the model "produced invalid sequence as part of ToolUse".
 _NOVA = ModelProfile("", Vendor.NOVA, odd_in_names=_ODD_IN_IDENTIFIERS, native_schema=False, json_object=False)
 _GPT = ModelProfile("", Vendor.OPENAI, mid_system=True, stops=4)
 _GPT_REASONING = replace(
@@ -166,9 +168,9 @@ _GPT_5 = replace(_GPT_REASONING, verbosity=True, choice_at_root=True, efforts=("
 _GPT_51 = replace(_GPT_5, efforts=("none", "low", "medium", "high"))
 _GPT_52 = replace(_GPT_5, efforts=("none", "low", "medium", "high", "xhigh"))
 _CODEX = replace(_GPT_5, responses_only=True, efforts=("low", "medium", "high"))
-# https://ai.google.dev/gemini-api/docs/thinking: budgets, levels, and which models cannot but think.
-# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Tool#FunctionDeclaration: names. What stands
-# before a colon is Gemini's own, and is cut off.
+# https://ai.google.dev/gemini-api/docs/thinking has the budgets, the levels, and the models that always think.
+# https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/Tool#FunctionDeclaration has the characters of
+# names. It allows a colon, but Gemini removes what comes before a colon.
 _GEMINI_25 = ModelProfile(
     "",
     Vendor.GEMINI,
@@ -217,7 +219,7 @@ PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"gemini-.*-image", _GEMINI_IMAGE),
     (r"gemini-3-pro", replace(_GEMINI_3, thinking_levels=("LOW", "HIGH"))),
     (r"gemini-[3-9](-\d)?-pro", replace(_GEMINI_3, thinking_levels=("LOW", "MEDIUM", "HIGH"))),
-    # https://ai.google.dev/gemini-api/docs/models: from 3.5 on, penalties are refused.
+    # https://ai.google.dev/gemini-api/docs/models: Gemini 3.5 and later models refuse penalties.
     (r"gemini-(3-[5-9]|[4-9])", replace(_GEMINI_3, penalties=False)),
     (r"gemini-3", _GEMINI_3),
     (r"gemini-2-0", replace(_GEMINI_25, thinking=ThinkingStyle.NONE, max_output=8192)),
@@ -237,7 +239,7 @@ PROFILES: tuple[tuple[str, ModelProfile], ...] = (
     (r"text-embedding", replace(_GPT, tools=False, embeds=True)),
     (r"gpt", _GPT),
     (r"mistral", replace(_CHAT, vendor=Vendor.MISTRAL, model_in_body=True)),
-    # https://docs.perplexity.ai/guides/structured-outputs: an answer is held to a schema, or to nothing.
+    # https://docs.perplexity.ai/guides/structured-outputs: JSON can be requested with a schema only.
     (r"sonar", replace(_CHAT, vendor=Vendor.PERPLEXITY, model_in_body=True, tools=False, json_object=False)),
     (r"command|cohere", replace(_CHAT, vendor=Vendor.COHERE, odd_in_names=_ODD_IN_IDENTIFIERS, model_in_body=True)),
     (r".*nv-embed|nvidia", replace(_CHAT, vendor=Vendor.NVIDIA, model_in_body=True, embeds=True)),
@@ -246,20 +248,20 @@ PROFILES: tuple[tuple[str, ModelProfile], ...] = (
 
 
 _FAMILY = re.compile(r"(?:(?<!\d)\d{1,2}-){0,2}(?:clau|(?<![a-z])(?:sonn|haiku|opus))|gemini|gpt")
-"""A family by any part of its names; before Claude's may stand a version."""
+"""A part of a name that identifies Claude, Gemini or GPT. Before those of Claude there may be a version."""
 
 
 def normalised(model: str) -> str:
-    """Write a model's name in lower case, without vendor prefix and with dashes for dots."""
+    """Return a model's name in lower case, without the vendor prefix and with dashes for dots."""
     return model.lower().replace(".", "-").replace("_", "-").rpartition("--")[2].strip()
 
 
 @lru_cache(maxsize=1024)
 def canonical(model: str) -> str:
-    """Write a model's name so that its family comes first, whatever stands before it.
+    """Return a model's normalised name with its family first, without anything before it.
 
-    This decides whether a name is a Claude's, a Gemini's or a GPT's: by how it begins, or else by the first
-    family that it names anywhere. `4.5-sonnet`, `my-claude` and Bedrock's ids are Claude's.
+    The beginning of the name decides whether it is a Claude, a Gemini or a GPT model. Otherwise the first family that
+    the name contains decides. For example, `4.5-sonnet`, `my-claude` and Bedrock's ids of Claude models are Claude.
     """
     name = normalised(model)
     if _row(name) is not _CHAT:
@@ -274,7 +276,7 @@ def canonical(model: str) -> str:
 
 @lru_cache(maxsize=1024)
 def profile_for(model: str) -> ModelProfile:
-    """Look up what *model* accepts; an unknown one is taken for a plain chat model."""
+    """Return the profile of *model*. An unknown model gets the profile of a plain chat model."""
     return replace(_row(canonical(model)), name=model)
 
 

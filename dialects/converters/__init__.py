@@ -1,1 +1,1 @@
-"""What the public `Converters` need beside the dialects: bodies and chunks that come alone."""
+"""Helpers of the public `Converters`, which convert single bodies and single chunks."""

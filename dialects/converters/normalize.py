@@ -1,7 +1,6 @@
-"""Normalization: bodies as callers write them by hand, put into the form that parsers take.
+"""Normalization of bodies written by hand into the form that the parsers accept.
 
-What makes no sense is left out and named. The proxy itself reads nothing this
-way: it refuses what its clients' dialects do not know.
+Malformed parts are left out and listed. The proxy itself does not use this module: it refuses malformed requests.
 """
 
 import math
@@ -13,7 +12,7 @@ from dialects.core.conversation import JSON
 
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool", "function"})
 _ANSWERS = {"tool": "tool_call_id", "function": "name"}
-"""The roles that answer a call, and the field that says which."""
+"""The roles that answer a call, and the field that holds the id or name of the call."""
 _BLOCKS = {"text": "text", "thinking": "thinking"}
 _DELTAS = {
     "text": "text_delta",
@@ -21,43 +20,43 @@ _DELTAS = {
     "signature": "signature_delta",
     "partial_json": "input_json_delta",
 }
-"""The type of a block or a delta without one, by the field it has."""
+"""The field by which a block or delta without a type is recognised, and its type."""
 _NO_CONTENT = "its content is neither text nor parts"
 
 
 @dataclass(frozen=True, slots=True)
 class Normalized:
-    """A body in form, and what was left out of it: sentences for a log that quote nothing of the body."""
+    """A normalized body, and sentences about what was left out of it. They quote nothing of the body."""
 
     body: JSON
     problems: tuple[str, ...] = ()
 
 
 def chat_request(body: JSON, numbers_as_text: bool = False) -> Normalized:
-    """Put an OpenAI chat request into form; a content that is a number is text if *numbers_as_text*."""
+    """Normalize an OpenAI chat request. If *numbers_as_text*, content that is a number becomes text."""
     return _Normalizer(_CHAT_SETTINGS, numbers_as_text).request(body)
 
 
 def anthropic_request(body: JSON, numbers_as_text: bool = False) -> Normalized:
-    """Put an Anthropic request into form; a content that is a number is text if *numbers_as_text*."""
+    """Normalize an Anthropic request. If *numbers_as_text*, content that is a number becomes text."""
     return _Normalizer(_ANTHROPIC_SETTINGS, numbers_as_text).request(body)
 
 
 def anthropic_response(body: JSON) -> JSON:
-    """Give each block of an Anthropic message its type."""
+    """Add the missing types of blocks in an Anthropic message."""
     content = body.get("content")
     return body | {"content": [_typed(block, _BLOCKS) for block in content]} if isinstance(content, list) else body
 
 
 def anthropic_event(message: JSON) -> JSON:
-    """Give the delta of an Anthropic stream its type, and its block a number."""
+    """Add a missing type of a delta, and a missing block index, in an event of an Anthropic stream."""
     if message.get("type") != "content_block_delta":
         return message
     return {"index": 0, **message, "delta": _typed(message.get("delta"), _DELTAS)}
 
 
 def converse_response(body: JSON) -> JSON:
-    """Call the tokens written to a cache as Converse does: callers know Anthropic's name for them."""
+    """Rename the count of tokens written to a cache, for which callers use Anthropic's name, to that of Converse."""
     usage = body.get("usage")
     if not isinstance(usage, dict) or "cacheCreationInputTokens" not in usage:
         return body
@@ -65,7 +64,7 @@ def converse_response(body: JSON) -> JSON:
 
 
 def gemini_response(body: JSON) -> JSON:
-    """Put lists where a lone object stands for one, as Google's own reading of JSON does."""
+    """Replace a single object that stands for a list of one with the list, as Google's JSON allows."""
     match body:
         case {"candidates": [{"content": {"parts": dict() as part, **content}, **candidate}, *others]}:
             return body | {"candidates": [candidate | {"content": content | {"parts": [part]}}, *others]}
@@ -112,12 +111,12 @@ _ANTHROPIC_SETTINGS: Mapping[str, Callable[[Any], Any]] = {
     "top_k": _whole,
     "stop_sequences": _texts,
 }
-"""What a request may do without, and how it is read."""
+"""The optional settings of a request, and the function that reads each."""
 
 
 @dataclass(slots=True)
 class _Normalizer:
-    """Puts one request into form; *problems* collects what is left out."""
+    """Normalizes one request. *problems* collects what is left out."""
 
     settings: Mapping[str, Callable[[Any], Any]]
     numbers_as_text: bool
@@ -133,7 +132,7 @@ class _Normalizer:
         return Normalized(out, tuple(self.problems))
 
     def settled(self, body: JSON) -> JSON:
-        """Read the settings that can be read."""
+        """Read the settings; leave out those that cannot be read."""
         settled: JSON = {}
         for name, read in self.settings.items():
             if name in body:
@@ -144,7 +143,7 @@ class _Normalizer:
         return settled
 
     def message(self, message: Any, where: str) -> Any:
-        """Put a message into form; None for one that is left out."""
+        """Normalize a message; return None for one that is left out."""
         if not isinstance(message, dict):
             return message
         if why := _why_useless(message):
@@ -162,7 +161,7 @@ class _Normalizer:
         self.problems.append(f"{where} is left out: {why}")
 
     def content(self, content: Any, where: str) -> str | list[Any] | None:
-        """Put a content into form; None for one that says nothing."""
+        """Normalize content; return None if it is empty."""
         match content:
             case str():
                 return content
@@ -174,7 +173,7 @@ class _Normalizer:
                 return None
 
     def blocks(self, content: list[Any] | JSON, where: str) -> list[Any]:
-        """Put blocks into form, of which one may stand alone."""
+        """Normalize a list of blocks, or a single block."""
         blocks: list[Any] = []
         for index, block in enumerate([content] if isinstance(content, dict) else content):
             match {"type": "text", "text": block} if isinstance(block, str) else _typed(block, _BLOCKS):
@@ -186,7 +185,7 @@ class _Normalizer:
 
 
 def _why_useless(message: JSON) -> str:
-    """Name why nobody could make sense of a message, whatever its content."""
+    """Return why a message cannot be used, whatever its content is; return an empty string if it can."""
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         return "its role is unknown"
@@ -196,5 +195,5 @@ def _why_useless(message: JSON) -> str:
 
 
 def _says_more(message: JSON) -> bool:
-    """Whether a message says something beside its content, such as calls."""
+    """Return whether a message has more than content, such as calls."""
     return any(value for name, value in message.items() if name not in ("role", "content", "name"))

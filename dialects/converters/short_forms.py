@@ -1,7 +1,7 @@
-"""Short forms of a rendered body that its backend reads alike, as callers with one body in hand know them.
+"""Short forms of rendered bodies, which the callers of `Converters` expect and backends accept.
 
-A text that stands alone needs no list around it, and Google reads names in
-snake case too. The proxy itself sends the long forms.
+A single text needs no list around it, and Google also accepts names in snake case. The proxy itself sends the long
+forms.
 """
 
 from collections.abc import Iterable
@@ -16,7 +16,7 @@ _GOOGLES = {"generationConfig": "generation_config", "safetySettings": "safety_s
 
 
 def joined(conversation: Conversation, between: str) -> Conversation:
-    """Make one text of neighbouring ones: *between* stands between those of a message, a blank line between turns."""
+    """Join neighbouring texts. *between* separates texts within a message; a blank line separates turns of one role."""
     turns: list[Message] = []
     for message in conversation.messages:
         parts = _one_text(message.parts, between)
@@ -27,18 +27,18 @@ def joined(conversation: Conversation, between: str) -> Conversation:
 
 
 def unchanged(body: JSON, _conversation: Conversation) -> JSON:
-    """Leave a body as it was rendered."""
+    """Return a rendered body unchanged."""
     return body
 
 
 def anthropic(body: JSON, _conversation: Conversation) -> JSON:
-    """Write contents and the system prompt as strings where they are nothing else; no system prompt is an empty one."""
+    """Replace contents and the system prompt with strings where they are a single text; add an empty system prompt."""
     messages = [message | {"content": _bare_text(message["content"])} for message in body["messages"]]
     return body | {"system": _bare_text(body.get("system", "")), "messages": messages}
 
 
 def converse(body: JSON, conversation: Conversation) -> JSON:
-    """Leave the length to the model if nobody named one, but where thinking must be shorter than it."""
+    """Remove a default length that the client did not request, unless thinking needs one."""
     if conversation.sampling.max_tokens is not None or "thinking" in body.get("additionalModelRequestFields", {}):
         return body
     inference = {name: value for name, value in body.get("inferenceConfig", {}).items() if name != "maxTokens"}
@@ -47,7 +47,7 @@ def converse(body: JSON, conversation: Conversation) -> JSON:
 
 
 def gemini(body: JSON, conversation: Conversation) -> JSON:
-    """Write lone texts, and a chat's single turn, without lists, and the names of settings in snake case."""
+    """Replace lists of one with the single item, and use snake case for the names of settings."""
     out = {_GOOGLES.get(name, name): value for name, value in body.items()}
     contents = [content | {"parts": _lone_text(content["parts"])} for content in body["contents"]]
     out["contents"] = contents[0] if len(contents) == 1 and conversation.dialect == CHAT else contents
@@ -58,7 +58,7 @@ def gemini(body: JSON, conversation: Conversation) -> JSON:
 
 
 def anthropic_blocks(body: JSON) -> JSON:
-    """Write the contents of messages as blocks, the strings too."""
+    """Replace contents of messages that are strings with lists of blocks."""
     messages = [message | {"content": _in_blocks(message["content"])} for message in body["messages"]]
     return body | {"messages": messages}
 

@@ -1,4 +1,4 @@
-"""Chunks of a stream that come alone: each is read as if it were all there is."""
+"""Reading of single chunks of a stream, without the chunks before and after them."""
 
 import ast
 import json
@@ -14,16 +14,16 @@ from dialects.core.faults import FaultKind
 from dialects.interface import BackendDialect
 
 _FRAME = re.compile(r"^(?:event:[^\n]*\n)?data:")
-"""What stands before the JSON of one event of a stream."""
+"""The start of an SSE event, before its JSON."""
 
 CONVERSE_KINDS = frozenset(
     {"messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata"}
 )
-"""The events of Converse that are no exceptions."""
+"""The names of Converse events that are not exceptions."""
 
 
 class ChunkError(Enum):
-    """Why nothing can be read from a chunk."""
+    """The reason why a chunk cannot be read."""
 
     UNREADABLE = "it is not a JSON object"
     BROKEN = "it contradicts itself"
@@ -32,14 +32,14 @@ class ChunkError(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ChunkEvent:
-    """An event of a chunk; *is_implied* says that other chunks of the stream hold it too."""
+    """An event of a chunk. *is_implied* tells that the event belongs to other chunks of the stream as well."""
 
     event: Event
     is_implied: bool = False
 
 
 def within_converse(message: JSON) -> JSON | None:
-    """What must have come before an event of Converse that belongs to a call."""
+    """Return the event that must come before a Converse event of a call, or None."""
     match message:
         case {"contentBlockDelta": {"delta": {"toolUse": _}, **block}}:
             index = block.get("contentBlockIndex", 0)
@@ -51,7 +51,7 @@ def within_converse(message: JSON) -> JSON | None:
 
 
 def within_invoke(message: JSON) -> JSON | None:
-    """What must have come before an event of Invoke that belongs to a call."""
+    """Return the event that must come before an Invoke event of a call, or None."""
     match message:
         case {"type": "content_block_delta", "delta": {"type": "input_json_delta"}, **block}:
             index = block.get("index", 0)
@@ -64,16 +64,16 @@ def within_invoke(message: JSON) -> JSON | None:
 
 
 def _within_nothing(_message: JSON) -> None:
-    """Every chunk of this dialect stands for itself."""
+    """Return None: every chunk of this dialect can be read by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkReader:
-    """Reads chunks of one backend's dialect, and remembers none.
+    """Reads single chunks of one backend's dialect, and keeps no state between them.
 
-    *announces* says whether a chunk may hold nothing but the beginning, *normalized*
-    puts one into form, *context* says what it takes for granted, *end* closes a
-    stream; *kinds* are the names of all chunks, where they have one.
+    *announces* tells whether a chunk may hold only the start of a response. *normalized* normalizes a chunk, *context*
+    returns the event that must come before it, and *end* closes a stream. *kinds* are the names of all chunks, if they
+    have names.
     """
 
     dialect: BackendDialect
@@ -84,7 +84,7 @@ class ChunkReader:
     kinds: frozenset[str] = frozenset()
 
     def read(self, chunk: object) -> list[ChunkEvent] | ChunkError:
-        """Give the events of a chunk: an object, its JSON, its Python text or an event of a stream."""
+        """Return the events of a chunk, which is an object, its JSON, its Python ``repr`` or an SSE event."""
         loaded = _loaded(chunk)
         if loaded is None:
             return ChunkError.UNREADABLE
@@ -119,7 +119,7 @@ def _loaded(chunk: object) -> JSON | None:
 
 
 def _literal(text: str) -> object:
-    """SAP AI Core has been seen to send Python's `repr` of the object instead of JSON."""
+    """Parse Python's `repr` of an object, which SAP AI Core has been seen to send instead of JSON."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -127,7 +127,7 @@ def _literal(text: str) -> object:
 
 
 def _framed(message: JSON) -> bytes:
-    """Write one event of a stream."""
+    """Render one SSE event."""
     return f"data: {json.dumps(message)}\n\n".encode()
 
 

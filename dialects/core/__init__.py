@@ -1,1 +1,1 @@
-"""What every dialect stands on: conversations, events, faults, and the way of a stream through them."""
+"""The foundation of all dialects: conversations, stream events, faults, and the readers and relays of streams."""

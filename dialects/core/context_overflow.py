@@ -1,7 +1,7 @@
-"""Context overflows: a conversation that is longer than its model takes, in the words of each vendor.
+"""Context overflows: errors that say that a conversation is longer than the model's context, in each vendor's wording.
 
-Clients recognise it by their own vendor's words, and then shorten the conversation: OpenAI's by a code, Anthropic's and
-Google's by the message. Each pattern is linear in the length of the text.
+Clients recognise such an error by their own vendor's wording, and then shorten the conversation. OpenAI's clients look
+for a code, Anthropic's and Google's for the message. Each pattern is linear in the length of the text.
 """
 
 import re
@@ -13,7 +13,7 @@ _CODE = re.compile(r"(?:model_)?context_(?:length|window)_(?:is_)?exceeded", re.
 
 
 def _pattern(words: str) -> re.Pattern[str]:
-    """Compile *words*, in which `<name>` stands for a number of tokens."""
+    """Compile the pattern *words*, in which `<tokens>`, `<input>`, `<output>` and `<limit>` each match a number."""
     for name in ("tokens", "input", "output", "limit"):
         words = words.replace(f"<{name}>", f"(?P<{name}>[0-9]{{1,12}})")
     return re.compile(words, re.IGNORECASE)
@@ -28,11 +28,11 @@ _IN_PARTS = r" \(<input> in (?:the|your) [a-z]{1,20}[,;] <output> (?:in|for) the
 _WORDS = (
     _BY_ANTHROPIC,
     _BY_ANTHROPIC_WITH_THE_ANSWER,
-    # Bedrock, for all of its models; Nova; Titan.
+    # Bedrock for all of its models, Nova, and Titan.
     _pattern(r"input is too long for (?:the )?requested model"),
     _pattern(r"number of input tokens exceeds (?:the )?maximum length|input tokens exceeded:"),
     _pattern(r"too many input tokens(?:\. max input tokens: <limit>, request input token count: <tokens>)?"),
-    # OpenAI, and those who serve open models in its dialect.
+    # OpenAI, and servers of open models that use its dialect.
     _pattern(rf"maximum context length is <limit> tokens(?:{_REQUESTED}(?:{_IN_PARTS})?)?"),
     _pattern(r"exceeds? the (?:model's )?context window"),
     _pattern(
@@ -41,10 +41,10 @@ _WORDS = (
     ),
     _pattern(r"contains <tokens> tokens[^.]{0,60} too large for model with <limit> maximum context"),
     _pattern(r"longer than the model's (?:maximum )?context length"),
-    # Gemini, by both of Google's services.
+    # Gemini, through either of Google's two services.
     _pattern(r"input token count(?: \(<tokens>\))? exceeds the maximum number of tokens allowed(?: \(<limit>\))?"),
     _pattern(r"input token count is <tokens> but (?:the )?model (?:only )?supports up to <limit>"),
-    # Cohere, NVIDIA, and whoever else.
+    # Cohere, NVIDIA and others.
     _pattern(r"number of tokens in the prompt cannot exceed <limit>(?: - received <tokens>)?"),
     _pattern(r"input length <tokens> exceeds maximum allowed token size <limit>"),
     _pattern(r"\bmaximum context length\b|\bcontext[ _](?:length|window|limit)[ _](?:is |was |has been )?exceeded"),
@@ -54,7 +54,7 @@ _GOOGLES = re.compile(r"input token count", re.IGNORECASE)
 
 
 def overflow_in(code: str, message: str) -> Overflow | None:
-    """Read from an error whether it is a context overflow, and how many tokens it counts; None if it is another."""
+    """Return the token counts of an error that is a context overflow; None for any other error."""
     found = next((found for words in _WORDS if (found := words.search(message))), None)
     if found is None:
         return Overflow() if _CODE.fullmatch(code) else None
@@ -64,7 +64,7 @@ def overflow_in(code: str, message: str) -> Overflow | None:
 
 
 def with_limit(fault: Fault, limit: int | None) -> Fault:
-    """Give a context overflow the most tokens that its model takes, where the model did not say it itself."""
+    """Add *limit*, the model's context length in tokens, to a context overflow that does not state it."""
     counted = fault.overflow or Overflow()
     if fault.kind is not FaultKind.CONTEXT_LENGTH_EXCEEDED or limit is None or counted.limit is not None:
         return fault
@@ -72,7 +72,10 @@ def with_limit(fault: Fault, limit: int | None) -> Fault:
 
 
 def anthropics_words(fault: Fault) -> str:
-    """Say a context overflow as Anthropic does; where shorter answers would do, that is what it says."""
+    """Return the message of a context overflow in Anthropic's wording.
+
+    If a shorter answer would make the request fit, the message says so.
+    """
     tokens, limit, output = _counts(fault)
     if _BY_ANTHROPIC.search(fault.message) or _BY_ANTHROPIC_WITH_THE_ANSWER.search(fault.message):
         return _hinting(fault.message, limit)
@@ -88,7 +91,7 @@ def anthropics_words(fault: Fault) -> str:
 
 
 def openais_words(fault: Fault) -> str:
-    """Say a context overflow as OpenAI does."""
+    """Return the message of a context overflow in OpenAI's wording."""
     tokens, limit, output = _counts(fault)
     if _OPENAIS.search(fault.message):
         return _hinting(fault.message, limit)
@@ -100,7 +103,7 @@ def openais_words(fault: Fault) -> str:
 
 
 def googles_words(fault: Fault) -> str:
-    """Say a context overflow as Google does."""
+    """Return the message of a context overflow in Google's wording."""
     tokens, limit, output = _counts(fault)
     if _GOOGLES.search(fault.message):
         return _hinting(fault.message, limit)
@@ -111,7 +114,7 @@ def googles_words(fault: Fault) -> str:
 
 
 def _hinting(message: str, limit: int | None) -> str:
-    """Add to a message how many tokens the model takes, if that is known and not in it."""
+    """Add the model's context length to a message, if it is known and the message does not state it."""
     if limit is None or str(limit) in message:
         return message
     return f"{message.rstrip().rstrip('.')}. This model takes {limit} tokens."

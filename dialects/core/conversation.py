@@ -1,7 +1,6 @@
-"""Conversations and completions: what is asked and answered, as neutral values.
+"""Conversations and completions: requests and responses as neutral values, independent of any dialect.
 
-Everything here is a frozen value: however often a request is rendered, for
-however many endpoints, it says the same.
+All values are frozen, so that a request can be rendered for several endpoints without being changed.
 """
 
 from collections.abc import Mapping
@@ -14,16 +13,16 @@ JSON = dict[str, Any]
 
 
 class Role(Enum):
-    """Who speaks."""
+    """The author of a message."""
 
     USER = "user"
     ASSISTANT = "assistant"
     SYSTEM = "system"
-    """An instruction that stands among the messages, not before them."""
+    """An instruction among the messages. Those before the first message are in `Conversation.system`."""
 
 
 class MediaKind(Enum):
-    """What sort of thing is attached."""
+    """The kind of an attachment."""
 
     IMAGE = "image"
     DOCUMENT = "document"
@@ -33,14 +32,17 @@ class MediaKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class CacheMark:
-    """The prompt up to here is worth caching, for *ttl* ("5m", "1h") or the provider's default."""
+    """A mark that asks the provider to cache the prompt up to this point.
+
+    *ttl* is how long to keep it ("5m" or "1h"); None is the provider's default.
+    """
 
     ttl: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A page of the web that a model has read."""
+    """A web page that a model has read."""
 
     url: str
     title: str = ""
@@ -48,7 +50,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """Where a stretch of a text comes from: *start* and *end* are in characters, *text* is the stretch itself."""
+    """The source of a part of a text. *start* and *end* are offsets in characters, *text* is the cited part."""
 
     source: Source
     start: int
@@ -58,7 +60,7 @@ class Citation:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words for the other side; *logprobs* is how likely a model's own were, token by token, as OpenAI says it."""
+    """A text. *logprobs* has the log probability of each token of a model's text, in OpenAI's format."""
 
     text: str = ""
     cache: CacheMark | None = None
@@ -68,7 +70,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """Something attached: *data* is base64 text, or *url* says where it lies; exactly one is set."""
+    """An attachment: either *data* is its content in base64, or *url* is its address. Exactly one is set."""
 
     kind: MediaKind
     mime: str
@@ -80,7 +82,7 @@ class Media:
 
 
 class Family(Enum):
-    """Whose models made a thinking block: a signature means nothing to any other."""
+    """The vendor whose models made a thinking block. Only these models can verify its signature."""
 
     CLAUDE = "claude"
     GEMINI = "gemini"
@@ -89,12 +91,11 @@ class Family(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """Words the model said to itself.
+    """A thinking block of a model.
 
-    *signature* proves to models of the same *family* that the thoughts are theirs,
-    *redacted* replaces the text where the provider hides them; both are
-    verbatim and opaque. Gemini signs the part that follows: there, a `Thinking`
-    whose text may be empty stands before the part it signs.
+    *signature* proves to models of the same *family* that one of them made the block. *redacted* replaces the text if
+    the provider hides it. Both are opaque, and are passed on verbatim. Gemini signs the part that follows: its
+    `Thinking`, whose text may be empty, comes before the part that it signs.
     """
 
     text: str = ""
@@ -105,7 +106,7 @@ class Thinking:
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A function the model asks to have called; *arguments* is JSON text, verbatim."""
+    """A request of the model to call a function. *arguments* is the model's JSON text, verbatim."""
 
     id: str
     name: str
@@ -115,7 +116,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ToolResult:
-    """What a called function gave back."""
+    """The result of a function call."""
 
     call_id: str
     parts: "tuple[Text | Media | Opaque, ...]" = ()
@@ -125,17 +126,19 @@ class ToolResult:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The model's text of why it will not answer."""
+    """The text in which a model refuses to answer."""
 
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Opaque:
-    """A part that only *dialect* has: given back to it, and in any other replaced by its *approximation*, if any.
+    """A part that only *dialect* has, with its JSON in *payload*.
 
-    *where* it stands among what the client said; empty for a remark that was never content. *rejection* says what a
-    model of any other dialect cannot do with it, where it stands for what the model would miss.
+    Renderers of *dialect* write the payload unchanged. For any other dialect the part is replaced by its
+    *approximation*, if it has one. *where* is its place in the client's body, such as ``messages[2].content[0]``; it is
+    empty if the client did not send the part as content. *rejection*, if set, is why a model of another dialect
+    cannot use the part: the request is then rejected with this reason.
     """
 
     dialect: str
@@ -146,15 +149,15 @@ class Opaque:
 
     @property
     def kind(self) -> str:
-        """What its dialect calls it; Google says that in the name of its one field."""
+        """The name of its type in its dialect. In Google's dialect that is the name of its only field."""
         return str(self.payload.get("type") or next(iter(self.payload), "unknown content"))
 
 
 Part = Text | Media | Thinking | ToolCall | ToolResult | Refusal | Opaque
 ResultPart = Text | Media | Opaque
-"""What a tool's result holds."""
+"""The parts that the result of a tool can contain."""
 MarkablePart = Text | Media | ToolCall | ToolResult
-"""What can bear a cache mark."""
+"""The parts that can have a cache mark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +169,20 @@ class Message:
 
 
 class ToolForm(Enum):
-    """What a client declares a tool as, and is given its calls back as; to models each is a function."""
+    """The form in which a client declares a tool and receives calls of it. Models see every tool as a function."""
 
     FUNCTION = "function"
     CUSTOM = "custom"
-    """A tool that is called with one text, which may have to follow a grammar."""
+    """A tool that is called with a single text, which may have to follow a grammar."""
     SEARCH = "tool_search"
-    """A search for further tools that the client carries out; those it finds are declared from then on."""
+    """A search for further tools, done by the client. The tools that it finds are declared in later requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class ToolSpec:
-    """A function the model may ask to have called; *parameters* is a JSON Schema.
+    """A function that the model may ask to call. *parameters* is a JSON Schema.
 
-    *form* is what the client declared, and *declared* how, if it was no function.
+    *form* is the form in which the client declared the tool. *declared* is that declaration, if it was not a function.
     """
 
     name: str
@@ -192,7 +195,7 @@ class ToolSpec:
 
 
 class ToolMode(Enum):
-    """How free the model is to call functions."""
+    """Whether the model may, must or must not call a function."""
 
     AUTO = "auto"
     REQUIRED = "required"
@@ -202,7 +205,11 @@ class ToolMode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """How free the model is to call functions; *name* goes with `NAMED`, *parallel* None is the provider's default."""
+    """The client's choice of whether and which functions the model must call.
+
+    *name* is the function to call if the mode is `NAMED`. *parallel* is whether several calls may be made at once; None
+    is the provider's default.
+    """
 
     mode: ToolMode = ToolMode.AUTO
     name: str = ""
@@ -211,7 +218,7 @@ class ToolChoice:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the next token is drawn, and when to stop; None is the provider's default."""
+    """The sampling parameters and the limits of the answer. None is the provider's default."""
 
     max_tokens: int | None = None
     temperature: float | None = None
@@ -224,7 +231,7 @@ class Sampling:
 
 
 class Effort(Enum):
-    """How hard to think, least first."""
+    """How much the model should think, from least to most."""
 
     NONE = "none"
     MINIMAL = "minimal"
@@ -237,12 +244,11 @@ class Effort(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Reasoning:
-    """Whether and how hard to think before the answer.
+    """Whether and how much the model should think before it answers. None is the provider's default.
 
-    *budget* is in tokens; *adaptive* leaves the amount to the model; *shown*
-    asks for the thoughts, or a summary of them, in the answer. `Effort.NONE`
-    asks not to think. *for_answer* says that the effort is for the answer, and
-    does not ask to think. None is the provider's default.
+    *budget* is in tokens. *adaptive* leaves the amount to the model. *shown* asks for the thoughts, or a summary of
+    them, in the answer. `Effort.NONE` asks the model not to think. *for_answer* is whether the effort applies to the
+    answer only, so that it does not ask the model to think.
     """
 
     effort: Effort | None = None
@@ -255,7 +261,7 @@ class Reasoning:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """The answer must be JSON; *schema* None means any JSON object."""
+    """A request for an answer in JSON that fits *schema*; None accepts any JSON object."""
 
     schema: Mapping[str, Any] | None = None
     name: str = ""
@@ -265,10 +271,10 @@ class OutputFormat:
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """One request: what was said so far, and how to go on.
+    """One request: the messages so far, the tools, and the settings for the answer.
 
-    *model* is the name the client used; a backend gets its own. *extra*
-    holds the fields only *dialect* knows, as they came.
+    *model* is the name that the client used; backends are sent a name of their own. *extra* holds the fields that only
+    *dialect* has, unchanged.
     """
 
     model: str
@@ -288,14 +294,17 @@ class Conversation:
 
 
 def has_forms(conversation: Conversation) -> bool:
-    """Whether the client declared tools that are no functions, though models are declared them as such."""
+    """Return whether the client declared any tool in a form other than `ToolForm.FUNCTION`."""
     tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
     return any(tool.form is not ToolForm.FUNCTION for tool in tools)
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens, each counted in exactly one field, but *reasoning*, which is the part of *output* spent thinking."""
+    """Token counts of a response. Each token is counted in one field, except in *reasoning* and *cache_write_1h*.
+
+    *reasoning* is the part of *output* that was spent on thinking.
+    """
 
     fresh_input: int = 0
     cache_read: int = 0
@@ -307,21 +316,21 @@ class Usage:
 
     @property
     def prompt(self) -> int:
-        """Everything the model read."""
+        """The number of tokens of the prompt."""
         return self.fresh_input + self.cache_read + self.cache_write
 
     @property
     def total(self) -> int:
-        """Everything that is paid for."""
+        """The number of tokens of the prompt and the answer."""
         return self.prompt + self.output
 
 
 NO_USAGE = Usage()
-"""Nothing is known of any tokens."""
+"""The usage of a response that reports none."""
 
 
 class StopReason(Enum):
-    """Why the model stopped talking."""
+    """The reason why an answer ended."""
 
     END = "end"
     LENGTH = "length"
@@ -330,12 +339,15 @@ class StopReason(Enum):
     STOP_SEQUENCE = "stop_sequence"
     FILTERED = "filtered"
     PAUSED = "paused"
-    """A tool that runs at the provider needs another turn."""
+    """A tool that the provider runs needs another turn."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why the model stopped, with the provider's own name for it and the stop sequence that was hit."""
+    """The reason why an answer ended, with the provider's name for it in *raw*.
+
+    *sequence* is the stop sequence that was hit, if any.
+    """
 
     reason: StopReason = StopReason.END
     raw: str = ""
@@ -344,7 +356,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class WebSearch:
-    """What a provider searched the web for while its model answered, and what it found."""
+    """The web searches that a provider made while its model answered, and the pages that it found."""
 
     queries: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
@@ -352,7 +364,7 @@ class WebSearch:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One whole answer; *search* is what was searched for on the way to it."""
+    """A response that is not streamed. *search* is the web search that was made for it, if any."""
 
     id: str = ""
     model: str = ""

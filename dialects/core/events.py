@@ -1,12 +1,11 @@
-"""The neutral stream: what a model says, in the order it says it.
+"""The neutral stream: the events of a model's answer, in order.
 
-Every stream follows one grammar, whatever dialect it came in::
+Every stream follows one grammar, whatever its dialect::
 
     stream = Started block* (Finished | Failed)
     block  = BlockStarted BlockDelta* BlockStopped
 
-and `Failed` may cut it short anywhere. Readers give only this grammar and
-writers need only understand it.
+`Failed` may end a stream at any point. Readers return only streams of this grammar, and writers rely on it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -30,12 +29,12 @@ from dialects.core.conversation import (
 from dialects.core.faults import Fault, FaultError
 
 Block = Text | Thinking | ToolCall | Refusal | Media | Opaque
-"""What a model may say. `Media` and `Opaque` come whole, in `BlockStarted`."""
+"""The content of a block. `Media` and `Opaque` are complete in `BlockStarted`, without deltas."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """The model has begun to answer; the usage is what is known of the prompt so far."""
+    """The beginning of an answer. *usage* is what is known about the prompt so far."""
 
     id: str = ""
     model: str = ""
@@ -44,7 +43,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class BlockStarted:
-    """A block opens; its text follows in deltas, whatever the block itself already holds."""
+    """The beginning of a block. Deltas add text to what *block* already contains."""
 
     index: int
     block: Block
@@ -52,9 +51,9 @@ class BlockStarted:
 
 @dataclass(frozen=True, slots=True)
 class BlockDelta:
-    """More text for the open block: an answer, thoughts, or the JSON of a call, as the block is.
+    """More text for the open block: part of an answer, of a thought, or of the JSON arguments of a call.
 
-    *logprobs* is how likely its tokens were, as `Text` has it.
+    *logprobs* has the log probabilities of its tokens, as in `Text`.
     """
 
     index: int
@@ -64,7 +63,7 @@ class BlockDelta:
 
 @dataclass(frozen=True, slots=True)
 class BlockStopped:
-    """The open block is complete; a thinking block may have been signed, a text may cite."""
+    """The end of the open block, with the signature of a thinking block or the citations of a text."""
 
     index: int
     signature: str = ""
@@ -73,7 +72,7 @@ class BlockStopped:
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The answer is complete; *search* is what was searched for on the way to it."""
+    """The end of a complete answer. *search* is the web search that was made for it, if any."""
 
     stop: Stop
     usage: Usage
@@ -82,7 +81,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The answer broke off; the usage is what was known by then."""
+    """The end of an answer that failed. *usage* is what was known until then."""
 
     fault: Fault
     usage: Usage = field(default_factory=Usage)
@@ -92,18 +91,18 @@ Event = Started | BlockStarted | BlockDelta | BlockStopped | Finished | Failed
 
 
 class UngrammaticalError(Exception):
-    """A stream that no model could have produced: a bug in a reader."""
+    """A stream that violates the grammar, because of a bug in a reader."""
 
 
 @dataclass(slots=True)
 class Grammar:
-    """Checks events one at a time; the readers' conscience in tests."""
+    """Checks in tests that the events of a reader follow the grammar."""
 
     _state: str = "new"
     _index: int = 0
 
     def accept(self, event: Event) -> None:
-        """Take one event, or raise `UngrammaticalError`."""
+        """Check the next event. Raises `UngrammaticalError` if the grammar does not allow it."""
         match self._state, event:
             case "new", Started():
                 self._state = "between"
@@ -122,7 +121,7 @@ class Grammar:
 
 
 def checked(events: Iterable[Event]) -> Iterator[Event]:
-    """Pass events through, insisting that they are grammatical."""
+    """Yield *events* unchanged. Raises `UngrammaticalError` at an event that the grammar does not allow."""
     grammar = Grammar()
     for event in events:
         grammar.accept(event)
@@ -130,7 +129,7 @@ def checked(events: Iterable[Event]) -> Iterator[Event]:
 
 
 def unfold(completion: Completion) -> Iterator[Event]:
-    """Write a whole response as a stream, each block's text in one delta."""
+    """Turn a response that was not streamed into events, with the text of each block in one delta."""
     yield Started(completion.id, completion.model, replace(completion.usage, output=0, reasoning=0))
     for index, part in enumerate(completion.parts):
         head, text, signature = _taken_apart(part)
@@ -142,7 +141,7 @@ def unfold(completion: Completion) -> Iterator[Event]:
 
 
 def fold(events: Iterable[Event]) -> Completion:
-    """Put a stream together again; raises `FaultError` if it failed."""
+    """Combine the events of a stream into one response. Raises `FaultError` if the stream failed."""
     completion, open_block, texts, logprobs = Completion(), None, list[str](), list[JSON]()
     for event in events:
         match event:

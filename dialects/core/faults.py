@@ -1,68 +1,69 @@
-"""Faults: what can go wrong, in one list for all vendors."""
+"""Faults: the kinds of failure of a request, in one list for all vendors."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
 
 class FaultKind(Enum):
-    """The kinds of failure that a caller, a router or an operator would treat differently."""
+    """The kinds of failure that a caller, the router or an operator treats differently."""
 
     INVALID_REQUEST = "invalid_request"
-    """The request itself is wrong; no other endpoint would take it."""
+    """The request itself is invalid, so no other endpoint would accept it."""
     CONTENT_FILTERED = "content_filtered"
     """The provider refused the prompt."""
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
-    """The conversation is longer than the model takes: clients shorten it and ask again."""
+    """The conversation is longer than the model's context. Clients shorten it and try again."""
     TOO_LARGE = "too_large"
-    """The body has more bytes than somebody on the way takes."""
+    """The body is larger than the proxy, the network or the provider accepts."""
     NOT_FOUND = "not_found"
     """The caller named something that does not exist: a model, a path, a response."""
     UNAUTHENTICATED = "unauthenticated"
     """The caller's own key is missing or wrong."""
     CALLER_LEFT = "caller_left"
-    """The caller hung up or ran out of patience."""
+    """The caller closed the connection or its time limit was reached."""
     RATE_LIMITED = "rate_limited"
-    """A quota is used up: `Fault.quota` says whose."""
+    """A quota is used up. `Fault.quota` says which one."""
     OVERLOADED = "overloaded"
     SERVER_ERROR = "server_error"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
     STREAM_BROKEN = "stream_broken"
-    """The answer began and then ended early, or made no sense."""
+    """The answer began but ended early, or cannot be read."""
     REFUSED_CREDENTIALS = "refused_credentials"
-    """SAP AI Core refuses the proxy's token; the caller is not to blame."""
+    """SAP AI Core refuses the proxy's access token. The caller cannot do anything about it."""
     NO_TOKEN = "no_token"  # noqa: S105 - the name of a kind
-    """No access token for a subaccount is to be had: no endpoint of it can be asked."""
+    """The proxy cannot get an access token for a subaccount, so none of its endpoints can be asked."""
     DEPLOYMENT_FORBIDDEN = "deployment_forbidden"
-    """SAP AI Core takes the proxy's token, but does not let it use this deployment."""
+    """SAP AI Core accepts the proxy's token, but does not allow it to use this deployment."""
     REQUEST_FORBIDDEN = "request_forbidden"
-    """The provider, a firewall on the way to it, or the rights of the caller's key forbid this request."""
+    """The provider, a firewall before it, or the permissions of the caller's key forbid this request."""
     RESOURCE_NOT_FOUND = "resource_not_found"
-    """The provider does not find something that this request names."""
+    """The provider cannot find something that the request names."""
     GONE = "gone"
-    """The deployment does not exist any more, or does not run."""
+    """The deployment no longer exists, or is not running."""
     UNAVAILABLE = "unavailable"
     """No endpoint can take the request now."""
     DEFECT = "defect"
-    """The proxy itself failed; nobody else is to blame."""
+    """The proxy itself failed because of a bug."""
     OTHER = "other"
-    """Nothing above: a gap in a table, counted so that it shows."""
+    """A failure that no rule classifies. It has a kind of its own so that metrics show such gaps."""
 
 
 class Quota(Enum):
-    """Whose quota is used up, hence what else is no alternative."""
+    """The quota that is used up. Endpoints that share it are no alternative."""
 
     MODEL = "model"
-    """SAP AI Core's own limit, per model and tenant: sister deployments share it."""
+    """SAP AI Core's own limit per model and tenant. All deployments of the model in the tenant share it."""
     ENDPOINT = "endpoint"
-    """The provider's limit behind one deployment."""
+    """The provider's limit for one deployment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Overflow:
-    """By how much a conversation is longer than its model takes, in tokens; None where nobody said so.
+    """The token counts of a context overflow. None means that the error does not state the number.
 
-    *output* is what was asked for beyond the input, where the model counts both.
+    *tokens* is the length of the input and *limit* the model's context length. *output* is the requested length of the
+    answer, if the model counts it as well.
     """
 
     tokens: int | None = None
@@ -72,14 +73,14 @@ class Overflow:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One failure: what kind, what the caller reads, when to come back.
+    """One failure of a request.
 
-    *message* may be shown to a caller: it holds no secret and no upstream address.
-    *status* is the HTTP status the failure came with, *retry_after* is in seconds,
-    *code* and *param* are the machine-readable details some dialects carry. *unanswered* is a
-    model that got the request and kept silent for too long: it may still be at work, and be paid for it.
-    *overflow* is what was counted where the conversation is too long. *unasked* is a request that cannot be written
-    for the endpoint, which therefore was not asked. *cause* is why, as far as only an operator may know it.
+    *message* is shown to the caller, so it contains no secret and no upstream address. *status* is the HTTP status that
+    the upstream returned. *retry_after* is in seconds. *code* and *param* are machine-readable details that some
+    dialects have. *unanswered* is whether the model received the request and sent nothing within the time limit; it may
+    still be working, and the request may be billed. *overflow* has the token counts if the conversation is too long.
+    *unasked* is whether the endpoint was not asked because the request cannot be rendered for it. *cause* is a more
+    detailed reason, which only operators may see.
     """
 
     kind: FaultKind
@@ -96,12 +97,12 @@ class Fault:
 
     @property
     def explained(self) -> str:
-        """The message and its cause, for logs and operators: more than a caller is shown."""
+        """The message with its cause, for logs and operators. Callers see only the message."""
         return self.message if self.cause is None else f"{self.message.removesuffix('.')}: {self.cause}."
 
 
 class FaultError(Exception):
-    """Carries a fault up the stack."""
+    """The exception that carries a fault."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(f"{fault.kind.value}: {fault.message}")
@@ -112,12 +113,12 @@ UNREADABLE = (
     *(ValueError, SyntaxError, LookupError, TypeError, AttributeError),
     *(OverflowError, RecursionError, MemoryError),
 )
-"""What is raised while an answer is read that makes no sense."""
+"""The exceptions that parsers can raise for an answer of an unexpected shape."""
 NONSENSE = Fault(FaultKind.STREAM_BROKEN, "The model's response cannot be read.")
 
 
 def invalid(message: str, param: str | None = None) -> FaultError:
-    """Build the error for a request that cannot be carried out as it was written."""
+    """Build the error for an invalid request. *param* names the field that is wrong."""
     return FaultError(Fault(FaultKind.INVALID_REQUEST, message, 400, param=param))
 
 
@@ -158,7 +159,10 @@ _CALLERS_OWN = frozenset(
 
 
 def http_status(fault: Fault) -> int:
-    """Choose the HTTP status a caller sees: its own mistakes keep theirs, ours get one of ours."""
+    """Return the HTTP status for the caller.
+
+    A mistake of the caller keeps the upstream's 4xx status; any other fault gets the status of its kind.
+    """
     if fault.kind in _CALLERS_OWN and fault.status is not None and 400 <= fault.status < 500:
         return fault.status
     return STATUSES[fault.kind]

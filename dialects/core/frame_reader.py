@@ -1,4 +1,4 @@
-"""The frame reader: what every stream reader shares, which is framing, block bookkeeping, and never raising."""
+"""The frame reader, base of all stream readers: it decodes frames, tracks open blocks, and turns errors into events."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Hashable, Iterator
@@ -15,22 +15,21 @@ from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
 
 
 class FrameReader(ABC):
-    """Reads one stream; a dialect need only say what each message means.
+    """Reads one stream of a backend. A subclass for each dialect interprets the messages.
 
-    Whatever the bytes say, what comes out is grammatical: blocks that were
-    left open are closed, text that no block announced opens one, and bytes
-    that make no sense end the stream as `Failed`.
+    The events always follow the grammar of `dialects.core.events`, whatever the bytes are. Blocks that the backend left
+    open are closed, text outside of any block opens one, and bytes that cannot be read end the stream with `Failed`.
 
-    A dialect sets `stop`, `usage` and `search` as it learns them, and adds to `items` the
-    ids of what is finished and may be referred to later. `seal` writes into the
-    signatures of thoughts who made them; as it is, they stay as they came.
+    A subclass sets `stop`, `usage` and `search` when the stream reports them. It adds to `items` the ids of finished
+    items, to which later requests may refer. `seal` marks the signatures of thinking blocks with the deployment that
+    made them; by default it leaves them unchanged.
     """
 
     repeats: ClassVar[bool] = False
-    """Whether a frame that `continued` gives the text of is mostly followed by one that differs in its text alone.
+    """Whether most text frames of this dialect differ from the frame before them only in their text.
 
-    Such frames are not even parsed. It takes that `continued` notes nothing, and that a passthrough renders a frame by
-    what it holds.
+    Such frames are not parsed. This requires that `continued` changes no state, and that a passthrough renders a frame
+    from nothing but its content.
     """
 
     def __init__(self, decoder: FrameDecoder | None = None) -> None:
@@ -40,7 +39,7 @@ class FrameReader(ABC):
         self.items: list[str] = []
         self.seal: Callable[[str], str] = str
         self.continued_with = ""
-        """The text of the last frame, if that only extended the open block."""
+        """The text of the last frame, if it only added text to the open block; otherwise empty."""
         self._pattern = FramePattern()
         self._decoder = decoder or SSEDecoder()
         self._started = False
@@ -53,10 +52,10 @@ class FrameReader(ABC):
 
     @abstractmethod
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one message."""
+        """Yield the events of one message."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
+        """Read more bytes, which may end anywhere in a frame, and return the events that they complete."""
         if not self._over and (texts := self._pattern.match(data)):
             return [BlockDelta(self._index, unquote(text)) for text in texts]
         try:
@@ -71,7 +70,7 @@ class FrameReader(ABC):
         return events
 
     def finish(self) -> list[Event]:
-        """Give the events that are left when the connection has closed: how the stream ended."""
+        """Return the last events, after the backend has closed the connection."""
         try:
             events = [event for frame in self._decoder.finish() for event in self.take(frame)]
         except ValueError as error:
@@ -81,7 +80,7 @@ class FrameReader(ABC):
         return [*events, *(self.end() if self.stop else self.fail(_broken("the stream ended early")))]
 
     def take(self, frame: Frame) -> list[Event]:
-        """Give the events of one frame; after the end there are none."""
+        """Return the events of one frame. After the end of the stream there are none."""
         if text := self.continuation(frame):
             return [BlockDelta(self._index, text)]
         if self._over or not frame.data:
@@ -96,9 +95,9 @@ class FrameReader(ABC):
         return events
 
     def continuation(self, frame: Frame) -> str:
-        """Return the text of a frame that only extends the open block, as nearly all frames of a stream do.
+        """Return the text of a frame that only adds text to the open block, as nearly all frames of a stream do.
 
-        Empty for any other frame and for anything unusual: `read` decides what those mean.
+        The result is empty for any other frame, which must then be read by `read`.
         """
         self.continued_with = ""
         if self._over or self._open is None:
@@ -110,31 +109,31 @@ class FrameReader(ABC):
         return self.continued_with
 
     def continued(self, frame: Frame) -> str:  # noqa: ARG002 - for dialects to use
-        """Return the text of a frame for which `read` would yield one delta and change nothing but what is noted here.
+        """Return the text of a frame for which `read` would yield one delta and change no other state.
 
-        A dialect overrides this and tests `Frame.glance()`: any JSON, with floats for integers beyond 64 bits. An
-        exception, like an empty text, leaves the frame to `read`, so nothing may be noted before the text is certain.
+        A dialect overrides this method, and inspects the JSON of `Frame.glance()`, in which integers beyond 64 bits are
+        floats. After an exception or an empty text the frame is read by `read`, so the method must not change any state
+        before it is certain of the text.
         """
         return ""
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame; None for one that says nothing. A dialect with a quirk overrides this."""
+        """Parse the JSON object of one frame; None for a frame without content. Dialects may override it."""
         loaded = frame.loads()
         if not isinstance(loaded, dict):
             raise TypeError("not an object")
         return loaded
 
     def start(self, id: str = "", model: str = "") -> Iterator[Event]:
-        """The answer begins; saying so twice is harmless."""
+        """Yield `Started` at the first call, and nothing at later calls."""
         if not self._started:
             self._started = True
             yield Started(id, model, self.usage)
 
     def extend(self, key: Hashable, block: Block, text: str = "", logprobs: tuple[JSON, ...] = ()) -> Iterator[Event]:
-        """Add *text* to the block that the backend calls *key*; open it if need be.
+        """Add *text* to the block that the backend identifies by *key*, and open the block if it is not open.
 
-        Raises `ValueError` for text of a block that is closed already: to open
-        it once more would tear it in two.
+        Raises `ValueError` if the block is already closed, because reopening it would split it in two.
         """
         yield from self.start()
         if key != self._open:
@@ -149,15 +148,15 @@ class FrameReader(ABC):
             yield BlockDelta(self._index, text, logprobs)
 
     def sign(self, signature: str) -> None:
-        """The open block is signed; further pieces are appended."""
+        """Add *signature*, or a piece of it, to the signature of the open block."""
         self._signature += signature
 
     def cite(self, citations: tuple[Citation, ...]) -> None:
-        """Note where the open text comes from."""
+        """Set the citations of the open text block."""
         self._citations = citations
 
     def stop_block(self) -> Iterator[Event]:
-        """Whatever block is open is complete."""
+        """Close the block that is open, if any."""
         if self._open is not None:
             self._closed.add(self._open)
             self._open = None
@@ -166,14 +165,14 @@ class FrameReader(ABC):
             yield BlockStopped(self._index, signature and self.seal(signature), citations)
 
     def end(self) -> Iterator[Event]:
-        """The answer is complete."""
+        """End the stream with `Finished`."""
         self._over = True
         yield from self.start()
         yield from self.stop_block()
         yield Finished(self.stop or Stop(), self.usage, self.search)
 
     def fail(self, fault: Fault) -> Iterator[Event]:
-        """The answer broke off."""
+        """End the stream with `Failed`."""
         self._over = True
         yield Failed(fault, self.usage)
 

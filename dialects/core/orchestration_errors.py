@@ -1,8 +1,9 @@
-"""Errors of SAP AI Core's orchestration: what one says, without the prompt that it repeats.
+"""Errors of SAP AI Core's orchestration, read without the prompt that they repeat.
 
-It says where something failed, and what: behind ``LLM Module`` the words are those of the model's own vendor. Where it
-tried several models there is a list. What the modules made of the prompt stands in ``intermediate_results``, in the
-first version in ``module_results``; of that only names of filters and of what they look for are read.
+An error has a location and a message. If the location is ``LLM Module``, the message is that of the model's vendor. If
+orchestration tried several models, the body has a list of errors. The results of the modules, which contain the prompt,
+are in ``intermediate_results`` (``module_results`` in the first version of the API). From these, only the names of
+filters and of their categories are read.
 """
 
 import json
@@ -18,21 +19,28 @@ _MODEL = "LLM Module"
 _FILTERS = ("input_filtering", "output_filtering")
 _RESULTS = ("intermediate_results", "module_results")
 _REPEATED = re.compile(rf',\s*"(?:{"|".join(_RESULTS)})"\s*:')
-"""Where the prompt begins in JSON; within a string a quotation mark has a backslash before it."""
+"""The place where the prompt begins in the JSON. It cannot match in a string, where quotation marks are escaped."""
 _FILTERED = re.compile(r"content management policy|ResponsibleAIPolicyViolation|content_?filter", re.IGNORECASE)
 _NO_SUCH_MODEL = re.compile(
     r"Model [\w.:-]{1,100} (?:in version [\w.:-]{1,60} )?(?:is )?not (?:found|supported|available)\.?\s*"
     r"|Model name must be one of .*|No (?:running )?deployments? (?:was |were )?found\b.*",
     re.IGNORECASE | re.DOTALL,
 )
-"""All that the service itself says of a model that it lacks; a vendor's words may quote anything of the request."""
+"""The complete messages of the service about a model that it does not have.
+
+They must match in full, because the message of a vendor may quote any text of the request.
+"""
 _NAME = re.compile(r"[A-Za-z0-9_ -]{1,40}")
 _MOST_NAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationError:
-    """What an error says, none of it quoted from the prompt; *kind* is what it is, where that is not its status."""
+    """An error of orchestration, without any text of the prompt.
+
+    *kind* is set if the status does not classify the error correctly. *headers* are those headers of the model's answer
+    that the error repeats.
+    """
 
     message: str
     code: str = ""
@@ -42,7 +50,7 @@ class OrchestrationError:
 
 
 def read(error: object) -> OrchestrationError | None:
-    """Read an error, or the last of a list; None for one of another shape."""
+    """Read an error, or the last error of a list. Return None if it does not have orchestration's shape."""
     match error:
         case [*errors]:
             known = [said for each in errors if (said := read(each))]
@@ -56,14 +64,14 @@ def read(error: object) -> OrchestrationError | None:
 
 
 def repeats_prompt(loaded: object) -> bool:
-    """Whether a body, or an error in it, holds what the modules made of the prompt."""
+    """Return whether a body, or an error in it, contains the results of the modules, which repeat the prompt."""
     error = loaded.get("error") if isinstance(loaded, dict) else None
     errors = [loaded, *(error if isinstance(error, list) else [error])]
     return any(name in each for each in errors if isinstance(each, dict) for name in _RESULTS)
 
 
 def without_prompt(text: str) -> str:
-    """Give a body that was too long to be read to its end as one that ends before the prompt, which it repeats."""
+    """Cut a truncated body before the prompt that it repeats, and complete its JSON if possible."""
     if not (found := _REPEATED.search(text)):
         return text
     head = text[: found.start()]
@@ -91,7 +99,7 @@ def _read(message: str, location: str, rest: Mapping[Any, Any]) -> Orchestration
     elif of_model and _FILTERED.search(words):
         kind, said = FaultKind.CONTENT_FILTERED, "content_filter"
     elif of_model and status in (400, 404) and _NO_SUCH_MODEL.fullmatch(words):
-        # The deployment is well: another one may have the model, or that version of it.
+        # The deployment works. Another one may have the model, or this version of it.
         kind = FaultKind.RESOURCE_NOT_FOUND
     headers = rest.get("headers")
     named = headers if isinstance(headers, dict) else {}
@@ -100,7 +108,7 @@ def _read(message: str, location: str, rest: Mapping[Any, Any]) -> Orchestration
 
 
 def _by_filters(rest: Mapping[Any, Any]) -> str:
-    """Name the filters that were hit, and what they found."""
+    """Return a phrase that names the filters that were hit and the categories that they found."""
     found = list(dict.fromkeys(_hits(rest)))[:_MOST_NAMES]
     return f" (found by {', '.join(found)})" if found else ""
 

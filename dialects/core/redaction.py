@@ -1,10 +1,8 @@
-"""Redaction: texts of upstreams without the addresses, keys and tokens that no caller may read.
+"""Redaction: removes addresses, keys and tokens, which callers must not see, from the texts of upstreams.
 
-Everything that an upstream says of a failure goes through `redacted`: message,
-code and parameter, in one piece or in a stream. What is not clearly public is
-taken out: a link to a vendor's documentation stays, any other address goes.
-Each pattern is linear in the length of the text; `tests/test_patterns.py`
-counts the steps.
+The message, code and parameter of every upstream failure go through `redacted`, in responses and in streams. Everything
+that is not clearly public is removed: links to a vendor's documentation stay, all other addresses are removed. Each
+pattern is linear in the length of the text; `tests/test_patterns.py` counts the steps.
 """
 
 import base64
@@ -14,7 +12,7 @@ import re
 from urllib.parse import unquote
 
 LONGEST = 2000
-"""Characters of a text that are looked at; what follows is cut off before any pattern sees it."""
+"""The length of a text, in characters, to which it is cut before any pattern is applied."""
 
 _GONE = "…"
 
@@ -38,13 +36,13 @@ _DOCUMENTED = re.compile(
     r"(?:\.[a-z0-9-]{1,63}){1,4}(?:/[\w./#?=&-]*)?",
     re.IGNORECASE,
 )
-"""A link to documentation: nothing in it could name an endpoint or hold a key."""
+"""A link to documentation, of a form that cannot name an endpoint or contain a key."""
 _ENDINGS = re.compile(
     r"ai|app|arpa|azure|ch|cloud|cn|com|corp|de|dev|eu|example|fr|internal|intranet|invalid|io|jp|lan|local|localdomain"
     r"|net|org|svc|uk|us",
     re.IGNORECASE,
 )
-"""How the name of a host ends; other words with dots in them are names of fields, models or files."""
+"""The last part of host names. Other words with dots are taken for names of fields, models or files."""
 _PRIVATE = frozenset({"corp", "internal", "intranet", "lan", "local", "localdomain", "svc"})
 _API = re.compile(r"/v[0-9]|/deployments/|/inference|/openai/")
 
@@ -55,7 +53,7 @@ _TOKEN = re.compile(
     r"(?:eyJ|QmVhcmVy|QmFzaWMg)[\w+/=-]{5,}(?:\.[\w-]*)*"
     r"|(?<![\w-])sk-[\w-]{16,}|(?<!\w)(?:AKIA|ASIA)[A-Z0-9]{12,}|(?<!\w)AIza[\w-]{20,}"
 )
-"""Tokens that are known by how they begin: JWTs, the words Bearer and Basic in base64, keys of several vendors."""
+"""Tokens that are recognised by their beginning: JWTs, "Bearer" and "Basic" in base64, and keys of several vendors."""
 _QUERY = re.compile(
     r"(?<![\w-])([\w-]{0,40}(?:key|token|secret|passw(?:or)?d|pwd|sig|signature|credentials?|authorization))"
     r"(=|%3d)(?!bearer|basic)[\"']?[^\s\"'&<>]+",
@@ -70,7 +68,7 @@ _FIELD = re.compile(
 
 
 def cut(text: str) -> str:
-    """Cut *text* to `LONGEST` characters, at the end of a word if it has any: half an address looks like none."""
+    """Cut *text* to `LONGEST` characters, between two words if possible, because half an address is not recognised."""
     if len(text) <= LONGEST:
         return text
     end = text.rfind(" ", LONGEST - 200, LONGEST)
@@ -78,7 +76,7 @@ def cut(text: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """Write *text* without addresses, keys and tokens, cut to `LONGEST` characters."""
+    """Return *text* without addresses, keys and tokens, cut to `LONGEST` characters."""
     text = cut(text)
     text = _BEARER.sub(f"Bearer {_GONE}", text)
     text = _BASIC.sub(_basic, text)
@@ -92,7 +90,7 @@ def redacted(text: str) -> str:
 
 
 def _basic(found: re.Match[str]) -> str:
-    """Take out what is a name and a password; the word may also stand in a sentence."""
+    """Remove the value after the word "basic" if it is a user name and a password, rather than a word of a sentence."""
     value = unquote(found[1]).rstrip("=")
     try:
         decoded = base64.b64decode(value + "=" * (-len(value) % 4), altchars=None if {"+", "/"} & {*value} else b"-_")
@@ -129,12 +127,12 @@ def _address(found: re.Match[str]) -> str:
 
 
 def _unpunctuated(text: str) -> tuple[str, str]:
-    """Part an address from what ends the sentence it stands in."""
+    """Split *text* into an address and the punctuation after it."""
     address = text.rstrip(".,;:!?)]}`\\")
     return address, text[len(address) :]
 
 
 def _is_documented(address: str) -> bool:
-    """Whether an address only leads to documentation."""
+    """Return whether an address is a link to public documentation."""
     host = address.rpartition("://")[2].partition("/")[0]
     return bool(_DOCUMENTED.fullmatch(address)) and host.rpartition(".")[2].lower() not in _PRIVATE

@@ -1,4 +1,4 @@
-"""Relays: a backend's bytes in, a client's bytes out."""
+"""Relays: they turn the bytes of a backend's stream into the bytes of the client's stream."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from dialects.framing.sse import Frame, FrameDecoder
 
 @dataclass(slots=True)
 class Observation:
-    """What has been seen of a stream so far.
+    """What is known of a stream so far.
 
-    *committed* turns true with the first thing the model itself said: until
-    then another endpoint may answer instead and nobody will know.
+    *committed* becomes true with the first output of the model. Until then another endpoint can answer instead, without
+    the client noticing.
     """
 
     id: str = ""
@@ -29,10 +29,10 @@ class Observation:
     stop: Stop | None = None
     usage: Usage = field(default_factory=Usage)
     items: list[str] = field(default_factory=list)
-    """The ids of finished items that the client was given as the backend keeps them."""
+    """The backend's ids of the finished items that the client has received."""
 
     def observe(self, events: Iterable[Event]) -> None:
-        """Remember what matters about these events."""
+        """Update the observation from *events*."""
         for event in events:
             match event:
                 case BlockDelta():
@@ -50,28 +50,28 @@ class Observation:
 
 
 class Relay(Protocol):
-    """Turns a backend's stream into a client's."""
+    """Turns the stream of a backend into the stream of a client."""
 
     @property
     def seen(self) -> Observation:
-        """What has gone by."""
+        """What is known of the stream so far."""
         ...
 
     def feed(self, data: bytes) -> bytes:
-        """Take the backend's bytes; give the client's."""
+        """Read bytes of the backend, and return the bytes for the client."""
         ...
 
     def finish(self) -> bytes:
-        """Give what is left to write when the backend has closed."""
+        """Return the last bytes for the client, after the backend has closed the connection."""
         ...
 
     def abort(self, fault: Fault) -> bytes:
-        """Write the failure of a backend that broke off, in the client's dialect."""
+        """Return the bytes that report *fault* to the client in its dialect; empty if the stream is over."""
         ...
 
 
 class TranslatingRelay:
-    """Reads one dialect and writes another."""
+    """A relay that reads one dialect and writes another."""
 
     def __init__(self, reader: EventReader, writer: StreamWriter) -> None:
         self.seen = Observation()
@@ -79,15 +79,15 @@ class TranslatingRelay:
         self._writer = writer
 
     def feed(self, data: bytes) -> bytes:
-        """Take the backend's bytes; give the client's."""
+        """Read bytes of the backend, and return the bytes for the client."""
         return self._pass(self._reader.feed(data))
 
     def finish(self) -> bytes:
-        """Give what is left to write when the backend has closed."""
+        """Return the last bytes for the client, after the backend has closed the connection."""
         return self._pass(self._reader.finish())
 
     def abort(self, fault: Fault) -> bytes:
-        """Write the failure of a backend that broke off, in the client's dialect."""
+        """Return the bytes that report *fault* to the client in its dialect; empty if the stream is over."""
         return b"" if self.seen.over else self._pass([Failed(fault, self.seen.usage)])
 
     def _pass(self, events: list[Event]) -> bytes:
@@ -96,19 +96,19 @@ class TranslatingRelay:
 
 
 class RenderFrame(Protocol):
-    """Renders a frame of a backend's stream for the client, given the usage reported so far."""
+    """A function that renders a frame of a backend's stream for the client."""
 
     def __call__(self, frame: Frame, *, usage: Usage) -> bytes:
-        """Change only what must change."""
+        """Render *frame*, changing only what must change. *usage* is what the stream has reported so far."""
         ...
 
 
 class PassthroughRelay:
-    """Passes frames between two ends of one dialect as they came, and observes them.
+    """A relay for a client and a backend of one dialect: it passes frames on unchanged, and observes them.
 
-    *render_frame* renders a frame for the client, given the usage so far, changing only what must change;
-    *render_fault* renders a failure for a stream that passed through. A frame that differs from the one before in its
-    text alone is not rendered: its text is put into what that became.
+    *render_frame* renders a frame for the client, changing only what must change. *render_fault* renders a failure,
+    given the fault and the id of the response. A frame that differs from the one before only in its text is not
+    rendered: its text is put into the rendered form of the frame before.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class PassthroughRelay:
         self._render_fault = render_fault
 
     def feed(self, data: bytes) -> bytes:
-        """Take the backend's bytes; pass them on, but for a failure, which is rendered anew."""
+        """Read bytes of the backend, and return the bytes for the client. A failure is rendered by `render_fault`."""
         if not self.seen.over and (texts := self._pattern.match(data)):
             return self._before + (self._behind + self._before).join(texts) + self._behind
         try:
@@ -140,7 +140,7 @@ class PassthroughRelay:
         return b"".join(passed)
 
     def finish(self) -> bytes:
-        """Add nothing when the backend has closed, unless it closed too early."""
+        """Return the last frames, after the backend has closed the connection, and a failure if it closed too early."""
         try:
             last = b"".join(self._pass(frame) for frame in self._decoder.finish())
         except ValueError as error:
@@ -148,21 +148,21 @@ class PassthroughRelay:
         return last + self._observe(self._reader.finish())
 
     def abort(self, fault: Fault) -> bytes:
-        """Write the failure of a backend that broke off, in the client's dialect."""
+        """Return the bytes that report *fault* to the client in its dialect; empty if the stream is over."""
         return b"" if self.seen.over else self._observe([Failed(fault, self.seen.usage)])
 
     def _pass(self, frame: Frame) -> bytes:
         if self.seen.over:
-            # The reader has stopped: what follows was checked by nobody.
+            # The reader has stopped, so nothing has checked what follows.
             return b""
         if self._reader.continuation(frame):
-            # `take` would return one delta; nothing else of it is observed.
+            # `take` would return one delta, which only sets `committed`.
             self.seen.committed = True
             return self._render_frame(frame, usage=self.seen.usage)
         return self._observe(self._reader.take(frame)) or self._render_frame(frame, usage=self.seen.usage)
 
     def _learn(self, frames: list[Frame], passed: list[bytes]) -> None:
-        """Learn what the last frame becomes, if the next may differ from it in its text alone."""
+        """Remember how the last frame was rendered, if the next one may differ from it only in its text."""
         text = self._reader.continued_with
         if self._pattern.learn(frames, text, self._decoder):
             around = passed[-1].split(dumps_or_nothing(text))
@@ -180,7 +180,7 @@ class PassthroughRelay:
 
 
 def _says_something(block: Block) -> bool:
-    """Whether opening this block already shows the client something."""
+    """Return whether the beginning of this block already shows something to the client."""
     match block:
         case ToolCall() | Media() | Opaque():
             return True

@@ -1,4 +1,4 @@
-"""Retry hints: in how many seconds an answer asks to be tried again, by its headers or its text."""
+"""Retry hints: after how many seconds a request may be tried again, by the headers or the text of an answer."""
 
 import math
 import re
@@ -15,16 +15,16 @@ _SPAN = rf"({_NUMBER})\s?(milliseconds?|ms|minutes?|mins?|m|seconds?|secs?|s|hou
 _SPANS = rf"(?:{_NUMBER}\s?(?:milliseconds?|ms|minutes?|mins?|m|seconds?|secs?|s|hours?|h)(?:\s|(?![a-z])))+"
 _ADVICE = re.compile(rf"(?:(?:try|retry)\s(?:again\s)?(?:in|after)|retrydelay\W{{1,5}})\s?({_SPANS})", re.IGNORECASE)
 _LONGEST_TEXT = 16_384
-"""How many characters of an error's text are searched; a hint stands at the front."""
+"""The number of characters of an error's text that are searched. A hint is near the beginning."""
 _EPOCHS = 1e9
-"""A reset above this is a date, not a number of seconds: nobody asks to wait for thirty years."""
+"""A reset of at least this many seconds, which is thirty years, is taken for a date."""
 
 
 def retry_after(headers: Mapping[str, str], text: str = "", now: float | None = None) -> float | None:
-    """Read the hint from the most exact source that the answer has; None without one.
+    """Return the hint in seconds from the most exact source that the answer has, or None without a hint.
 
-    Header names may be in any case. A date is compared with the answer's own `Date`, since the clock of its sender
-    may be off, and only without that with *now*, in seconds since the epoch; without both a date is no hint.
+    Header names may be in any case. A date is compared with the answer's own `Date`, because the sender's clock may be
+    wrong. Without a `Date` it is compared with *now*, in seconds since the epoch. Without both, a date is ignored.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     sent = _moment(lower.get("date", ""))
@@ -41,13 +41,13 @@ def retry_after(headers: Mapping[str, str], text: str = "", now: float | None = 
 
 
 def advice(text: str) -> float | None:
-    """Read the hint in a sentence such as `Please try again in 1m30s`; None without one."""
+    """Return the hint in seconds from a text such as `Please try again in 1m30s`, or None without a hint."""
     found = _ADVICE.search(text[:_LONGEST_TEXT])
     return _sum(found[1]) if found else None
 
 
 def _is_used_up(name: str, headers: Mapping[str, str]) -> bool:
-    """Whether this header says when a quota is back, and none beside it that some of the quota is left."""
+    """Return whether *name* is the header for the reset of a quota, and nothing is left by the header for the rest."""
     if not _RESET.fullmatch(name):
         return False
     return (_number(headers.get(name.replace("reset", "remaining"), "0")) or 0) == 0
@@ -64,7 +64,7 @@ def _seconds_or_date(value: str, now: float | None) -> float | None:
 
 
 def _moment(value: str) -> float | None:
-    """Read an HTTP date, in seconds since the epoch."""
+    """Parse an HTTP date, in seconds since the epoch; None if it is not one."""
     try:
         return _since_epoch(parsedate_to_datetime(value))
     except (ValueError, TypeError, IndexError, OverflowError):
@@ -72,7 +72,11 @@ def _moment(value: str) -> float | None:
 
 
 def _reset(value: str, now: float | None) -> float | None:
-    """Read a vendor's reset: a span, seconds, a date in seconds or milliseconds, or a written date."""
+    """Return the seconds until a reset.
+
+    Vendors write it as a duration such as `1m30s`, as a number of seconds, as seconds or milliseconds since the epoch,
+    or as a date.
+    """
     if (number := _number(value)) is not None:
         return number if number < _EPOCHS else _until(number / 1000 if number >= _EPOCHS * 1000 else number, now)
     if re.fullmatch(_SPANS, value, re.IGNORECASE):
@@ -92,5 +96,5 @@ def _until(moment: float | None, now: float | None) -> float | None:
 
 
 def _sum(spans: str) -> float:
-    """Add up `1m30s`."""
+    """Return the seconds of a duration such as `1m30s`."""
     return math.fsum(float(number) * _UNITS[unit[:3]] for number, unit in re.findall(_SPAN, spans.lower()))

@@ -1,4 +1,4 @@
-"""Streams between bytes and events: what a reader, a writer and a rewriter of events must be able to do."""
+"""Readers, rewriters and writers of the neutral stream: the interfaces, and what does not depend on a dialect."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -12,47 +12,50 @@ from dialects.core.faults import NONSENSE, UNREADABLE, Fault, FaultError, FaultK
 from dialects.framing.json_text import loads
 
 _LONGEST = 64 * 1024 * 1024
-"""How many bytes of a whole response are read."""
+"""The largest response, in bytes, that is read."""
 
 
 class EventReader(Protocol):
-    """Bytes in, events out. Never raises: bytes that make no sense end the stream as `Failed`."""
+    """Turns bytes into events. It never raises: bytes that cannot be read end the stream with `Failed`."""
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
+        """Read more bytes, which may end anywhere in a frame, and return the events that they complete."""
         ...
 
     def finish(self) -> list[Event]:
-        """Give the events that are left when the connection has closed: how the stream ended."""
+        """Return the last events, after the backend has closed the connection."""
         ...
 
 
 class EventRewriter(ABC):
-    """Rewrites events one by one; a subclass says how."""
+    """Rewrites the events of a stream one by one. A subclass implements `rewrite`."""
 
     @abstractmethod
     def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give what takes the place of one event."""
+        """Yield the events that replace one event."""
 
     def rewritten(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Rewrite events."""
+        """Return the events that replace *events*."""
         return chain.from_iterable(map(self.rewrite, events))
 
 
 class TextFilter(Protocol):
-    """Takes a text in pieces, cut anywhere, and gives another."""
+    """Rewrites a text that arrives in pieces, which may be cut anywhere."""
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what is certain by now."""
+        """Read the next piece, and return as much of the new text as is certain."""
         ...
 
     def finish(self) -> str:
-        """The text has ended: give what was held back."""
+        """Return what was held back, after the text has ended."""
         ...
 
 
 class TextRewriter(EventRewriter):
-    """Sends the text of blocks through filters; *filter_for* begins one, or gives None for a block to leave alone."""
+    """Rewrites the text of blocks with filters.
+
+    *filter_for* returns a new filter for a block, or None if the block stays unchanged.
+    """
 
     def __init__(self, filter_for: Callable[[Text | ToolCall], TextFilter | None]) -> None:
         self._filter_for = filter_for
@@ -60,7 +63,7 @@ class TextRewriter(EventRewriter):
         self._index = 0
 
     def rewrite(self, event: Event) -> Iterator[Event]:
-        """Give of a text what its filter gives."""
+        """Yield the events that replace one event, with text as its block's filter returns it."""
         match event:
             case BlockStarted(index, Text() | ToolCall() as block):
                 self._filter, self._index = self._filter_for(block), index
@@ -85,32 +88,33 @@ class TextRewriter(EventRewriter):
 
 
 def _emptied(block: Text | ToolCall) -> tuple[str, Block]:
-    """Take the text out of a block."""
+    """Return the text of a block, and the block without it."""
     if isinstance(block, ToolCall):
         return block.arguments, replace(block, arguments="")
     return block.text, replace(block, text="")
 
 
 class RewritingReader:
-    """Reads what another reader reads, rewritten."""
+    """Returns the events of another reader, rewritten."""
 
     def __init__(self, reader: EventReader, rewriter: EventRewriter) -> None:
         self._reader = reader
         self._rewriter = rewriter
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; give the events they complete."""
+        """Read more bytes, which may end anywhere in a frame, and return the events that they complete."""
         return list(self._rewriter.rewritten(self._reader.feed(data)))
 
     def finish(self) -> list[Event]:
-        """Give the events that are left when the connection has closed: how the stream ended."""
+        """Return the last events, after the backend has closed the connection."""
         return list(self._rewriter.rewritten(self._reader.finish()))
 
 
 class UnfoldingReader:
-    """Reads a whole response as if it had been streamed: all events come at its end.
+    """Turns a response that is not streamed into events, all at its end.
 
-    *parse* parses its body; `FaultError` and whatever else that raises end the stream as `Failed`.
+    *parse* parses the body. If it raises `FaultError` or another error, the stream ends with `Failed`. A response of
+    more than *longest* bytes ends the stream with `Failed`, too.
     """
 
     def __init__(self, parse: Callable[[JSON], Completion], longest: int = _LONGEST) -> None:
@@ -120,7 +124,7 @@ class UnfoldingReader:
         self._size = 0
 
     def feed(self, data: bytes) -> list[Event]:
-        """Take bytes, cut anywhere; they give no events, unless there are more of them than there may be."""
+        """Collect more bytes. Return no events, unless the response has become too long."""
         if self._size > self._longest:
             return []
         self._size += len(data)
@@ -131,7 +135,7 @@ class UnfoldingReader:
         return []
 
     def finish(self) -> list[Event]:
-        """Give all events of the response."""
+        """Return all events of the response."""
         if self._size > self._longest:
             return []
         try:
@@ -143,7 +147,7 @@ class UnfoldingReader:
 
 
 class StreamWriter(Protocol):
-    """Events in, bytes out."""
+    """Turns events into the bytes of a client's stream."""
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""

@@ -1,8 +1,7 @@
-"""Upstream errors: which fault an error of SAP AI Core, or of a provider behind it, is.
+"""Upstream errors: they turn the errors of SAP AI Core and of the providers behind it into faults.
 
-Bodies come in many shapes: an ``error`` object, an ``error`` word beside a
-``message``, a list of errors, a flat ``message``, a ``detail``, an empty
-object, plain text. They are read here and nowhere else.
+Error bodies have many shapes: an ``error`` object, an ``error`` word beside a ``message``, a list of errors, a flat
+``message``, a ``detail``, an empty object, or plain text. All of them are read in this module.
 """
 
 import json
@@ -34,7 +33,7 @@ _BY_STATUS = {
     504: FaultKind.TIMEOUT,
     529: FaultKind.OVERLOADED,
 }
-# Texts that say more than the status: the first that is found in code or message counts.
+# Patterns that are more specific than the status. The first that matches the code or the message decides.
 _BY_PATTERN: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind)
     for pattern, kind in (
@@ -49,7 +48,7 @@ _BY_PATTERN: tuple[tuple[re.Pattern[str], FaultKind], ...] = tuple(
             r"model_not_found|response_not_found|response with id (?:(?!response with id ).)* not found",
             FaultKind.NOT_FOUND,
         ),
-        # A conversation that names something nobody kept: its sender's mistake, not the deployment's.
+        # The conversation refers to an item that was not stored, which is the caller's mistake.
         (r"item with id (?:(?!item with id ).)* not found", FaultKind.INVALID_REQUEST),
     )
 )
@@ -70,13 +69,17 @@ _BY_CODE = {
     "authentication_error": FaultKind.DEPLOYMENT_FORBIDDEN,
 }
 _BY_STATUS_IN_AI_CORES_SHAPE = {403: FaultKind.DEPLOYMENT_FORBIDDEN, 404: FaultKind.GONE}
-"""What these say of the deployment; in any other shape they say something of the request."""
+"""The kinds of statuses that concern the deployment if SAP AI Core wrote the body, and otherwise the request."""
 _BY_STATUS_IN_A_PROVIDERS_SHAPE = {401: FaultKind.DEPLOYMENT_FORBIDDEN}
-"""SAP AI Core had taken the proxy's token: what the provider refuses are the credentials of this one deployment."""
+"""The kinds of statuses if the provider wrote the body.
+
+SAP AI Core has accepted the proxy's token by then, so a 401 means that the provider refuses this deployment's
+credentials.
+"""
 _WITHIN = {FaultKind.OTHER: FaultKind.STREAM_BROKEN, FaultKind.REFUSED_CREDENTIALS: FaultKind.DEPLOYMENT_FORBIDDEN}
-"""What a kind means inside a stream: SAP AI Core had taken the token, so whoever refuses one is behind it."""
+"""The kinds that change inside a stream: by then SAP AI Core has accepted the token, so the provider refuses."""
 _NEVER_AN_OVERFLOW = frozenset({401, 403, 404, 413, 429})
-"""The statuses that speak of something else than the length of a conversation, whatever the message repeats."""
+"""The statuses that never mean a context overflow, whatever the message says, which may quote the request."""
 _CALLERS_MISTAKES = frozenset({FaultKind.NOT_FOUND, FaultKind.INVALID_REQUEST})
 _OUR_MESSAGES = {
     FaultKind.REFUSED_CREDENTIALS: "SAP AI Core refuses the proxy's credentials for this deployment.",
@@ -88,23 +91,23 @@ _OUR_MESSAGES = {
     FaultKind.OTHER: "The model's endpoint answered with an unexpected status.",
 }
 _LONGEST_REASON = 300
-"""How many characters of a reason are logged."""
+"""The number of characters of a reason that are logged."""
 _PAGE = "The request was refused between the proxy and the model, for example by a firewall."
-"""What callers read instead of a page that was written for browsers."""
+"""The message for callers in place of an HTML page."""
 _MESH = re.compile(
     r"RBAC: access denied|Missing Tenant Id\b.*|Jwt\b.*|(?:404 page|resource|deployment\b.*) not found\.?",
     re.IGNORECASE,
 )
-"""What the network of SAP AI Core says in plain text, before anything else has seen the request."""
+"""The plain-text errors of SAP AI Core's network, which answers before the request reaches a service."""
 _LONGEST_MESH = 200
 _PROVIDERS_KEYS = frozenset({"type", "param", "status", "innererror"})
-"""What providers put into an error object, and the AI API does not."""
+"""The fields of an error object that only providers write, and the AI API does not."""
 _AI_CORES_OWN_LIMIT = re.compile(r"rate limited by AI Core|\bTooManyRequests?\b")
 
 
 @dataclass(frozen=True, slots=True)
 class _ErrorBody:
-    """What an error body says, whatever its shape."""
+    """The content of an error body, whatever its shape."""
 
     message: str = ""
     code: str = ""
@@ -112,24 +115,24 @@ class _ErrorBody:
     by_ai_core: bool = False
     """Whether SAP AI Core itself reports on a deployment, rather than a provider or a firewall on the request."""
     by_provider: bool = False
-    """Whether it has what only providers put into an error, or comes from behind SAP AI Core's orchestration."""
+    """Whether a provider wrote the error: it has fields that only providers write, or orchestration passed it on."""
     kind: FaultKind | None = None
-    """What it is, where its shape says more than its status."""
+    """The kind of the fault, if the body says more than the status."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers that it repeats of an answer further up."""
+    """Headers of the provider's answer that the body repeats."""
     hints: str | None = None
-    """Where its text says when to come back, if not everywhere."""
+    """The text that is searched for a retry hint; None means the whole body."""
 
     def cut(self) -> "_ErrorBody":
-        """Keep the beginning of each text: no pattern sees more of it."""
+        """Return the error with each text cut to the length to which patterns are applied."""
         param = None if self.param is None else cut(self.param)
         return replace(self, message=cut(self.message), code=cut(self.code), param=param)
 
 
 def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float | None = None) -> Fault:
-    """Parse an HTTP error; *headers* may be written in any case.
+    """Turn an HTTP error into a fault. The names in *headers* may be in any case.
 
-    *now* is seconds since the epoch, for hints that are dates, where the answer has no `Date` of its own.
+    *now*, in seconds since the epoch, is used for a retry hint that is a date if the answer has no `Date` header.
     """
     said = _said(status, body).cut()
     typed = next((value for name, value in headers.items() if name.lower() == "x-amzn-errortype"), "")
@@ -145,13 +148,13 @@ def fault_from(status: int, headers: Mapping[str, str], body: bytes, now: float 
 
 
 def reason(status: int, body: bytes) -> str:
-    """Give what an HTTP error says of itself, in one line without addresses, keys and tokens."""
+    """Return the code and message of an HTTP error, in one line, without addresses, keys and tokens."""
     said = _said(status, body).cut()
     return " ".join(redacted(f"{said.code} {said.message}").split())[:_LONGEST_REASON] or "no reason"
 
 
 def fault_of_orchestration(error: object) -> Fault:
-    """Parse an error of SAP AI Core's orchestration that came within an answer; of several the last attempt counts."""
+    """Turn an error of orchestration inside an answer into a fault. Of several errors, the last attempt's counts."""
     said = orchestration_errors.read(error) or _unlike_orchestrations(error)
     fault = fault_in_stream(said.code, said.message, said.status)
     known = fault if said.kind is None else _fault(said.kind, said.status, cut(said.message), cut(said.code), None)
@@ -159,14 +162,14 @@ def fault_of_orchestration(error: object) -> Fault:
 
 
 def _unlike_orchestrations(error: object) -> orchestration_errors.OrchestrationError:
-    """Read the message and the code of an error of any other shape, or of the last of several."""
+    """Read the message and the code of an error that does not have orchestration's shape, or of the last of a list."""
     last = error[-1] if isinstance(error, list) and error else error
     said = _from_object(last) if isinstance(last, dict) else _ErrorBody()
     return orchestration_errors.OrchestrationError(said.message or "the model failed", said.code)
 
 
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
-    """Parse an error that came inside a stream that had begun with 200."""
+    """Turn an error inside a stream, which began with status 200, into a fault."""
     code, message = cut(code), cut(message)
     if status is None and code.isdecimal() and len(code) == 3:
         status = int(code)
@@ -184,7 +187,7 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
     by_status = _BY_STATUS.get(status)
     by_text = next((kind for text, kind in _BY_PATTERN if text.search(code) or text.search(message)), None)
     if by_text and (by_status is None or by_text in (FaultKind.CONTENT_FILTERED, FaultKind.RATE_LIMITED)):
-        # A caller's mistake may well mention a limit of tokens: only a code makes it a throttling.
+        # The message about a caller's mistake may mention a token limit, so only the code can make it a rate limit.
         if by_status is FaultKind.INVALID_REQUEST and not any(
             text.search(code) for text, kind in _BY_PATTERN if kind is by_text
         ):
@@ -198,9 +201,9 @@ def _kind(status: int, code: str, message: str) -> FaultKind:
 
 
 def _refusal(status: int, code: str, message: str) -> FaultKind:
-    """Classify a provider's 403 or 404: a code may say more, a message only what is the caller's to mend.
+    """Classify a provider's 403 or 404, by its code or, for mistakes of the caller only, by its message.
 
-    Messages often repeat what the caller wrote, and nobody else may be made to wait for that.
+    Messages often quote the caller's text, which must not be able to cause a cooldown that affects other callers.
     """
     for text, kind in _BY_PATTERN:
         if text.search(code) or (kind in _CALLERS_MISTAKES and text.search(message)):
@@ -234,7 +237,7 @@ def _said(status: int, body: bytes) -> _ErrorBody:
 
 
 def _is_ai_cores(status: int, loaded: Any) -> bool:
-    """Whether this is how the AI API, or AI Core's own proxy for models, reports on a deployment."""
+    """Return whether the body has the shape in which SAP AI Core itself reports on a deployment."""
     match loaded:
         case {"error": str(), "message": str(message)}:
             return status == 403 or "deployment" in message.lower()
@@ -246,7 +249,7 @@ def _is_ai_cores(status: int, loaded: Any) -> bool:
 
 
 def _is_a_providers(loaded: Any) -> bool:
-    """Whether this is how OpenAI, Anthropic, Google or Azure write an error."""
+    """Return whether the body has the shape of an error of OpenAI, Anthropic, Google or Azure."""
     match loaded:
         case {"error": {**error}} | [{"error": {**error}}, *_]:
             return bool(error.keys() & _PROVIDERS_KEYS)

@@ -1,4 +1,4 @@
-"""Batches: how many inputs one call for embeddings may have, and inputs divided accordingly."""
+"""Batches: they divide the inputs of an embedding request among calls, by the limits of one call."""
 
 import math
 import re
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from dialects.core.faults import Fault, FaultKind
 
 Input = str | tuple[int, ...]
-"""A text, or the numbers of its tokens."""
+"""A text, or a list of token ids."""
 
 _BYTES_PER_TOKEN = 3
-"""Fewer than most texts have, so that a batch is rather too small: prose has four, code and Chinese three."""
+"""A low estimate, so that batches are too small rather than too large: prose has about four, code and Chinese three."""
 _TOO_LARGE = frozenset({FaultKind.CONTEXT_LENGTH_EXCEEDED, FaultKind.TOO_LARGE})
 _OPENAIS_CODES = frozenset({"max_tokens_per_request", "array_above_max_length"})
 _GOOGLES_WORDS = re.compile(r"batchSize value of \d+ but the supported range", re.IGNORECASE)
@@ -19,15 +19,15 @@ _GOOGLES_WORDS = re.compile(r"batchSize value of \d+ but the supported range", r
 
 @dataclass(frozen=True, slots=True)
 class CallLimit:
-    """How many inputs one call may have, and how many tokens all of them together."""
+    """The largest number of inputs of one call, and the largest number of tokens of all its inputs together."""
 
     inputs: int
     tokens: float = math.inf
 
     def split(self, inputs: Sequence[Input]) -> list[tuple[Input, ...]]:
-        """Divide *inputs* into batches that one call may have, in their order.
+        """Divide *inputs*, in order, into batches for one call each.
 
-        An input that is too large by itself is a batch of its own: the model says what it makes of it.
+        An input that exceeds the limit on its own is a batch of its own, and the model decides what to do with it.
         """
         batches: list[list[Input]] = []
         tokens = 0
@@ -42,14 +42,14 @@ class CallLimit:
 
 
 def is_too_large(fault: Fault) -> bool:
-    """Whether a call was refused because of all that it had: for less, it may not be."""
+    """Return whether a call was refused because of its size, so that smaller calls may succeed."""
     if fault.kind in _TOO_LARGE or fault.code in _OPENAIS_CODES:
         return True
     return fault.kind is FaultKind.INVALID_REQUEST and _GOOGLES_WORDS.search(fault.message) is not None
 
 
 def _tokens(each: Input) -> int:
-    """Count the tokens of an input where they are given, or estimate them."""
+    """Return the number of tokens of an input, estimated if it is a text."""
     if isinstance(each, tuple):
         return len(each)
     size = len(each) if each.isascii() else len(each.encode("utf-8", "surrogatepass"))

@@ -1,8 +1,8 @@
 """Embeddings of Google's models.
 
-The first generation is asked by ``predict``, for many texts at once
-(https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api),
-the second by ``embedContent``, for one (https://ai.google.dev/api/embeddings).
+The first generation is called by ``predict``, with many texts in one call
+(https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api).
+The second is called by ``embedContent``, with one text in a call (https://ai.google.dev/api/embeddings).
 """
 
 from collections.abc import Sequence
@@ -31,12 +31,12 @@ _EMBED_CONTENT_LIMIT = CallLimit(inputs=1)
 
 
 def call_limit(profile: ModelProfile) -> CallLimit:
-    """Say how much one call may have."""
+    """Return the limits of one call to the model."""
     return _EMBED_CONTENT_LIMIT if profile.embed_content else _PREDICT_LIMIT
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Render a request for one call."""
+    """Render the request of one call. Raises `FaultError` if an input is tokens instead of text."""
     dropped = set(request.extra)
     if request.user:
         dropped.add("user")
@@ -48,7 +48,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered
 
 
 def parse_response(body: JSON) -> EmbeddingResponse:
-    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse the response to one call. Raises `LookupError` or `TypeError` if it has an unexpected shape."""
     found = [body["embedding"]] if "embedding" in body else [each["embeddings"] for each in body["predictions"]]
     return EmbeddingResponse(
         vectors=tuple(tuple(map(float, each["values"])) for each in found),

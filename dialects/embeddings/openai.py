@@ -1,4 +1,4 @@
-"""OpenAI embeddings: what clients ask and are given, and how Azure OpenAI and NVIDIA are asked.
+"""OpenAI's embeddings API: the dialect of all clients, and of Azure OpenAI and NVIDIA as backends.
 
 https://platform.openai.com/docs/api-reference/embeddings
 """
@@ -21,17 +21,17 @@ FORMATS = ("float", "base64")
 _AZURE_LIMIT = CallLimit(inputs=2048, tokens=300_000)
 """https://learn.microsoft.com/en-us/azure/ai-foundry/openai/how-to/embeddings"""
 _NVIDIA_LIMIT = CallLimit(inputs=256)
-"""NVIDIA names no limit; this is about what the others take."""
+"""NVIDIA documents no limit. This one is close to those of other vendors."""
 _NVIDIA_TYPES = {"document": "passage", "search_document": "passage", "search_query": "query"}
-"""NVIDIA has two names of its own for what is searched for and what is found."""
+"""NVIDIA's names of input types, by the names that other APIs use."""
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts to turn into vectors; a text may come as the numbers of its tokens.
+    """A request to turn texts into vectors. Each input is a text or a list of token ids.
 
-    *base64* asks for each vector as base64 of little-endian 32 bit floats.
-    *input_type* says what the texts are for ("query", "passage"), where a model cares.
+    *base64* asks for each vector as base64 of little-endian 32-bit floats. *input_type* is the purpose of the texts,
+    such as "query" or "passage", for models that need it. *extra* has all other fields of the body, unchanged.
     """
 
     model: str
@@ -45,7 +45,7 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResponse:
-    """One vector for each input, in the same order; a string is a vector in base64 already."""
+    """One vector for each input, in the same order. A vector that is a string is in base64."""
 
     vectors: tuple[tuple[float, ...] | str, ...]
     prompt_tokens: int = 0
@@ -53,7 +53,7 @@ class EmbeddingResponse:
 
 
 def parse_request(body: JSON) -> EmbeddingRequest:
-    """Parse a request; raises `FaultError` for one that makes no sense."""
+    """Parse a request. Raises `FaultError` if it is invalid."""
     fields = FieldReader(body)
     form = fields.text("encoding_format")
     if form not in ("", *FORMATS):
@@ -70,7 +70,7 @@ def parse_request(body: JSON) -> EmbeddingRequest:
 
 
 def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> JSON:
-    """Render the vectors as they were asked for."""
+    """Render a response with the vectors in the requested encoding."""
     data = [
         {"object": "embedding", "index": index, "embedding": _shown(vector, request.base64)}
         for index, vector in enumerate(response.vectors)
@@ -80,14 +80,14 @@ def render_response(response: EmbeddingResponse, request: EmbeddingRequest) -> J
 
 
 def call_limit(profile: ModelProfile) -> CallLimit:
-    """Say how much one call may have."""
+    """Return the limits of one call to the model."""
     return _NVIDIA_LIMIT if profile.vendor is Vendor.NVIDIA else _AZURE_LIMIT
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Render a request for one call.
+    """Render the request of one call.
 
-    The vectors are asked for in the form the client wants, so that nothing is rounded twice.
+    The vectors are requested in the encoding that the client wants, so that they need not be converted.
     """
     if profile.vendor is Vendor.NVIDIA:
         return _for_nvidia(request, profile)
@@ -104,7 +104,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered
 
 
 def parse_response(body: JSON) -> EmbeddingResponse:
-    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse the response to one call. Raises `LookupError` or `TypeError` if it has an unexpected shape."""
     data = sorted(body["data"], key=lambda item: item["index"])
     usage = body.get("usage") or {}
     return EmbeddingResponse(
@@ -115,7 +115,7 @@ def parse_response(body: JSON) -> EmbeddingResponse:
 
 
 def joined(responses: Sequence[EmbeddingResponse]) -> EmbeddingResponse:
-    """Put the responses to all parts of a request together, in the order of the parts."""
+    """Combine the responses to all calls of a request, in the order of the calls."""
     return EmbeddingResponse(
         vectors=tuple(vector for response in responses for vector in response.vectors),
         prompt_tokens=sum(response.prompt_tokens for response in responses),
@@ -124,7 +124,7 @@ def joined(responses: Sequence[EmbeddingResponse]) -> EmbeddingResponse:
 
 
 def packed(vector: Sequence[float]) -> str:
-    """Write a vector as base64 of little-endian 32 bit floats; raises `ValueError` for one that has no room there."""
+    """Encode a vector as base64 of little-endian 32-bit floats. Raises `ValueError` if a number does not fit."""
     try:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     except (OverflowError, struct.error) as error:
@@ -132,7 +132,7 @@ def packed(vector: Sequence[float]) -> str:
 
 
 def unpacked(text: str) -> tuple[float, ...]:
-    """Read a vector from base64 of little-endian 32 bit floats; raises `ValueError` for what is none."""
+    """Decode a vector from base64 of little-endian 32-bit floats. Raises `ValueError` if *text* is not one."""
     data = base64.b64decode(text, validate=True)
     if len(data) % 4:
         raise ValueError("a vector that ends within a number")
@@ -140,7 +140,7 @@ def unpacked(text: str) -> tuple[float, ...]:
 
 
 def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Render a request to NVIDIA, which must know what the texts are for, and takes no numbers for them.
+    """Render a request to NVIDIA, which requires an input type. Raises `FaultError` if an input is tokens.
 
     https://docs.nvidia.com/nim/nemo-retriever/text-embedding/latest/reference.html
     """
@@ -160,7 +160,7 @@ def _for_nvidia(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
 
 
 def _inputs(fields: FieldReader) -> tuple[Input, ...]:
-    """Read one text or many, as strings or as tokens."""
+    """Read the inputs: one or several, each a text or a list of token ids."""
     given = fields.body.get("input")
     match given:
         case str(text):

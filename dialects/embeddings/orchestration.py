@@ -1,4 +1,4 @@
-"""Embeddings through SAP AI Core's orchestration, which asks all vendors' models in one form.
+"""Embeddings through SAP AI Core's orchestration, which has one request format for the models of all vendors.
 
 https://help.sap.com/docs/sap-ai-core/generative-ai/embeddings
 """
@@ -22,13 +22,13 @@ _TYPES = {
     "search_document": "document",
     "text": "text",
 }
-"""What the texts are for, by the names that clients have for it."""
+"""Orchestration's names of input types, by the names that clients use."""
 _PARAMS = ("normalize", "auto_truncate")
-"""What else a model may be told, by orchestration's own names."""
+"""The other parameters that a client may set, by orchestration's own names."""
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Render a request, which names the model; orchestration itself asks it once only."""
+    """Render a request for one call, with orchestration's own retries turned off."""
     params: JSON = {"encoding_format": FORMATS[request.base64]}
     params |= {} if request.dimensions is None else {"dimensions": request.dimensions}
     params |= {name: request.extra[name] for name in _PARAMS if name in request.extra}
@@ -44,7 +44,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered
 
 
 def with_masking(body: JSON, masking: Mapping[str, Any] | None) -> JSON:
-    """Have what is embedded masked, if that is wanted; *body* is a rendered request, and stays as it is."""
+    """Return the rendered request *body* with the *masking* module, if there is one. *body* itself is not changed."""
     if masking is None:
         return body
     config = body["config"]
@@ -52,7 +52,7 @@ def with_masking(body: JSON, masking: Mapping[str, Any] | None) -> JSON:
 
 
 def parse_response(body: JSON) -> EmbeddingResponse:
-    """Parse a response, which has OpenAI's in it; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse a response, which wraps one of OpenAI's. Raises `LookupError` or `TypeError` if it has another shape."""
     return openai_embeddings.parse_response(body["final_result"])
 
 

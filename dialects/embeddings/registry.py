@@ -1,4 +1,4 @@
-"""Which vendors' embedding models can be asked, how, and for how much at once."""
+"""The registry of embedding dialects: how each vendor's models are asked, and how requests are divided into calls."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,10 +16,10 @@ from dialects.interface import Rendered
 
 
 class EmbeddingDialect(Protocol):
-    """A language embedding models are asked in, one call at a time."""
+    """A dialect in which embedding models are asked."""
 
     def render_request(self, request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-        """Render a request that is not too large for one call."""
+        """Render a request that is small enough for one call. Raises `FaultError` if the model cannot take an input."""
         ...
 
     def parse_response(self, body: JSON) -> EmbeddingResponse:
@@ -28,10 +28,10 @@ class EmbeddingDialect(Protocol):
 
 
 class VendorDialect(EmbeddingDialect, Protocol):
-    """The language of a vendor, who limits what one call may have."""
+    """The dialect of a vendor, which has limits for one call."""
 
     def call_limit(self, profile: ModelProfile) -> CallLimit:
-        """Say how much the model takes in one call."""
+        """Return the limits of one call to the model."""
         ...
 
 
@@ -44,26 +44,26 @@ EMBEDDING_DIALECTS: Mapping[Vendor, VendorDialect] = {
 
 
 def dialect_for(profile: ModelProfile, *, orchestration: bool = False) -> EmbeddingDialect:
-    """Choose the dialect of a model, or of *orchestration* where the model is asked through that."""
+    """Return the dialect of a model's vendor, or that of *orchestration* if the model is asked through it."""
     return orchestration_embeddings if orchestration else _vendors(profile)
 
 
 def parts_of(request: EmbeddingRequest, profile: ModelProfile) -> list[EmbeddingRequest]:
-    """Divide a request into parts, in the order of its inputs, of which each takes one call to the model.
+    """Divide a request into requests for one call each, in the order of its inputs.
 
-    The limits are the model's own, through orchestration too.
+    The limits are those of the model, even if it is asked through orchestration.
     """
     limit = _vendors(profile).call_limit(profile)
     return [replace(request, inputs=inputs) for inputs in limit.split(request.inputs)]
 
 
 def halves_of(request: EmbeddingRequest) -> tuple[EmbeddingRequest, ...]:
-    """Divide a request in two, in the order of its inputs; nothing where it has one alone."""
+    """Divide a request in two, in the order of its inputs. Return an empty tuple if it has only one input."""
     middle = len(request.inputs) // 2
     halves = (request.inputs[:middle], request.inputs[middle:]) if middle else ()
     return tuple(replace(request, inputs=inputs) for inputs in halves)
 
 
 def _vendors(profile: ModelProfile) -> VendorDialect:
-    """The dialect of the model's vendor; one that is not known is taken to speak OpenAI's, as most do."""
+    """Return the dialect of the model's vendor. For an unknown vendor that is OpenAI's, which most vendors support."""
     return EMBEDDING_DIALECTS.get(profile.vendor, openai_embeddings)

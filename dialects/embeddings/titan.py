@@ -1,4 +1,4 @@
-"""Embeddings of Amazon's Titan models: one text a call.
+"""Embeddings of Amazon's Titan models, with one text in a call.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-embed-text.html
 and ``…-titan-embed-mm.html`` for the one that also takes images.
@@ -15,19 +15,19 @@ _LIMIT = CallLimit(inputs=1)
 
 
 def call_limit(_: ModelProfile) -> CallLimit:
-    """Say how much one call may have."""
+    """Return the limits of one call to the model."""
     return _LIMIT
 
 
 def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered:
-    """Render a request for one text."""
+    """Render a request for one text. Raises `FaultError` if the input is tokens instead of text."""
     dropped = {name for name, value in (("user", request.user), ("input_type", request.input_type)) if value}
     [text] = request.inputs
     return Rendered(_body(text, request, profile), tuple(sorted(dropped | set(request.extra))))
 
 
 def parse_response(body: JSON) -> EmbeddingResponse:
-    """Parse the response to one call; raises `LookupError` or `TypeError` for one that makes no sense."""
+    """Parse the response to one call. Raises `LookupError` or `TypeError` if it has an unexpected shape."""
     return EmbeddingResponse((tuple(map(float, body["embedding"])),), int(body["inputTextTokenCount"]))
 
 
@@ -37,7 +37,7 @@ def _body(text: Input, request: EmbeddingRequest, profile: ModelProfile) -> JSON
     body: JSON = {"inputText": text}
     if request.dimensions is None:
         return body
-    # The model that takes images has the length in a place of its own.
+    # The model for texts and images has another field for the vector length.
     if profile.images:
         return {**body, "embeddingConfig": {"outputEmbeddingLength": request.dimensions}}
     return {**body, "dimensions": request.dimensions}

@@ -1,1 +1,1 @@
-"""How messages are cut out of bytes, and written into them."""
+"""Framing: the formats in which messages are written into a stream of bytes."""

@@ -1,7 +1,7 @@
-"""Amazon's binary event stream, as bytes in and frames out. No sockets.
+"""A decoder of Amazon's binary event stream, from bytes to frames. It uses no sockets.
 
-https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html; the events
-are those of the ``bedrock-runtime`` service model in botocore::
+The format is documented at https://docs.aws.amazon.com/transcribe/latest/dg/event-stream.html, the events are those of
+the ``bedrock-runtime`` service model in botocore. A message consists of::
 
     total length, headers length   two big-endian 32-bit numbers
     crc32 of these eight bytes
@@ -21,20 +21,20 @@ from dialects.framing.sse import Frame, FrameDecoder, SSEDecoder
 
 MEDIA_TYPE = "application/vnd.amazon.eventstream"
 MAX_MESSAGE = 24 * 1024 * 1024
-"""The longest message taken, in bytes; Amazon sends at most 16 MiB of payload and 128 KiB of headers."""
+"""The longest accepted message, in bytes. Amazon sends at most 16 MiB of payload and 128 KiB of headers."""
 
 _PRELUDE = struct.Struct(">III")
 _CRC = struct.Struct(">I")
 _OVERHEAD = _PRELUDE.size + _CRC.size
-# Header types by number: the size of the value, None for those that say their own.
+# The size of a header's value in bytes, by the number of its type. None means that the size comes before the value.
 _SIZES: dict[int, int | None] = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 6: None, 7: None, 8: 8, 9: 16}
 
 
 class EventStreamDecoder:
-    """Cuts an event stream into frames.
+    """Splits an event stream into frames, and verifies every checksum.
 
-    A frame's event is the event's type, or the exception's, or ``error``; its
-    data is JSON: an ``invoke`` chunk is unpacked. Every checksum is verified.
+    The event of a frame is the type of the event or of the exception, or ``error``. Its data is JSON; the chunks of
+    ``invoke`` are decoded to the JSON inside.
     """
 
     def __init__(self) -> None:
@@ -45,11 +45,14 @@ class EventStreamDecoder:
 
     @property
     def separator(self) -> bytes:
-        """Nothing: a checksum stands behind each frame."""
+        """Always empty, because a message is more than a line of data."""
         return b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes, cut anywhere; give the frames they complete."""
+        """Read more bytes, which may end anywhere in a message, and return the frames that they complete.
+
+        Raises `ValueError` if the bytes are damaged.
+        """
         if self._broken:
             raise self._broken
         self._buffer += data
@@ -57,14 +60,14 @@ class EventStreamDecoder:
         try:
             frames.extend(self._frame(message) for message in self._messages())
         except ValueError as error:
-            # What came whole before the damage is said first, however the bytes were cut.
+            # The frames before the damage are returned first; the next call raises the error.
             self._broken = error
             if not frames:
                 raise
         return frames
 
     def finish(self) -> list[Frame]:
-        """Check, when the connection has closed, that no message was left unfinished."""
+        """Raise `ValueError` if the connection has closed within a message; otherwise return no frames."""
         if self._broken:
             raise self._broken
         if self._buffer:
@@ -72,7 +75,7 @@ class EventStreamDecoder:
         return []
 
     def _messages(self) -> Iterator[bytes]:
-        """Take whole messages, verified, from the buffer."""
+        """Verify the complete messages in the buffer, and yield and remove them."""
         while len(self._buffer) >= _PRELUDE.size:
             total, headers, checksum = _PRELUDE.unpack_from(self._buffer)
             if checksum != crc32(self._buffer[: _PRELUDE.size - _CRC.size]):
@@ -92,7 +95,7 @@ class EventStreamDecoder:
         size = _PRELUDE.unpack_from(message)[1]
         written = message[start : start + size]
         if written != self._written:
-            # Nearly all messages of a stream have the same headers.
+            # Nearly all messages of a stream have the same headers, so the last ones are kept.
             self._headers, self._written = dict(_headers(written)), written
         headers = self._headers
         payload = message[start + size : -_CRC.size].decode()
@@ -108,12 +111,12 @@ class EventStreamDecoder:
 
 
 def decoder_for(content_type: str) -> FrameDecoder:
-    """Choose the framing by the content type of an answer."""
+    """Return a decoder for the content type of an answer."""
     return EventStreamDecoder() if content_type.strip().lower().startswith(MEDIA_TYPE) else SSEDecoder()
 
 
 def _unpacked(payload: str) -> str:
-    """Take an ``invoke`` chunk out of its envelope, ``{"bytes": "<base64>"}``."""
+    """Decode a chunk of ``invoke``, which is wrapped as ``{"bytes": "<base64>"}``."""
     match glance(payload) or json.loads(payload):
         case {"bytes": str(packed)}:
             return base64.b64decode(packed, validate=True).decode()
@@ -122,7 +125,7 @@ def _unpacked(payload: str) -> str:
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:
-    """Read the headers that are text; the others are skipped."""
+    """Yield the names and values of the headers that are text."""
     position = 0
     try:
         while position < len(data):

@@ -1,4 +1,4 @@
-"""Frames that differ in one text only, as nearly all frames of a stream do: how they are written, and recognised."""
+"""Fast writing and recognition of frames that differ only in one text, as nearly all frames of a stream do."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,22 +8,26 @@ from dialects.framing.json_text import dumps_or_nothing
 from dialects.framing.sse import Frame, FrameDecoder
 
 _MARK = "no text but this one \u2026"
-"""Text with a character beyond ASCII: it is not found in a frame whose writer escapes those, unlike `dumps`."""
+"""A marker text. Its last character is not ASCII, so it is not found in a frame that escapes such characters."""
 _TEXT: Final = {
     '"': re.compile(rb'(?:[^"\\\x00-\x1f]|\\["\\bfnrt])+'),
     "'": re.compile(rb"""[^'"\\\x00-\x1f]+"""),
 }
-"""What may stand between quotes: in JSON as `dumps` writes it, and in Python's `repr` what means the same in JSON."""
+"""The texts between quotes that are recognised, by the quotation mark.
+
+Double quotes are those of JSON, as `dumps` writes it. Single quotes are those of Python's `repr`, for texts that JSON
+would write in the same way.
+"""
 
 _TRIES: Final = 8
-"""How many frames are learnt one after the other without recognising any."""
+"""The number of frames that are learnt in a row without recognising any, before a stream is given up."""
 
 
 class FrameTemplate:
-    """Renders the deltas of one block; the bytes around the text are rendered once.
+    """Renders the deltas of one block fast, by rendering the bytes around the text only once.
 
-    *render* must be a function of the text alone that writes it as one JSON string. Then the bytes before and behind
-    the only occurrence of a marker text are those around any text.
+    The result of *render* must depend on the text alone, and contain it as one JSON string. Then the bytes before and
+    after a marker text are the same for any other text.
     """
 
     def __init__(self, render: Callable[[str], bytes]) -> None:
@@ -32,7 +36,7 @@ class FrameTemplate:
         self._written = 0
 
     def write(self, text: str) -> bytes:
-        """Render the frame of a text."""
+        """Render the frame for *text*."""
         if self._around and (quoted := dumps_or_nothing(text)):
             return quoted.join(self._around)
         self._written += 1
@@ -43,9 +47,9 @@ class FrameTemplate:
 
 
 class FramePattern:
-    """Recognises frames that differ in one text only from the frame that was learnt last, without parsing them.
+    """Recognises, without parsing them, frames that differ only in their text from the frame that was learnt last.
 
-    To be asked about bytes before which no part of a frame is held.
+    `match` may be called only while the decoder holds no part of a frame.
     """
 
     def __init__(self) -> None:
@@ -54,7 +58,10 @@ class FramePattern:
         self._tries = _TRIES
 
     def match(self, data: bytes) -> list[bytes]:
-        """Give the texts of the frames in *data*, each as it stands between quotes; none if more than texts differs."""
+        """Return the texts of the frames in *data*, each as it is written between the quotes.
+
+        The result is empty if anything but the texts differs from the frame that was learnt.
+        """
         before, behind = self._before, self._behind
         if not (before and data.startswith(before) and data.endswith(behind)):
             return []
@@ -65,10 +72,11 @@ class FramePattern:
         return texts
 
     def learn(self, frames: Sequence[Frame], text: str, decoder: FrameDecoder) -> bool:
-        """Learn the last of the *frames* that a decoder has just cut, which holds a *text*; tell whether that was done.
+        """Learn the last of the *frames* that *decoder* has just returned, and return whether it could be learnt.
 
-        Without a backslash in it every string stands there as it is: if the text is found once between quotes, that is
-        its place. A stream whose frames all differ in more, such as in random padding, is given up.
+        *text* is the text of that frame. In a frame without a backslash, strings are written without escapes, so the
+        text's place is known if it is found exactly once between quotes. After some attempts without a match, as in a
+        stream with random padding, nothing more is learnt.
         """
         self._before = b""
         if not (self._tries and frames and text and (separator := decoder.separator)):
@@ -88,7 +96,7 @@ class FramePattern:
         return True
 
     def forget(self) -> None:
-        """Recognise nothing until a frame is learnt again."""
+        """Recognise no frame until another one is learnt."""
         self._before = b""
 
 

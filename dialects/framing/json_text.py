@@ -1,4 +1,4 @@
-"""JSON as text, read and written the same way everywhere."""
+"""JSON text: the functions with which the whole project reads and writes JSON."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from dialects.core.faults import invalid
 
 
 def object_from(arguments: str) -> JSON | None:
-    """Read a call's arguments as the object they should be, an empty one if they say nothing; None if they are none."""
+    """Parse the arguments of a call: an empty object if they are empty or null, and None if they are not an object."""
     try:
         loaded = loads(_as_bytes(arguments or "{}"))
     except ValueError:
@@ -20,7 +20,7 @@ def object_from(arguments: str) -> JSON | None:
 
 
 def object_around(arguments: str) -> JSON:
-    """Put arguments that are no object under one key: as the JSON they are, or else as text."""
+    """Wrap arguments that are not an object in one, under the key ``arguments``, as JSON if possible, else as text."""
     try:
         return {"arguments": loads(_as_bytes(arguments))}
     except ValueError:
@@ -33,19 +33,19 @@ def _as_bytes(text: str) -> bytes:
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
 _DEEP = 500
-"""How many brackets may be within each other without being too many."""
+"""The number of brackets beyond which a text may be nested too deeply for the standard library."""
 _LONG = b"0" * 19
-"""As many digits as an integer of more than 64 bits has, at the least."""
+"""The smallest number of digits of an integer beyond 64 bits."""
 _INTEGER = re.compile(rb"(?:\A|(?<=[-\[,:\s]))[0-9]+(?=[,\]}\s]|\Z)")
-"""Digits that may be an integer: those of a string stand between other characters, as a rule."""
+"""Digits that may be an integer. Most digits in strings have other characters beside them."""
 
 
 def loads(text: bytes) -> Any:
-    """Read JSON, with integers of any length as themselves; raises `ValueError`.
+    """Parse JSON, with integers of any length. Raises `ValueError` if it is not valid.
 
-    It is read strictly, but for what other writers let through: half of a surrogate pair, as JavaScript leaves it
-    where it cuts an emoji in two, is read as U+FFFD, a control character in a string as itself, and a byte order mark
-    in front not at all.
+    The parser accepts three errors that other programs make. Half of a surrogate pair, which JavaScript writes if it
+    cuts an emoji in two, is read as U+FFFD. A control character in a string is read as it is. A byte order mark at the
+    beginning is ignored.
     """
     try:
         loaded = orjson.loads(text)
@@ -55,14 +55,14 @@ def loads(text: bytes) -> Any:
     if not _may_hold_long_integers(text):
         return loaded
     try:
-        # What has more than 64 bits comes as a float above, which has lost its last digits.
+        # orjson reads an integer of more than 64 bits as a float, which loses its last digits.
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
 
 
 def _mended(text: bytes) -> bytes:
-    """Write JSON anew without what only lenient readers take; raises `ValueError`."""
+    """Rewrite JSON with the three accepted errors as valid JSON. Raises `ValueError` if it has others."""
     try:
         said = json.loads(text.decode("utf-8-sig", "surrogatepass"), strict=False)
         return without_lone_surrogates(json.dumps(said, ensure_ascii=False)).encode()
@@ -71,12 +71,12 @@ def _mended(text: bytes) -> bytes:
 
 
 def without_lone_surrogates(text: str) -> str:
-    """Put U+FFFD in the place of each half of a surrogate pair, which no UTF-8 can hold."""
+    """Replace each half of a surrogate pair, which UTF-8 cannot encode, with U+FFFD."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def glance(text: str) -> Any:
-    """Read JSON fast: floats for integers beyond 64 bits, None for text that orjson refuses."""
+    """Parse JSON fast, with floats for integers beyond 64 bits. Return None for text that orjson refuses."""
     try:
         return orjson.loads(text)
     except ValueError:
@@ -84,9 +84,10 @@ def glance(text: str) -> Any:
 
 
 def loads_like_stdlib(text: str, glanced: Any) -> Any:
-    """Read JSON as the standard library does, with NaN and lone surrogates, given what `glance` made of *text*.
+    """Parse JSON as the standard library does, with NaN and lone surrogates.
 
-    It raises `RecursionError` for what is nested a thousand deep.
+    *glanced* is the result of `glance` for *text*, which is returned if the standard library would read the same.
+    Raises `RecursionError` if the JSON is nested about 1,000 levels deep.
     """
     if glanced is None or text.count("[") + text.count("{") > _DEEP or _may_hold_long_integers(text.encode()):
         return json.loads(text)
@@ -104,7 +105,7 @@ def _may_hold_long_integers(text: bytes) -> bool:
 
 
 def dumps_or_nothing(value: Any) -> bytes:
-    """Write JSON as `dumps_bytes` does; empty for what orjson refuses, such as lone surrogates."""
+    """Write JSON as `dumps_bytes` does, but return empty bytes for values that orjson refuses."""
     try:
         return orjson.dumps(value)
     except TypeError:
@@ -112,22 +113,22 @@ def dumps_or_nothing(value: Any) -> bytes:
 
 
 def unquote(quoted: bytes) -> str:
-    """Read what stands between the quotes of a JSON string."""
+    """Parse the inside of a JSON string, without its quotes."""
     text: str = orjson.loads(b'"%b"' % quoted)
     return text
 
 
 def dumps(value: Any) -> str:
-    """Write JSON on one line, with text as itself; raises `FaultError` for what is nested a thousand deep."""
+    """Write JSON on one line, without escaping letters. Raises `FaultError` if it is nested about 1,000 levels deep."""
     return dumps_bytes(value).decode()
 
 
 def dumps_bytes(value: Any) -> bytes:
-    """Write the same as UTF-8."""
+    """Write JSON as `dumps` does, encoded as UTF-8."""
     try:
         return orjson.dumps(value)
     except TypeError:
-        # Half of a surrogate pair and numbers beyond 64 bits are legal JSON, which orjson refuses.
+        # Half of a surrogate pair and numbers beyond 64 bits are valid in JSON, but orjson refuses them.
         try:
             return json.dumps(value, separators=(",", ":")).encode()
         except RecursionError as error:

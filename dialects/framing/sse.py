@@ -1,8 +1,7 @@
-"""Server-sent events, as bytes in and frames out. No sockets.
+"""A decoder of server-sent events, from bytes to frames. It uses no sockets.
 
-https://html.spec.whatwg.org/multipage/server-sent-events.html, but for one
-thing: every ``data:`` line is a frame of its own. SAP AI Core puts each JSON
-document on one line and separates them by one, two or three newlines.
+It follows https://html.spec.whatwg.org/multipage/server-sent-events.html, with one exception: every ``data:`` line is a
+frame of its own. SAP AI Core writes each JSON document on one line, and separates them by one, two or three newlines.
 """
 
 import re
@@ -12,38 +11,38 @@ from typing import Any, Protocol
 from dialects.framing.json_text import glance, loads_like_stdlib
 
 MAX_LINE = 64 * 1024 * 1024
-"""The longest line taken, in bytes: an inline image fits, an endless line does not."""
+"""The longest accepted line, in bytes. It has room for an inline image."""
 
 BLANK_LINES = b"\n\n"
-"""Says nothing, in fewer bytes than a comment: even readers that know no comments skip it."""
+"""Blank lines, which keep a connection alive. Even readers that do not know comments ignore them."""
 
 _SEPARATOR = re.compile(rb"(?:\r?\n){1,6}\Z")
 _LONGEST_SEPARATOR = 6
-"""How many bytes of line ends behind a frame are looked at."""
+"""The longest separator after a frame, in bytes."""
 
 _UNREAD = object()
 
 
 @dataclass(slots=True)
 class Frame:
-    """One event as it was received. It is not frozen, as creating a frozen one takes three times as long."""
+    """One event as it was received. It is not frozen, because creating a frozen one takes three times as long."""
 
     data: str
     event: str | None = None
     _glance: Any = field(default=_UNREAD, init=False, repr=False, compare=False)
 
     def encode(self) -> bytes:
-        """Render as bytes."""
+        """Render the frame as bytes."""
         return encoded(self.data, self.event)
 
     def glance(self) -> Any:
-        """Parse the data with `json_text.glance`, once per frame."""
+        """Parse the data with `json_text.glance`, only once for each frame."""
         if self._glance is _UNREAD:
             self._glance = glance(self.data)
         return self._glance
 
     def loads(self) -> Any:
-        """Parse the data as the standard library does, and not once more if it was glanced at; raises `ValueError`."""
+        """Parse the data as the standard library does, reusing the result of `glance`. Raises `ValueError`."""
         return loads_like_stdlib(self.data, self.glance())
 
 
@@ -54,27 +53,27 @@ def encoded(data: str, event: str | None = None) -> bytes:
 
 
 class FrameDecoder(Protocol):
-    """Cuts bytes into frames; raises `ValueError` for bytes that can hold none."""
+    """Splits bytes into frames. Its methods raise `ValueError` for bytes that cannot be decoded."""
 
     @property
     def separator(self) -> bytes:
-        """The line ends behind the frame that came last; empty while a part of the next one is held.
+        """The line ends after the last frame; empty while the decoder holds a part of the next frame.
 
-        It is always empty where a frame is more than a line of data.
+        It is always empty in a format in which a frame is more than a line of data.
         """
         ...
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes, cut anywhere; give the frames they complete."""
+        """Read more bytes, which may end anywhere in a frame, and return the frames that they complete."""
         ...
 
     def finish(self) -> list[Frame]:
-        """Give the frame that is left when the connection has closed, if any."""
+        """Return the last frame, if any, after the connection has closed."""
         ...
 
 
 class SSEDecoder:
-    """Cuts server-sent events into frames; holds what is not yet a line."""
+    """Splits server-sent events into frames, and keeps an incomplete line for the next call."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -83,13 +82,13 @@ class SSEDecoder:
 
     @property
     def separator(self) -> bytes:
-        """The line ends behind the frame that came last; empty while a part of the next one is held."""
+        """The line ends after the last frame; empty while the decoder holds a part of the next frame."""
         is_between = not self._buffer and self._event is None
         found = _SEPARATOR.search(self._end) if is_between else None
         return found[0] if found else b""
 
     def feed(self, data: bytes) -> list[Frame]:
-        """Take bytes, cut anywhere; give the frames they complete."""
+        """Read more bytes, which may end anywhere in a frame, and return the frames that they complete."""
         self._end = data[-_LONGEST_SEPARATOR:]
         end = data.rfind(b"\n") + 1
         frames: list[Frame] = []
@@ -102,19 +101,19 @@ class SSEDecoder:
         if end < len(data):
             self._buffer += data[end:]
         if len(self._buffer) > MAX_LINE and not frames:
-            # Frames that came whole are given first; the next bytes, or the end, bring it up again.
+            # Complete frames are returned first; the next call raises the error.
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
         return frames
 
     def finish(self) -> list[Frame]:
-        """Give the frame that is left when the connection has closed, if any."""
+        """Return the last frame, if any, after the connection has closed."""
         rest, self._buffer = bytes(self._buffer), bytearray()
         if len(rest) > MAX_LINE:
             raise ValueError(f"a line of more than {MAX_LINE} bytes")
         return self._lines(rest + b"\n")
 
     def _lines(self, data: bytes) -> list[Frame]:
-        """Read whole lines, each with its newline."""
+        """Return the frames of complete lines, each with its newline."""
         # Invalid UTF-8 never swallows a newline, so all lines can be decoded at once.
         text = data.decode("utf-8", "replace")
         if "\r" in text:
@@ -137,5 +136,5 @@ class SSEDecoder:
 
 
 def comment(text: str) -> bytes:
-    """Render a comment: readers skip it, but it keeps a quiet connection alive."""
+    """Render a comment, which readers ignore, to keep a connection alive."""
     return f": {text}\n\n".encode()

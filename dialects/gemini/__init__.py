@@ -1,8 +1,7 @@
 """Gemini's ``generateContent``, for clients and for backends.
 
-https://ai.google.dev/api/generate-content as clients send it, and
-https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
-as SAP AI Core's deployments do.
+Clients send it as https://ai.google.dev/api/generate-content describes. SAP AI Core's deployments take it as
+https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference describes.
 """
 
 from dialects.gemini.passthrough import (

@@ -1,6 +1,6 @@
-"""Gemini's limits: what Vertex AI and its models refuse of a request, fields and settings.
+"""Fields and settings of a request that Vertex AI or a Gemini model refuses.
 
-https://ai.google.dev/gemini-api/docs/thinking says how much each model can be asked to think.
+https://ai.google.dev/gemini-api/docs/thinking describes how much each model can be asked to think.
 https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/projects.locations.publishers.models/generateContent
 """
 
@@ -80,11 +80,11 @@ FIELDS: Mapping[str, frozenset[str]] = {
     "toolConfig": frozenset({"functionCallingConfig", "retrievalConfig"}),
     "toolConfig.functionCallingConfig": frozenset({"allowedFunctionNames", "mode", "streamFunctionCallArguments"}),
 }
-"""The fields there are, by where they stand; what stands elsewhere is passed as it is."""
+"""The known fields of each object, by the path of the object. Objects at other paths pass unchanged."""
 LISTS = frozenset({"contents", "parts"})
-"""Fields that hold lists, where one object may stand for a list of one."""
+"""Fields that hold lists. One object may stand for a list of one."""
 _OTHER_NAMES = {"_responseJsonSchema": "responseJsonSchema"}
-"""What Google's own API calls otherwise, too."""
+"""Names that only Google's Gemini API uses, and Vertex AI's names for them."""
 _ORDER = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MAX_STOPS = 5
 
@@ -93,17 +93,17 @@ _BUDGET, _LEVEL = "thinkingBudget", "thinkingLevel"
 
 
 _DYNAMIC = -1
-"""A budget that leaves the amount to the model."""
+"""The budget that lets the model decide how much to think."""
 
 
 def keep_known_fields(body: JSON, dropped: set[str]) -> JSON:
-    """Leave out of *body* what Vertex AI does not know, and name what says something."""
+    """Leave out the fields of *body* that Vertex AI does not know; add the names of those with a value to *dropped*."""
     kept: JSON = _keep_known(body, "", "", dropped)
     return kept
 
 
 def is_known(path: str) -> bool:
-    """Whether there is a field at *path*, names of objects and then its own, with dots between."""
+    """Return whether Vertex AI knows the field at *path*, such as ``generationConfig.topK``."""
     place, _, name = path.rpartition(".")
     return name in FIELDS.get(place, ())
 
@@ -127,7 +127,7 @@ def _keep_known(value: Any, table: str, place: str, dropped: set[str]) -> Any:
 
 
 def fit_generation_config(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
-    """Change of a ``generationConfig`` in camel case only what the model refuses, and name what changed."""
+    """Change only what the model refuses in a ``generationConfig`` in camel case; return it and the changed names."""
     refused = {
         "temperature": not profile.temperature,
         "topP": not profile.top_p,
@@ -144,7 +144,7 @@ def fit_generation_config(config: JSON, profile: ModelProfile) -> tuple[JSON, se
 
 
 def fit_thinking_config(config: JSON, profile: ModelProfile) -> tuple[JSON, set[str]]:
-    """Change of a ``thinkingConfig`` in camel case only what the model refuses, and name what changed."""
+    """Change only what the model refuses in a ``thinkingConfig`` in camel case; return it and the changed names."""
     if profile.thinking is ThinkingStyle.NONE:
         return {}, {name for name, value in config.items() if value}
     kept = {name: value for name, value in config.items() if name not in (_BUDGET, _LEVEL)}
@@ -159,20 +159,23 @@ def fit_thinking_config(config: JSON, profile: ModelProfile) -> tuple[JSON, set[
     elif budget is not None:
         kept[_BUDGET] = nearest_budget(budget, profile)
     elif effort is not None:
-        # A budget that means the same.
+        # The model takes no level, so it gets the budget for that level.
         return {**kept, _BUDGET: nearest_budget(BUDGETS[effort], profile)}, set()
     return kept, {name for name, value in config.items() if value is not None and value != kept.get(name)}
 
 
 def nearest_level(effort: Effort, profile: ModelProfile) -> str:
-    """Choose the least level the model has that is enough."""
+    """Return the lowest level of the model that is at least *effort*, or its highest."""
     enough = _ORDER.index(LEVELS[effort])
     levels = profile.thinking_levels
     return next((level for level in levels if _ORDER.index(level) >= enough), levels[-1])
 
 
 def nearest_budget(budget: int, profile: ModelProfile) -> int:
-    """Choose the budget the model takes that is nearest; models that think in levels take any but none."""
+    """Return the budget nearest to *budget* that the model accepts.
+
+    Models that think in levels accept every budget except 0.
+    """
     if budget < 0:
         return _DYNAMIC
     if profile.thinking is ThinkingStyle.LEVEL:

@@ -1,10 +1,15 @@
-"""Gemini between two ends: bodies and frames pass, but for what must change.
+"""Passthrough for clients and backends that both speak Gemini: only what must change is changed.
 
-What must: ids of calls, which SAP AI Core refuses; fields that Vertex AI does
-not know; settings that the model does not take; functions declared twice; a
-turn without a role; a system instruction that is a bare string; signatures of
-other vendors' models; types of attachments by names that Google does not know;
-and the model's name in the answer.
+These things change:
+* ids of calls, which SAP AI Core refuses
+* fields that Vertex AI does not know
+* settings that the model does not accept
+* functions that are declared twice
+* turns without a role
+* a system instruction that is a bare string
+* signatures of other vendors' models
+* media types under names that Google does not know
+* the name of the model in the response
 """
 
 from collections.abc import Callable
@@ -35,7 +40,7 @@ _CONFIGS = ("generationConfig", "generation_config")
 
 
 def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the signatures in a client's own body; one that may not be sent is left out and named later."""
+    """Open the signatures in a client's body. One that may not be sent is left out, and reported later."""
     if "contents" not in body:
         return body
 
@@ -50,7 +55,7 @@ def passthrough_request(
     profile: ModelProfile,
     conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
 ) -> Rendered:
-    """Change of a client's own body only what the backend refuses."""
+    """Change only what the backend refuses in a client's body."""
     dropped: set[str] = set()
     changed = keep_known_fields({name: value for name, value in body.items() if name not in _PATH_ONLY}, dropped)
     for name in _SYSTEM:
@@ -73,7 +78,7 @@ def passthrough_request(
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the name of the model, and seal what Gemini signed."""
+    """Set the model to the name the client used, and seal Gemini's signatures."""
     named = _named(body, envelope)
     if envelope.origin is AS_MADE or not isinstance(candidates := named.get("candidates"), list):
         return named
@@ -81,7 +86,7 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
-    """Render one frame for the client: byte for byte, unless it names the model or holds a signature."""
+    """Render one frame for the client. It passes byte for byte unless it names the model or holds a signature."""
     is_signed = '"thoughtSignature"' in frame.data and envelope.origin is not AS_MADE
     if not is_signed and '"modelVersion"' not in frame.data:
         return frame.encode()
@@ -100,7 +105,7 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:  # no
 
 
 def _settings(config: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Fit the settings to the model; where they fit they stay as they are spelled."""
+    """Fit the settings to the model. If none has to change, they keep their spelling."""
     spelled = camelled(config)
     fit, changed = fit_generation_config(spelled, profile)
     dropped |= {f"generationConfig.{name}" for name in changed}
@@ -117,7 +122,7 @@ def _named(body: JSON, envelope: Envelope) -> JSON:
 
 
 def _each(value: Any, change: Callable[[Any], Any]) -> Any:
-    """Change each of a list, or one object that stands for a list of one."""
+    """Apply *change* to each item of a list, or to one object that stands for a list of one."""
     return [change(each) for each in value] if isinstance(value, list) else change(value)
 
 
@@ -128,7 +133,7 @@ def _sealed(candidate: Any, seal: Callable[[str], str]) -> Any:
 
 
 def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:
-    """Change the signatures in the parts of a content."""
+    """Apply *change* to the signatures in the parts of a content."""
 
     def changed(part: Any) -> Any:
         held = [name for name in _SIGNATURES if isinstance(part, dict) and isinstance(part.get(name), str)]
@@ -140,7 +145,7 @@ def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:
 
 
 def _declared_once(tools: list[Any], dropped: set[str]) -> list[Any]:
-    """Declare each function once, wherever in *tools* it is declared again."""
+    """Declare each function only once, in whichever tools it is repeated."""
     every = [function for tool in tools for function in _functions(tool)[1]]
     once, differing = named_once(every)
     if len(once) == len(every):
@@ -159,7 +164,7 @@ def _declared_once(tools: list[Any], dropped: set[str]) -> list[Any]:
 
 
 def _functions(tool: Any) -> tuple[str, list[JSON]]:
-    """Find the functions that a tool declares, and in which spelling; none if anything is odd about them."""
+    """Return the field in which a tool declares functions, and the functions; nothing if they are malformed."""
     for name in _DECLARATIONS:
         declared = tool.get(name) if isinstance(tool, dict) else None
         if isinstance(declared, list) and all(isinstance(each, dict) for each in declared):
@@ -168,12 +173,12 @@ def _functions(tool: Any) -> tuple[str, list[JSON]]:
 
 
 def _listed(value: Any) -> Any:
-    """Put one object, which may stand for a list of one, into a list."""
+    """Return a list of one for an object, which may stand for it; return anything else unchanged."""
     return [value] if isinstance(value, dict) else value
 
 
 def _turn(turn: Any, asked: Any, index: int, profile: ModelProfile, dropped: set[str]) -> Any:
-    """Change of a turn, which was *asked* in full, what is refused in it."""
+    """Change only what is refused in a turn. *asked* is the turn as the client sent it."""
     parts = _listed(turn.get("parts")) if isinstance(turn, dict) else None
     if not isinstance(parts, list):
         return turn
@@ -205,6 +210,6 @@ def _part(part: Any, dropped: set[str]) -> Any:
         if isinstance(signature, str) and unpack(signature, Family.GEMINI)[0] is not Family.GEMINI:
             dropped.add("thinking signature")
             del changed[name]
-            # Nothing but the signature may have been said.
+            # The part is empty if it held nothing but the signature.
             changed = {} if changed == {"text": ""} else changed
     return changed

@@ -1,12 +1,10 @@
-"""Gemini's requests, parsed: ``generateContent`` bodies.
+"""Parser of Gemini requests: ``generateContent`` bodies.
 
-Names may be in camel or snake case, and one object may stand for a list of
-one, as everywhere in Google's JSON. ``model`` and ``stream``, which Gemini
-says in the path, are expected in the body.
+As everywhere in Google's JSON, names may be in camel or snake case, and one object may stand for a list of one.
+``model`` and ``stream``, which Gemini has in the path, are expected in the body.
 
-A part holds one thing. What else stands beside it, or in it, and has no
-neutral field is kept apart under its place, such as
-``contents[].parts[].videoMetadata``, and the part counts without it.
+A part has one kind of content. Fields beside the content, or in it, that have no neutral field go to ``extra`` under
+their path, such as ``contents[].parts[].videoMetadata``.
 """
 
 from collections.abc import Container
@@ -61,12 +59,12 @@ _ROLES = {"user": Role.USER, "function": Role.USER, "model": Role.ASSISTANT}
 _DETAILS = {level: detail for detail, level in RESOLUTIONS.items()}
 _UNSPECIFIED = "MEDIA_RESOLUTION_UNSPECIFIED"
 _HELD = ("text", "inlineData", "fileData", "functionCall", "functionResponse")
-"""What a part may hold that has a neutral value."""
+"""Contents of a part that have a neutral value."""
 _HELD_BESIDE = {"inlineData": ("mediaResolution",), "fileData": ("mediaResolution",)}
 
 
 def parse_request(body: JSON) -> Conversation:
-    """Parse a request; fields only Gemini knows are kept in ``extra`` under their path."""
+    """Parse a request. Fields that only Gemini has go to ``extra`` under their path."""
     fields = camelled(body)
     config = camelled(_object(fields.pop("generationConfig", None), "generationConfig"))
     extra: JSON = {}
@@ -136,7 +134,7 @@ def _spec(declaration: JSON, where: str, extra: JSON) -> ToolSpec:
 
 
 def _tool_choice(value: Any, extra: JSON) -> tuple[ToolChoice | None, list[str]]:
-    """Read how free the model is to call, and the names of the only functions it may, if it may not call all."""
+    """Parse how free the model is to call functions, and the names of the functions it may call if not all."""
     config = camelled(_object(value, "toolConfig"))
     calling = camelled(_object(config.pop("functionCallingConfig", None), _CALLING))
     extra |= {f"toolConfig.{name}": item for name, item in config.items() if item is not None}
@@ -188,7 +186,7 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
     if value is None:
         return None
     thinking = camelled(_object(value, "generationConfig.thinkingConfig"))
-    # Gemini shows no thoughts unless it is asked to.
+    # Gemini shows thoughts only on request.
     reasoning = Reasoning(shown=thinking.pop("includeThoughts", False) is True)
     match read_whole_number(thinking.pop("thinkingBudget", None), "generationConfig.thinkingConfig.thinkingBudget"):
         case None:
@@ -209,14 +207,14 @@ def _reasoning(config: JSON, extra: JSON) -> Reasoning | None:
 
 
 class _Contents:
-    """Parses the turns of one request; *extra* collects what has no neutral field."""
+    """Parses the turns of one request. *extra* collects what has no neutral field."""
 
     def __init__(self, extra: JSON) -> None:
         self._extra = extra
         self._ledger = _Ledger()
 
     def messages(self, value: Any) -> tuple[Message, ...]:
-        """Parse the turns."""
+        """Parse the turns; raises `FaultError` if there are none."""
         contents = _objects(value, "contents")
         if not contents:
             raise invalid("contents must have at least one turn", "contents")
@@ -226,7 +224,10 @@ class _Contents:
         return tuple(messages)
 
     def _add_message(self, messages: list[Message], content: JSON, where: str) -> None:
-        """Append a turn; the model's go on with the one before: Google's clients keep a stream as a turn per chunk."""
+        """Append a turn. A turn of the model after another one continues it.
+
+        Google's clients keep a stream as one turn for each chunk.
+        """
         said = content.get("role") or "user"
         if not isinstance(said, str) or said not in _ROLES:
             raise invalid(f'{where}.role must be "user" or "model"', f"{where}.role")
@@ -239,7 +240,7 @@ class _Contents:
         messages.append(Message(role, tuple(parts)))
 
     def _add_part(self, parts: list[Part], part: JSON, where: str) -> None:
-        """Append what a part says, with the thinking its signature seals before it."""
+        """Append the content of a part, after the thinking that its signature signs."""
         signature = read_text(part.pop("thoughtSignature", None), f"{where}.thoughtSignature")
         if "text" in part and part.get("thought") is True:
             text = read_text(part["text"], f"{where}.text")
@@ -256,7 +257,7 @@ class _Contents:
             parts.append(meaning)
 
     def _part(self, part: JSON, where: str) -> Part | None:
-        """Parse what a part holds; nothing if it says nothing, or nothing but what is kept apart."""
+        """Parse the content of a part; return None if it is empty or went to ``extra``."""
         held = [name for name in _HELD if part.get(name) not in (None, "")]
         if len(held) > 1:
             raise invalid(f"{where} must have one kind of content, not both {held[0]} and {held[1]}", where)
@@ -274,7 +275,7 @@ class _Contents:
                 return Text(read_text(part["text"], f"{where}.text"))
 
     def _unheld(self, part: JSON, where: str) -> Opaque | None:
-        """Keep a part whole that holds something only Gemini has."""
+        """Keep a part as `Opaque` if its content is something that only Gemini has."""
         said = {name: value for name, value in part.items() if value is not None}
         if said.keys() - BESIDE - {*_HELD}:
             return Opaque(DIALECT, said, where=where)
@@ -297,7 +298,7 @@ class _Contents:
         return Media(kind, mime, data, url, name, self._detail(part))
 
     def _detail(self, part: JSON) -> str:
-        """Read how closely to look, if others than Gemini know the level."""
+        """Return the level of detail for an image; keep a level that only Gemini has in ``extra`` instead."""
         resolution = part.get("mediaResolution")
         level = resolution.get("level") if isinstance(resolution, dict) else resolution
         if isinstance(level, str) and level in _DETAILS:
@@ -338,7 +339,7 @@ class _Contents:
 
 
 class _Ledger:
-    """Which calls wait for their results: clients may leave out the ids, and then names and order decide."""
+    """Assigns results to calls. Clients may leave out the ids; the names and the order then decide."""
 
     def __init__(self) -> None:
         self._minted = 0
@@ -362,7 +363,7 @@ class _Ledger:
 
 
 def _think(parts: list[Part], text: str) -> None:
-    """Append thoughts: what was streamed piece by piece is one thought, and sealed as one."""
+    """Append thoughts. Consecutive pieces are joined to one thought, because a signature covers all of them."""
     if open_thought := _open_thought(parts):
         parts[-1] = replace(open_thought, text=open_thought.text + text)
     else:
@@ -370,7 +371,7 @@ def _think(parts: list[Part], text: str) -> None:
 
 
 def _seal(parts: list[Part], signature: str) -> None:
-    """Put a signature on the thinking that came just before, or on an empty one."""
+    """Add a signature to the thinking just before it, or to an empty one."""
     family, native = unpack(signature, Family.GEMINI)
     if native.startswith(REDACTED):
         parts.append(Thinking(redacted=native.removeprefix(REDACTED), family=family))
@@ -381,18 +382,18 @@ def _seal(parts: list[Part], signature: str) -> None:
 
 
 def _open_thought(parts: list[Part]) -> Thinking | None:
-    """Find the thought that was said last, if nothing seals it yet."""
+    """Return the last part if it is a thought without a signature."""
     last = parts[-1] if parts else None
     return last if isinstance(last, Thinking) and not last.signature and not last.redacted else None
 
 
 def _object(value: Any, where: str) -> JSON:
-    """Read an object; none is the empty one."""
+    """Read an object; return an empty one for None."""
     return {} if value is None else read_object(value, where)
 
 
 def _objects(value: Any, where: str) -> list[JSON]:
-    """Read a list of objects; one alone stands for a list of one."""
+    """Read a list of objects. A single object stands for a list of one."""
     if isinstance(value, dict):
         return [value]
     if value is not None and not (isinstance(value, list) and all(isinstance(item, dict) for item in value)):
@@ -401,7 +402,7 @@ def _objects(value: Any, where: str) -> list[JSON]:
 
 
 def _name(value: JSON, where: str) -> str:
-    """Read a name, which must not be empty."""
+    """Read a name; raises `FaultError` if it is empty."""
     name = read_text(value.get("name"), f"{where}.name")
     if not name:
         raise invalid(f"{where}.name is missing", f"{where}.name")
@@ -409,17 +410,17 @@ def _name(value: JSON, where: str) -> str:
 
 
 def _take_number(config: JSON, name: str) -> float | None:
-    """Take a number out of the ``generationConfig``."""
+    """Remove a number from the ``generationConfig`` and return it."""
     return read_number(config.pop(name, None), f"generationConfig.{name}")
 
 
 def _take_whole(config: JSON, name: str) -> int | None:
-    """Take a whole number out of the ``generationConfig``."""
+    """Remove a whole number from the ``generationConfig`` and return it."""
     return read_whole_number(config.pop(name, None), f"generationConfig.{name}")
 
 
 def _keep_apart(extra: JSON, holder: JSON, known: Container[str], place: str) -> None:
-    """Remember in *extra* what of *holder* has no neutral field, if it says anything."""
+    """Add the non-empty fields of *holder* that are not *known* to *extra*."""
     for name, value in holder.items():
         if name not in known and value:
             extra.setdefault(f"{place}.{name}", []).append(value)

@@ -1,8 +1,7 @@
-"""Gemini's requests, rendered: ``generateContent`` bodies.
+"""Renderer of Gemini requests: ``generateContent`` bodies.
 
-Gemini has no instruction among the messages: one that comes late
-stands in the user's turn, in tags. It takes no ids of calls: a result goes by
-its function's name and stands right behind the call.
+Gemini has no system messages among the turns. A late instruction goes into the user's turn, in tags. Calls have no ids:
+a result has the name of its function and directly follows the call.
 """
 
 from collections.abc import Iterable, Mapping
@@ -46,7 +45,7 @@ from dialects.gemini.vocabulary import BUDGETS, DECLARED, DIALECT, HOSTED, MEDIA
 from dialects.interface import Rendered
 
 SKIP_SIGNATURE = "skip_thought_signature_validator"
-"""Google's own signature for a call that another model made, and no Gemini model signed: the check is then skipped.
+"""Google's own placeholder for the signature of a call that no Gemini model signed. The check is then skipped.
 
 https://ai.google.dev/gemini-api/docs/thought-signatures
 """
@@ -62,7 +61,7 @@ _SETTINGS = {
     "presencePenalty": "presence_penalty",
     "frequencyPenalty": "frequency_penalty",
 }
-"""What settings are called, by no vendor's name, when they do not reach the model as it was asked."""
+"""The neutral names under which settings are reported that do not reach the model unchanged."""
 _AS_JSON = "Unless you call a function, answer with nothing but one JSON value"
 
 
@@ -73,7 +72,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 class _Renderer:
-    """Renders one conversation for one model, and remembers what it could not carry."""
+    """Renders one conversation for one model. `dropped` collects the names of what could not be rendered."""
 
     def __init__(self, conversation: Conversation, profile: ModelProfile) -> None:
         self.dropped: set[str] = set()
@@ -84,7 +83,7 @@ class _Renderer:
         self._conversation = with_media_moved(conversation, self._media, self.dropped, MEDIA_ROLES)
 
     def body(self) -> JSON:
-        """Render everything, in Google's order."""
+        """Render the whole body, with its fields in Google's order."""
         said = self._conversation
         instructions = (message.parts for message in said.messages if message.role is Role.SYSTEM)
         self.dropped |= {part.kind for parts in instructions for part in parts if isinstance(part, Opaque)}
@@ -110,7 +109,7 @@ class _Renderer:
         return body
 
     def _add_extra(self, body: JSON) -> None:
-        """Put the fields only Gemini knows back in their places, or name those of other dialects."""
+        """Put the fields that only Gemini has back in their places; report those of other dialects as dropped."""
         for path, value in self._conversation.extra.items():
             if self._own and path == DECLARED:
                 _add_declared(body.get("tools", []), value)
@@ -142,7 +141,8 @@ class _Renderer:
 
     def _format(self, output: OutputFormat, *, has_functions: bool) -> JSON:
         if not self._profile.json_object or (has_functions and not self._profile.schema_with_tools):
-            # Refused by models that draw, and with functions by those before Gemini 3; words ask for it instead.
+            # Models that draw refuse JSON output, and those before Gemini 3 refuse it beside functions. The prompt asks
+            # for JSON instead.
             self.dropped.add("response_format")
             return {}
         if output.schema is None:
@@ -163,7 +163,7 @@ class _Renderer:
         config = self._level(reasoning) if style is ThinkingStyle.LEVEL else self._budget(reasoning)
         shown = reasoning.shown
         if shown is None and (reasoning.budget is not None or reasoning.adaptive):
-            # Whoever asks for thinking in tokens or adaptively (Anthropic's clients) is shown it.
+            # Anthropic's clients ask for thinking in tokens or adaptively, and expect to be shown it.
             shown = True
         return config if shown is None else {**config, "includeThoughts": shown}
 
@@ -178,7 +178,7 @@ class _Renderer:
             self.dropped.add("reasoning off")
         length = self._conversation.sampling.max_tokens
         if not self._own and length is not None and budget >= length:
-            # Thoughts count towards the length, and must leave room for the answer.
+            # Thoughts count towards the length and must leave room for the answer.
             budget = nearest_budget(length // 2, self._profile)
             self.dropped.add("reasoning budget")
         return {"thinkingBudget": budget}
@@ -212,7 +212,7 @@ class _Renderer:
                 case Opaque():
                     hosted.append(tool)
         if self._insists_on(hosted):
-            # Vertex takes no functions beside a search: what is insisted on goes.
+            # Vertex AI takes no functions beside a search. The functions go, as the client demands the search.
             self.dropped |= {"tool_choice"} | ({"tools"} if declarations else set())
             declarations = []
         if declarations or self._conversation.tool_choice == ToolChoice(ToolMode.NONE):
@@ -222,7 +222,7 @@ class _Renderer:
         return [{"functionDeclarations": declarations}, *tools] if declarations else tools
 
     def _insists_on(self, hosted: list[Opaque]) -> bool:
-        """Whether the client insists on one of these tools, which Gemini itself cannot be made to use."""
+        """Return whether the tool choice demands one of these hosted tools, which Gemini cannot be made to use."""
         choice, functions = self._conversation.tool_choice, self._conversation.tools
         if choice is None or not hosted:
             return False
@@ -231,7 +231,7 @@ class _Renderer:
         return choice.mode is ToolMode.REQUIRED and not any(isinstance(tool, ToolSpec) for tool in functions)
 
     def _hosted(self, hosted: list[Opaque]) -> list[JSON]:
-        """Declare what Vertex runs itself in place of other providers' tools."""
+        """Declare Vertex AI's own tools in place of other providers' hosted tools."""
         kinds = [(tool, hosted_tool(tool)) for tool in hosted]
         self.dropped |= {name for tool, kind in kinds if kind not in HOSTED for name in lost_with(tool)}
         return [{name: {}} for name in dict.fromkeys(HOSTED[kind] for _, kind in kinds if kind in HOSTED)]
@@ -278,7 +278,7 @@ class _Renderer:
         return contents
 
     def _said(self, parts: Iterable[Part]) -> list[JSON]:
-        """Render a model's turn; a signature goes on the part behind its thinking, as Gemini puts it."""
+        """Render a turn of the model. A signature goes on the part after its thinking, as in Gemini's own turns."""
         rendered: list[JSON] = []
         signature = ""
         for part in parts:
@@ -302,7 +302,7 @@ class _Renderer:
         return thinking.signature
 
     def _asked(self, parts: Iterable[Part]) -> list[JSON]:
-        """Render a user's turn; what is attached to results stands behind all of them."""
+        """Render a turn of the user. Attachments of tool results stand after all results."""
         results: list[JSON] = []
         others: list[JSON] = []
         for part in parts:
@@ -354,7 +354,7 @@ class _Renderer:
 
     def _text(self, text: Text) -> str:
         if text.cache:
-            # Gemini caches by itself.
+            # Gemini caches without being asked.
             self.dropped.add("cache_control")
         return text.text
 
@@ -383,10 +383,9 @@ class _Renderer:
 
 
 def sign_calls_of_others(contents: list[JSON]) -> None:
-    """Mark the calls of the current turn that no Gemini model has signed: Gemini 3 insists on a mark.
+    """Add a placeholder signature to the calls of the current turn that no Gemini model signed: Gemini 3 requires one.
 
-    The current turn is what follows the last text of the user; of calls made
-    at once, the first is signed.
+    The current turn is what follows the last text of the user. Of parallel calls, only the first needs a signature.
     """
     for content in reversed(contents):
         parts = [part for part in content["parts"] if isinstance(part, dict)]
@@ -405,7 +404,7 @@ def _said_format(output: OutputFormat) -> str:
 
 
 def _response(text: str, is_error: bool) -> JSON:
-    """Wrap what a function gave back: an object stands for itself, unless it looks like an envelope."""
+    """Wrap the result of a function. An object is sent as it is, unless it looks like a wrapper itself."""
     if is_error:
         return {"error": text}
     loaded = object_from(text) if text.lstrip().startswith("{") else None
@@ -421,7 +420,7 @@ def _add_declared(tools: list[JSON], declared: Mapping[str, Any]) -> None:
 
 
 def _put(body: JSON, path: str, value: Any) -> None:
-    """Set a field by its path; a field under an unknown path is a field of the body."""
+    """Set a field by its path. A path that leads to no known object names a field of the body itself."""
     within = next((prefix for prefix in _NESTED if path.startswith(f"{prefix}.")), "")
     target = body
     for name in within.split(".") if within else ():

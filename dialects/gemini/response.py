@@ -1,7 +1,7 @@
-"""Gemini's responses, parsed and rendered: ``GenerateContentResponse`` objects, errors, descriptions of models.
+"""Gemini's responses, errors and descriptions of models, parsed and rendered.
 
-Of several objects, as in a stream, the contents add up, but for the count of
-tokens, which is always the whole.
+A stream is a series of ``GenerateContentResponse`` objects. Their contents add up; each token count replaces the
+previous one.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ _ACTIONS = ["generateContent", "streamGenerateContent", "countTokens"]
 
 
 class ResponseReader(FrameReader):
-    """Reads ``GenerateContentResponse`` objects; *token* seeds the ids of calls, which Gemini does not give."""
+    """Reads ``GenerateContentResponse`` objects. *token* seeds the ids of calls, which Gemini does not have."""
 
     def __init__(self, token: str) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ class ResponseReader(FrameReader):
         self._texts: list[str] = []
 
     def end(self) -> Iterator[Event]:
-        """The answer is complete. The usage is computed here, as `keep_usage` only keeps each message's counts."""
+        """End the answer. The usage is computed here because `keep_usage` only stores counts."""
         self.usage = parse_usage(self._metadata)
         if self._grounding:
             self.search = parse_search(self._grounding)
@@ -72,20 +72,20 @@ class ResponseReader(FrameReader):
         return super().end()
 
     def fail(self, fault: Fault) -> Iterator[Event]:
-        """The answer broke off. The usage is computed here, as in `end`."""
+        """Fail the answer. The usage is computed here, as in `end`."""
         self.usage = parse_usage(self._metadata)
         return super().fail(fault)
 
     def keep_usage(self, metadata: Mapping[Any, Any]) -> None:
-        """Keep the counts of one message; later ones replace earlier ones."""
+        """Keep the counts of one message. Later counts replace earlier ones."""
         self._metadata |= {name: value for name, value in metadata.items() if value is not None}
 
     def keep_text(self, text: str) -> None:
-        """Keep more of the open block's text: at its end it may be said where it comes from."""
+        """Keep the text of the open block. Citations at its end refer to positions in it."""
         self._texts.append(text)
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one message."""
+        """Yield the events of one message."""
         match message:
             case {"error": {**error}}:
                 yield from self.fail(_fault_of(error))
@@ -103,7 +103,7 @@ class ResponseReader(FrameReader):
                     yield from self._extend(Refusal(), str(said))
 
     def whole(self, body: JSON) -> Completion:
-        """Read an answer that came in one piece; raises `FaultError` if it is a failure or no answer."""
+        """Parse a whole response; raises `FaultError` if it is a failure or has no answer."""
         events = list(self.read(body))
         if not any(isinstance(event, Failed) for event in events):
             if self.stop is None and not body.get("candidates"):
@@ -124,7 +124,7 @@ class ResponseReader(FrameReader):
         if thought and part.get("text"):
             yield from self._extend(Thinking(family=Family.GEMINI), str(part["text"]))
         if signature:
-            # It seals the thoughts just said, or ones that are not shown.
+            # The signature belongs to the thoughts just before it, or to hidden ones.
             yield from self._extend(Thinking(family=Family.GEMINI), "")
             self.sign(str(signature))
             yield from self._close()
@@ -144,7 +144,7 @@ class ResponseReader(FrameReader):
                 yield from self._whole(Opaque(DIALECT, meaning))
 
     def _call(self, name: str, args: Any) -> Iterator[Event]:
-        # A name may come back as "default_api:name".
+        # Gemini may return a name as "default_api:name".
         call = ToolCall(f"call_{self._token}_{self._calls}", name.rpartition(":")[2] or name)
         self._calls += 1
         yield from self._close()
@@ -157,7 +157,7 @@ class ResponseReader(FrameReader):
         yield from self._close()
 
     def _extend(self, block: Block, text: str) -> Iterator[Event]:
-        """Go on with the open block if it is of this kind, else open another."""
+        """Continue the open block if it is of this kind, or open a new one."""
         if type(block) is not self._kind:
             self._kind = type(block)
             self._blocks += 1
@@ -171,7 +171,7 @@ class ResponseReader(FrameReader):
 
 
 class PartRenderer:
-    """Turns events into parts. A signature waits for the part behind the thinking it seals."""
+    """Renders events as parts. A signature is kept for the part after the thinking it belongs to."""
 
     def __init__(self) -> None:
         self._block: Block | None = None
@@ -180,7 +180,7 @@ class PartRenderer:
         self.malformed = ""
 
     def take(self, event: BlockStarted | BlockDelta | BlockStopped) -> list[JSON]:
-        """Give the parts an event completes."""
+        """Return the parts that an event completes."""
         match event:
             case BlockStarted(_, block):
                 self._block, self._arguments = block, []
@@ -192,15 +192,15 @@ class PartRenderer:
 
     @property
     def is_text(self) -> bool:
-        """Whether each delta of the open block becomes the part that `text` gives, as it carries no signature."""
+        """Whether each delta of the open block can be rendered with `text`, because no signature has to be added."""
         return not self._signature and not isinstance(self._block, ToolCall)
 
     def text(self, text: str) -> JSON:
-        """Give the part that a text of the open block becomes."""
+        """Return the part for a text of the open block."""
         return {"text": text, "thought": True} if isinstance(self._block, Thinking) else {"text": text}
 
     def rest(self) -> list[JSON]:
-        """Give the signature that no part followed."""
+        """Return a part for a signature that no part followed."""
         return [self._signed({"text": ""})] if self._signature else []
 
     def _opened(self, block: Block) -> list[JSON]:
@@ -250,12 +250,12 @@ class PartRenderer:
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Parse a whole response, just as its stream would be."""
+    """Parse a whole response. The result is the same as that of its stream."""
     return ResponseReader(token).whole(body)
 
 
 def parse_outcome(body: JSON) -> Completion:
-    """Parse of a whole response only how it ended and what it cost."""
+    """Parse only the stop reason and the usage of a whole response; raises `FaultError` if it is a failure."""
     stop = None
     match body:
         case {"error": {**error}}:
@@ -279,7 +279,7 @@ def _fault_of(error: Mapping[Any, Any]) -> Fault:
 
 
 def _blocked(feedback: Mapping[Any, Any]) -> Stop | None:
-    """Read why a prompt got no answer; None if nothing kept it from one."""
+    """Return why the prompt was blocked, or None if it was not."""
     match feedback.get("blockReason"):
         case str(reason) if reason != "BLOCKED_REASON_UNSPECIFIED":
             return Stop(StopReason.FILTERED, reason)
@@ -288,7 +288,10 @@ def _blocked(feedback: Mapping[Any, Any]) -> Stop | None:
 
 
 def _finished(candidate: Mapping[Any, Any], before: Stop | None, *, called: bool) -> Stop | None:
-    """Read why the model stopped, if it has; *before* is what it said of that earlier, *called* whether it did so."""
+    """Return why the model stopped, if it has.
+
+    *before* is the reason it gave earlier; *called* tells whether it has called a function.
+    """
     reason, stop = candidate.get("finishReason"), before
     if reason and reason != "FINISH_REASON_UNSPECIFIED":
         stop = Stop(STOPS.get(reason, StopReason.END), str(reason))
@@ -318,7 +321,7 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 
 def render_fault(fault: Fault) -> JSON:
-    """Render a failure as Google's APIs do; Google's clients read from the details when to come back."""
+    """Render a failure as Google's APIs do, with the time to wait before a retry in the details."""
     message = googles_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
     error: JSON = {"code": http_status(fault), "message": message, "status": STATUSES[fault.kind]}
     if fault.retry_after is not None:
@@ -328,7 +331,7 @@ def render_fault(fault: Fault) -> JSON:
 
 
 def render_model(model: ModelInfo, created: int) -> JSON:  # noqa: ARG001 - Google says nothing of when
-    """Describe one model, as Google's clients read it; what is not known is left out.
+    """Describe one model in the form that Google's clients read. Unknown facts are left out.
 
     https://ai.google.dev/api/models#Model
     """
@@ -346,12 +349,12 @@ def render_model(model: ModelInfo, created: int) -> JSON:  # noqa: ARG001 - Goog
 
 
 def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
-    """List all models, as Google's clients read them."""
+    """List all models in the form that Google's clients read."""
     return {"models": [render_model(model, created) for model in models]}
 
 
 def render_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSON:
-    """Write a ``GenerateContentResponse`` with one candidate."""
+    """Render a ``GenerateContentResponse`` with one candidate."""
     body: JSON = {"candidates": [candidate]}
     if usage is not None:
         body["usageMetadata"] = render_usage(usage)
@@ -359,12 +362,12 @@ def render_body(candidate: JSON, envelope: Envelope, usage: Usage | None) -> JSO
 
 
 def render_candidate(parts: list[JSON]) -> JSON:
-    """Write a candidate that holds *parts*."""
+    """Render a candidate with the given *parts*."""
     return {"content": {"parts": parts, "role": "model"}, "index": 0}
 
 
 def render_finish(stop: Stop, malformed: str) -> JSON:
-    """Name why the answer ended: by Gemini's own reason where it was one."""
+    """Render why the answer ended. A reason that came from Gemini is kept."""
     if malformed:
         return {"finishReason": "MALFORMED_FUNCTION_CALL", "finishMessage": f"Malformed function call: {malformed}"}
     own = STOPS.get(stop.raw) is stop.reason

@@ -1,6 +1,6 @@
-"""Gemini's streams, read and written: each ``data:`` line is a ``GenerateContentResponse``.
+"""Streams of Gemini, read and written: each ``data:`` line is a ``GenerateContentResponse``.
 
-Nothing ends a stream but the end: Google's clients choke on ``[DONE]``.
+A stream ends with its last object. There is no ``[DONE]``, which Google's clients cannot parse.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ class Reader(ResponseReader):
     """Reads a stream of ``GenerateContentResponse`` objects."""
 
     def loads(self, frame: Frame) -> JSON | None:
-        """Parse one frame; an error may come in a list of one."""
+        """Parse one frame. An error may come in a list of one."""
         loaded = frame.loads()
         message = loaded[0] if isinstance(loaded, list) else loaded
         if not isinstance(message, dict):
@@ -35,7 +35,7 @@ class Reader(ResponseReader):
         return message
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a candidate's only part, if it is of the open block's kind and the candidate goes on."""
+        """Return the text of a candidate's only part if it continues the open block and the candidate does not end."""
         message = frame.glance()
         candidate = message["candidates"][0]
         (part,) = candidate["content"]["parts"]
@@ -53,7 +53,7 @@ class Reader(ResponseReader):
 
 
 class Writer:
-    """Writes a stream of ``GenerateContentResponse`` objects; a call comes whole, once it is complete."""
+    """Writes a stream of ``GenerateContentResponse`` objects. A call is written whole, once it is complete."""
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
@@ -90,15 +90,15 @@ class Writer:
 
 
 def reader(token: str, content_type: str) -> Reader:  # noqa: ARG001 - SAP AI Core frames Gemini's streams in one way only
-    """Begin to read a streamed response."""
+    """Return the reader of a streamed response."""
     return Reader(token)
 
 
 def writer(envelope: Envelope) -> Writer:
-    """Begin to write a streamed response."""
+    """Return the writer of a streamed response."""
     return Writer(envelope)
 
 
 def fault_frame(fault: Fault) -> bytes:
-    """Render a failure in a stream that had begun."""
+    """Render a failure in a stream that has begun."""
     return Frame(dumps(render_fault(fault))).encode()

@@ -1,4 +1,4 @@
-"""Gemini: names, tables and spellings that requests, responses and streams share.
+"""Names and tables of Gemini that requests, responses and streams share.
 
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
@@ -24,18 +24,24 @@ from dialects.core.faults import FaultKind
 
 DIALECT = "gemini"
 HOSTED = {HostedTool.SEARCH: "googleSearch", HostedTool.FETCH: "urlContext"}
-"""What Vertex AI runs itself. The code that it may run, too, comes back in parts that no other dialect has."""
+"""Tools that Vertex AI runs itself.
+
+Code execution is not among them, because its results are parts that no other dialect has.
+"""
 MEDIA_ROLES = frozenset({Role.USER, Role.ASSISTANT})
-"""Whose turns can hold media: a model is shown in its own what it drew."""
+"""The roles whose turns can hold media. Models see the pictures they drew in their own turns."""
 DECLARED = "tools.functionDeclarations"
-"""Under which name is kept what a function declares that only Gemini knows; no field of a body holds a dot."""
+"""The name in ``extra`` for the fields of function declarations that only Gemini has.
+
+No field of a body has a dot in it.
+"""
 TURNS = "contents[]"
-"""How the place of a field is written that stands in some turn."""
+"""The path prefix of fields in a turn."""
 PARTS = f"{TURNS}.parts[]"
 BESIDE = frozenset({"mediaResolution", "partMetadata", "thought", "thoughtSignature", "videoMetadata"})
-"""What may stand beside the content of a part, and says nothing alone."""
+"""Fields that may stand beside the content of a part and mean nothing without it."""
 RESOLUTIONS = {"low": "MEDIA_RESOLUTION_LOW", "high": "MEDIA_RESOLUTION_HIGH"}
-"""How closely to look at an image, in levels that OpenAI has as well."""
+"""Levels of detail for images that OpenAI has as well."""
 EFFORTS = {"MINIMAL": Effort.MINIMAL, "LOW": Effort.LOW, "MEDIUM": Effort.MEDIUM, "HIGH": Effort.HIGH}
 LEVELS = {
     Effort.NONE: "MINIMAL",
@@ -46,8 +52,8 @@ LEVELS = {
     Effort.XHIGH: "HIGH",
     Effort.MAX: "HIGH",
 }
-# Google's own correspondence, https://ai.google.dev/gemini-api/docs/openai#thinking, and the
-# largest budget there is for what lies above it.
+# Google's own correspondence, https://ai.google.dev/gemini-api/docs/openai#thinking. Levels above it get the largest
+# budget.
 BUDGETS = {
     Effort.NONE: 0,
     Effort.MINIMAL: 1024,
@@ -144,33 +150,36 @@ _MIME_BY_KIND = {
 
 
 def camelled(value: JSON) -> JSON:
-    """Write an object's own keys in camel case, as protobuf JSON takes both spellings."""
+    """Return an object with its own keys in camel case, since protobuf's JSON allows both spellings."""
     return {camel(name) if "_" in name else name: item for name, item in value.items()}
 
 
 def camel(name: str) -> str:
-    """Write a name in camel case."""
+    """Convert a name to camel case."""
     head, *rest = name.split("_")
     return head + "".join(part[:1].upper() + part[1:] for part in rest) if head else name
 
 
 def mime_of(media: Media) -> str:
-    """Name the type of an attachment: Gemini insists on one, clients do not always say it."""
+    """Return the media type of an attachment. Gemini requires one, and clients do not always send it."""
     return known_type(media.mime) or mime_by_suffix(media.url or media.name) or _MIME_BY_KIND[media.kind]
 
 
 def known_type(mime: str) -> str:
-    """Name a type as Gemini knows it: text is plain text to it, whatever a program calls it."""
+    """Return the media type under the name Gemini knows. All kinds of text become plain text."""
     return "text/plain" if is_text(mime) else official_type(mime)
 
 
 def mime_by_suffix(path: str) -> str:
-    """Guess a type by the end of a name or an address; empty where it says nothing."""
+    """Guess a media type from the suffix of a name or a URL; return an empty string if it is unknown."""
     return _MIME_BY_SUFFIX.get(path.partition("?")[0].partition("#")[0].rpartition(".")[2].lower(), "")
 
 
 def parse_usage(metadata: JSON) -> Usage:
-    """Count each token once: Gemini's prompt includes what was cached, its candidates exclude the thoughts."""
+    """Parse the token counts so that each token counts once.
+
+    Gemini's prompt count includes cached tokens; its candidates count excludes thoughts.
+    """
     cached = _count(metadata, "cachedContentTokenCount")
     thoughts = _count(metadata, "thoughtsTokenCount")
     prompt = _count(metadata, "promptTokenCount") + _count(metadata, "toolUsePromptTokenCount")
@@ -179,7 +188,7 @@ def parse_usage(metadata: JSON) -> Usage:
 
 
 def render_usage(usage: Usage) -> JSON:
-    """Write a count of tokens as Gemini's clients read it."""
+    """Render the token counts as Gemini's clients read them."""
     metadata = {"promptTokenCount": usage.prompt, "candidatesTokenCount": usage.output - usage.reasoning}
     if usage.reasoning:
         metadata["thoughtsTokenCount"] = usage.reasoning
@@ -194,7 +203,7 @@ def _count(metadata: JSON, name: str) -> int:
 
 
 def parse_search(grounding: Mapping[str, Any]) -> WebSearch | None:
-    """Read what Google searched for and found; None if nothing was.
+    """Parse the web search that Google made, with its results; return None if there was none.
 
     https://cloud.google.com/vertex-ai/generative-ai/docs/reference/rest/v1/GroundingMetadata
     """
@@ -204,7 +213,7 @@ def parse_search(grounding: Mapping[str, Any]) -> WebSearch | None:
 
 
 def parse_citations(grounding: Mapping[str, Any], text: str) -> tuple[Citation, ...]:
-    """Read where stretches of *text* come from; Google counts them in bytes."""
+    """Parse where stretches of *text* come from. Google's positions are in bytes."""
     written = text.encode("utf-8", "surrogatepass")
     return tuple(_citations(grounding, written))
 
@@ -224,7 +233,7 @@ def _citations(grounding: Mapping[str, Any], written: bytes) -> Iterator[Citatio
 
 
 def render_grounding(search: WebSearch | None) -> JSON:
-    """Write what was searched for and found, as a field of a candidate; nothing if nothing was."""
+    """Render a web search with its results as fields of a candidate; return no fields if there was none."""
     if search is None:
         return {}
     chunks = [{"web": {"uri": source.url, "title": source.title}} for source in search.sources]

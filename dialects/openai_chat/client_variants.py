@@ -1,8 +1,8 @@
 """Variants of chat bodies that some clients send, such as Cursor.
 
-Cursor writes tools as the Responses API or Anthropic does, and of whole
-conversations as the Responses API does; it reads the answer as chat. Others
-say single parts of a message as Anthropic does.
+Cursor declares tools in the form of the Responses API or of Anthropic, and sends whole conversations in the form of the
+Responses API, but reads the answer as a chat completion. Other clients send single parts of a message in Anthropic's
+form.
 """
 
 from collections.abc import Mapping
@@ -19,34 +19,34 @@ _BLOCKS = {
     "tool_result": "tool_use_id",
     "tool_use": "input",
 }
-"""Anthropic's blocks, and a field by which each is known."""
+"""The types of Anthropic's blocks, and a field by which each is recognised."""
 
 
 def is_responses(body: JSON) -> bool:
-    """Whether *body* is one of the Responses API."""
+    """Return whether *body* is a request of the Responses API."""
     return "messages" not in body and isinstance(body.get("input"), str | list)
 
 
 def has_blocks(body: JSON) -> bool:
-    """Whether a message of *body* holds a block of Anthropic's, which no OpenAI model takes."""
+    """Return whether a message of *body* holds one of Anthropic's blocks, which no OpenAI model accepts."""
     messages = body.get("messages")
     return isinstance(messages, list) and any(blocks_in(each) for each in messages if isinstance(each, dict))
 
 
 def blocks_in(message: Mapping[str, Any]) -> list[JSON]:
-    """Find Anthropic's blocks in the content of *message*."""
+    """Return Anthropic's blocks in the content of *message*."""
     content = message.get("content")
     return [part for part in content if is_block(part)] if isinstance(content, list) else []
 
 
 def is_block(part: Any) -> bool:
-    """Whether *part* of a message is a block of Anthropic's."""
+    """Return whether *part* of a message is one of Anthropic's blocks."""
     kind = part.get("type") if isinstance(part, dict) else None
     return isinstance(kind, str) and _BLOCKS.get(kind) in part
 
 
 def with_nested_tools(body: JSON) -> JSON:
-    """Give *body* with every tool where chat has it, and one that is chosen by name as chat names it."""
+    """Return *body* with its tools, and a tool choice by name, in the form of chat completions."""
     tools, choice = body.get("tools"), body.get("tool_choice")
     nested = [_nested(tool) for tool in tools] if isinstance(tools, list) else tools
     named = _named(choice)

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: which fields whose models take; an unknown one makes them refuse the request."""
+"""The fields of OpenAI chat completions that each vendor's models accept; they refuse requests with other fields."""
 
 from dialects.capabilities.models import ModelProfile, ThinkingStyle, Vendor
 from dialects.core.conversation import JSON
@@ -26,7 +26,7 @@ _EVERYWHERE = frozenset(
         "stream_options",
     }
 )
-# https://learn.microsoft.com/azure/ai-foundry/openai/reference: what API versions up to 2025-01 know.
+# https://learn.microsoft.com/azure/ai-foundry/openai/reference: the fields of API versions up to 2025-01.
 _AZURE = frozenset(
     {
         "audio",
@@ -78,7 +78,7 @@ _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 
 
 def keep_known_fields(body: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Keep the fields the model takes; name the others that said something."""
+    """Keep the fields that the model accepts; add the names of the others to *dropped* if they have a value."""
     taken = _TAKEN.get(profile.vendor, _EVERYWHERE)
     refused = _refused(body, profile) if profile.vendor is Vendor.OPENAI else ()
     kept: JSON = {}
@@ -91,11 +91,11 @@ def keep_known_fields(body: JSON, profile: ModelProfile, dropped: set[str]) -> J
 
 
 def _refused(body: JSON, profile: ModelProfile) -> list[str]:
-    """Name what OpenAI's models take, but not this one, or not in this request."""
+    """Return the fields that OpenAI's models accept in general, but not this model, or not in this request."""
     taken = {
         "reasoning_effort": profile.thinking is ThinkingStyle.EFFORT,
         "verbosity": profile.verbosity,
-        # It is put on answers that are stored, and refused without.
+        # Metadata goes on stored answers, and is refused if the answer is not stored.
         "metadata": body.get("store") is True,
     }
     return [name for name, is_taken in taken.items() if not is_taken]

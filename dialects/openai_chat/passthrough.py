@@ -1,4 +1,4 @@
-"""OpenAI chat completions between two ends: bodies and frames pass, but for what must change."""
+"""Passthrough for clients and backends that both speak OpenAI chat completions: only what must change is changed."""
 
 from typing import Any
 
@@ -27,16 +27,18 @@ _LENGTHS = ("max_completion_tokens", "max_tokens")
 
 
 def open_seals(body: JSON, open: Open) -> JSON:
-    """Leave a client's own body as it is: the backends of this dialect sign nothing."""
+    """Return a client's body unchanged, because the backends of this dialect sign nothing."""
     del open
     return body
 
 
 def passthrough_request(body: JSON, profile: ModelProfile, conversation: Conversation | None = None) -> Rendered:
-    """Change of a client's own body only what the backend refuses; *conversation* is what was parsed of it, if it was.
+    """Change only what the backend refuses in a client's body.
 
-    The backend is always asked for usage when it streams: `passthrough_frame` keeps
-    it from clients that did not ask.
+    *conversation* is the parsed body, if it has been parsed.
+
+    A streaming backend is always asked for the usage. `passthrough_frame` keeps it from clients that did not ask for
+    it.
     """
     dropped: set[str] = set()
     out = dict(body)
@@ -59,15 +61,15 @@ def passthrough_request(body: JSON, profile: ModelProfile, conversation: Convers
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the model's name."""
+    """Set the model in a backend's body to the name the client used."""
     return {**body, "model": envelope.model}
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
-    """Render one frame of a backend's stream for the client; empty to swallow it.
+    """Render one frame of a backend's stream for the client; return no bytes for a frame that is left out.
 
-    Swallowed are Azure's first chunk, which is about the prompt and has neither
-    id nor choices, and the chunk with the usage if the client did not ask for it.
+    Left out are Azure's first chunk, which is about the prompt and has neither id nor choices, and the chunk with the
+    usage if the client did not ask for it.
     """
     data = frame.data
     if data.strip() == "[DONE]":
@@ -80,7 +82,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Render a failure in a stream that was passed through; neither the stream's id nor its model are said again."""
+    """Render a failure in a stream that was passed through. It repeats neither the id nor the model of the stream."""
     del id, envelope
     return encoded(dumps(render_fault(fault)))
 
@@ -104,7 +106,7 @@ def _rewritten(frame: Frame, envelope: Envelope) -> bytes:
 
 
 def _messages(body: JSON, profile: ModelProfile, conversation: Conversation | None, dropped: set[str]) -> list[Any]:
-    """Pass what was said; for vendors stricter than OpenAI, and where a call lacks its result, as in translation."""
+    """Pass the messages on. They are rendered anew for vendors stricter than OpenAI, and if a call has no result."""
     if profile.vendor is not Vendor.OPENAI or not _are_answered(body.get("messages")):
         conversation = conversation or parse_request(body)
         dropped |= fields_of_messages(conversation)
@@ -116,7 +118,7 @@ def _messages(body: JSON, profile: ModelProfile, conversation: Conversation | No
 
 
 def _are_answered(messages: Any) -> bool:
-    """Whether the results of calls stand right behind them, one for each, as OpenAI insists; True for what is odd."""
+    """Return whether each call is directly followed by one result, as OpenAI requires; True for malformed messages."""
     if not isinstance(messages, list):
         return True
     left: list[Any] = []
@@ -135,7 +137,7 @@ def _are_answered(messages: Any) -> bool:
 
 
 def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Give a message without what OpenAI does not know; one that holds nothing of the kind is given as it is."""
+    """Return a message without the fields that OpenAI does not know; return it unchanged if it has none."""
     message = _only(message, _OF_MESSAGE, dropped)
     content, calls, answered = message.get("content"), message.get("tool_calls"), message.get("tool_call_id")
     if isinstance(content, list):
@@ -152,7 +154,7 @@ def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
 def _call(call: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
     match call:
         case {"custom": {"name": str(name)} as custom, **rest}:
-            # No model is declared a custom tool: its calls are those of a function, as everywhere.
+            # Custom tools are declared to models as functions, so their calls are calls of functions.
             arguments = dumps({"input": str(custom.get("input") or "")})
             call = {**rest, "type": "function", "function": {"name": name, "arguments": arguments}}
         case _:
@@ -179,7 +181,7 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
 
 
 def _choice(body: JSON, lost: list[Opaque], model: str) -> None:
-    """Refuse a choice that insists on a tool that is left out."""
+    """Raise `FaultError` if the tool choice demands a tool that had to be left out."""
     match body.get("tool_choice"):
         case "required" if not body["tools"]:
             raise nothing_to_call(lost, model)

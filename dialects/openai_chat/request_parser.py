@@ -1,4 +1,4 @@
-"""OpenAI chat completions: requests, parsed.
+"""Parser of OpenAI chat completions requests.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -90,7 +90,7 @@ _UNDERSTOOD_OF_MESSAGE = frozenset(
     }
 )
 _BESIDE_ANSWERS = frozenset({"reasoning_content", "reasoning", "thinking_blocks", "images"})
-"""What other gateways put beside the content of an answer, and clients send back."""
+"""Fields that other gateways add to an answer beside its content, and that clients send back."""
 _NOTHING_SAID = Text()
 _DEFAULTS: Mapping[str, Any] = {
     "n": 1,
@@ -101,14 +101,14 @@ _DEFAULTS: Mapping[str, Any] = {
     "modalities": ["text"],
     "service_tier": "auto",
 }
-"""What is the same as not saying it."""
+"""Default values. A field with its default says no more than a missing field."""
 
 
 def parse_request(body: JSON) -> Conversation:
     """Parse a request; raises `FaultError` for one that makes no sense.
 
-    A `developer` message is a system message. Those at the front are the
-    conversation's system; later ones stay where they are.
+    A `developer` message is a system message. Those at the front become the conversation's system prompt; later ones
+    stay where they are.
     """
     fields = FieldReader(body)
     said = fields.objects("messages")
@@ -133,7 +133,7 @@ def parse_request(body: JSON) -> Conversation:
         cache_key=fields.text("prompt_cache_key"),
         extra=_extra(fields, said),
     )
-    # Other gateways take a mark beside the messages for one on the last part.
+    # Other gateways take a cache mark at the top of the request for one on the last part.
     return with_cache_mark_at_the_end(conversation, cache_mark(fields))
 
 
@@ -172,7 +172,7 @@ def _message(message: FieldReader, index: int, before: list[Message]) -> Message
 
 
 def _name(message: FieldReader) -> tuple[Part, ...]:
-    """No other dialect has a name beside the role."""
+    """Return the name of a message as an opaque part, because no other dialect has names beside the role."""
     name = message.text("name")
     return (Opaque(CHAT, {"type": "name", "name": name}),) if name else ()
 
@@ -193,7 +193,7 @@ def _result(message: FieldReader, id: str) -> ToolResult:
 
 
 def _last_call(name: str, before: list[Message]) -> str:
-    """Find the call a legacy function message answers: it says only the function's name."""
+    """Return the id of the call that a legacy function message answers. The message has only the function's name."""
     calls = [part for message in before for part in message.parts if isinstance(part, ToolCall) and part.name == name]
     return calls[-1].id if calls else name
 
@@ -231,7 +231,7 @@ def _part(part: FieldReader, cache: CacheMark | None) -> Part:
 
 
 def _attached(part: FieldReader, kind: str) -> Media | None:
-    """Read what is attached, if its data or its address is."""
+    """Parse an attachment whose data or URL is in the part; return None for any other."""
     match kind:
         case "image_url" if isinstance(part.body.get("image_url"), str):
             return media(part.text("image_url"), part.at("image_url"), MediaKind.IMAGE)
@@ -248,7 +248,7 @@ def _attached(part: FieldReader, kind: str) -> Media | None:
 
 
 def _unread(message: FieldReader) -> set[str]:
-    """Name the fields of a message that have no neutral value."""
+    """Return the names of a message's fields that have no neutral value."""
     if message.body.keys() <= _UNDERSTOOD_OF_MESSAGE:
         return set()
     unread = message.body.keys() - _UNDERSTOOD_OF_MESSAGE
@@ -259,14 +259,14 @@ def _unread(message: FieldReader) -> set[str]:
 
 
 def _answer(message: FieldReader, index: int) -> Iterator[Part]:
-    """Parse what the model said, its thoughts first."""
+    """Parse a message of the model: first its thoughts, then the content and the calls."""
     thoughts = message.body.get("reasoning_content") or message.body.get("reasoning")
     if signed := _beside(message, "thinking_blocks"):
-        # Claude's thinking as it was signed; its text stands there once more.
+        # Claude's thinking as it was signed. `reasoning_content` repeats its text.
         yield from (parse_block(dict(block.body), block.path)[0] for block in signed)
     elif isinstance(thoughts, str):
         yield Thinking(thoughts)
-    # An empty text beside calls says nothing, and several providers refuse it.
+    # Clients send an empty text beside calls, which several providers refuse.
     yield from (part for part in _content(message) if part != _NOTHING_SAID)
     yield from (_part(part, None) for part in _beside(message, "images"))
     if refusal := message.text("refusal"):
@@ -278,7 +278,7 @@ def _answer(message: FieldReader, index: int) -> Iterator[Part]:
 
 
 def _beside(message: FieldReader, name: str) -> list[FieldReader]:
-    """Read what stands beside an answer under *name*, if that is a list of objects."""
+    """Return the objects of the list that stands beside an answer under *name*; none if it is anything else."""
     beside = message.body.get(name)
     readable = isinstance(beside, list) and all(isinstance(each, dict) for each in beside)
     return message.objects(name) if readable else []
@@ -300,7 +300,7 @@ def _call(call: FieldReader) -> Iterator[Part]:
 
 
 def _google_signature(call: FieldReader) -> str:
-    """Read where Google's own OpenAI-compatible API puts the signature of a call.
+    """Return the signature of a call, where Google's own OpenAI-compatible API has it.
 
     https://ai.google.dev/gemini-api/docs/thought-signatures
     """
@@ -332,7 +332,7 @@ def _function(function: FieldReader, cache: CacheMark | None) -> ToolSpec:
 
 
 def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
-    """Read the choice, and the names it narrows the tools to, if it does."""
+    """Parse the tool choice, and the names of the tools it allows if it does not allow all."""
     parallel = fields.flag("parallel_tool_calls")
     where = "tool_choice" if fields.body.get("tool_choice") is not None else "function_call"
     said = fields.body.get(where)
@@ -347,7 +347,7 @@ def _tool_choice(fields: FieldReader) -> dict[str, Any] | None:
         case {"function": {"name": str(name)}} | {"custom": {"name": str(name)}} | {"name": str(name)}:
             return {"choice": ToolChoice(ToolMode.NAMED, name, parallel)}
         case {"type": str(kind)} if kind not in ("function", "custom", "allowed_tools"):
-            # A tool that runs at a provider, which has no other name.
+            # A tool that runs at the provider is named by its type.
             return {"choice": ToolChoice(ToolMode.NAMED, kind, parallel)}
         case _:
             raise fields.wrong(where, "auto, none, required or the name of a function")

@@ -1,9 +1,8 @@
-"""OpenAI chat completions: requests, rendered.
+"""Renderer of OpenAI chat completions requests.
 
-Azure OpenAI, and Mistral, Perplexity, Cohere and open models, which speak the
-same dialect with fewer fields. Their templates want roles to alternate and
-instructions only at the front, so there a late system message is said as a
-user's text in ``<system>``, and turns of one role are merged.
+The dialect is that of Azure OpenAI, and, with fewer fields, of Mistral, Perplexity, Cohere and open models. Their chat
+templates require alternating roles and instructions only at the front. For them, a late system message becomes a user's
+text in ``<system>``, and consecutive turns of one role are merged.
 """
 
 from collections.abc import Iterable, Iterator
@@ -53,7 +52,7 @@ from dialects.openai_common.vocabulary import CHAT, CHOICE, LOGPROBS, MESSAGES, 
 
 _AUDIO_FORMAT = {"audio/mpeg": "mp3", "audio/mp3": "mp3", "audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav"}
 _SHOWN_BELOW = "(shown below)"
-"""What a tool's message says of an image: only a user's message can hold one."""
+"""Stands in a tool's message for an image, because only a user's message can hold one."""
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
@@ -71,7 +70,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 def chat_body(conversation: Conversation, writer: "MessageWriter", profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Render all of a request but which model is asked, how hard it thinks, and whether it streams."""
+    """Render a request except for the model, the reasoning effort and whether it streams."""
     if conversation.tools and not profile.tools:
         raise invalid(f"tools cannot be used with model {profile.name}", "tools")
     unaware = profile.vendor is Vendor.OPENAI and conversation.dialect not in (CHAT, RESPONSES)
@@ -90,12 +89,12 @@ def chat_body(conversation: Conversation, writer: "MessageWriter", profile: Mode
 
 
 def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> list[JSON]:
-    """Render instructions and history, naming in *dropped* what is left out."""
+    """Render the instructions and the history; add the names of what is left out to *dropped*."""
     return MessageWriter(profile, dropped).write(conversation)
 
 
 def _alternating(messages: list[JSON]) -> list[JSON]:
-    """Merge turns of one role that follow each other, for templates that insist on turns."""
+    """Merge consecutive turns of one role, for chat templates that require alternating roles."""
     merged: list[JSON] = []
     for message in messages:
         before = merged[-1] if merged else None
@@ -122,9 +121,9 @@ def _as_parts(content: Any) -> list[Any]:
 
 
 class MessageWriter:
-    """Writes the history, naming in *dropped* what it cannot say.
+    """Renders the history; adds the names of what it cannot render to *dropped*.
 
-    Who asks models in the messages of chat completions, but is told more or less in them, overrides a part of it.
+    Subclasses render the messages of similar dialects, and override what differs in them.
     """
 
     def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
@@ -133,7 +132,7 @@ class MessageWriter:
         self._native = profile.vendor is Vendor.OPENAI
 
     def write(self, conversation: Conversation) -> list[JSON]:
-        """Write instructions and history."""
+        """Render the instructions and the history."""
         conversation = with_media_moved(conversation, self._media, self._dropped)
         system, turns = self._ordered(conversation)
         messages = self._system(system)
@@ -144,7 +143,7 @@ class MessageWriter:
         return messages if self._native else _alternating(messages)
 
     def _ordered(self, conversation: Conversation) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-        """Give the instructions, and the turns in an order that the model takes."""
+        """Return the instructions, and the turns in an order that the model accepts."""
         return conversation.system, answered(conversation.messages)
 
     def _system(self, system: tuple[Text, ...]) -> list[JSON]:
@@ -167,7 +166,7 @@ class MessageWriter:
                 yield self._instruction(message)
 
     def _record_marks(self, parts: tuple[Part, ...]) -> None:
-        """Name cache marks, where the model cannot be told of them."""
+        """Report cache marks as dropped, because the model does not take them."""
         record_cache_marks(parts, self._dropped)
 
     def _instruction(self, message: Message) -> JSON:
@@ -179,7 +178,7 @@ class MessageWriter:
         return {"role": "user", "content": wrapped(text)}
 
     def _user(self, message: Message) -> Iterator[JSON]:
-        """Results come first: they must stand right behind the calls they answer."""
+        """Render a user's turn. Tool results come first, because they must directly follow their calls."""
         shown: list[Part] = []
         results = [part for part in message.parts if isinstance(part, ToolResult)]
         for result in results:
@@ -225,7 +224,7 @@ class MessageWriter:
                     raise invalid("a user message contains a function call, which only assistant messages can have")
 
     def _marked(self, block: JSON, part: Text | Media) -> JSON:  # noqa: ARG002 - for who can be told
-        """Write into the block of a part whether the prompt up to it is worth caching."""
+        """Add the cache mark of *part* to its block, in a dialect that has cache marks. This one has none."""
         return block
 
     def _opaque(self, part: Opaque) -> Iterator[JSON]:
@@ -296,7 +295,7 @@ class MessageWriter:
 
 
 def alone(content: list[JSON]) -> str | list[JSON]:
-    """Write content that is nothing but one text as that text."""
+    """Return content that is a single text as a string."""
     match content:
         case []:
             return ""
@@ -339,7 +338,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
                 declared = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
                 tools.append({"type": "function", "function": _function(declared)})
             case Opaque():
-                # SAP AI Core takes functions only.
+                # SAP AI Core accepts only functions.
                 dropped |= lost_with(tool)
     if not tools:
         return {}
@@ -383,7 +382,7 @@ def _output(conversation: Conversation, output: OutputFormat, profile: ModelProf
 
 
 def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
-    """Carry what only this dialect knows; the legacy form of functions has been said as tools."""
+    """Return the extra fields to send. Legacy functions are left out here, since they are sent as tools."""
     dropped |= fields_of_messages(conversation)
     elsewhere = fields_of_messages(conversation) | {"functions", "stream_options"}
     extra = {name: value for name, value in conversation.extra.items() if name not in elsewhere}
@@ -396,12 +395,12 @@ def _extra(conversation: Conversation, dropped: set[str]) -> JSON:
 
 
 def fields_of_messages(conversation: Conversation) -> set[str]:
-    """Name the fields beside the content of messages that no model can be told."""
+    """Return the names of extra fields of messages, which no model takes."""
     return {name for name in conversation.extra if name.startswith(MESSAGES)}
 
 
 def _taken_from(extra: JSON) -> JSON:
-    """Take out of a request in Responses what chat completions has a field of its own for."""
+    """Remove the fields from a Responses request's extras that chat completions has under another name; return them."""
     said: JSON = {}
     text = dict(extra.get("text") or {})
     if (verbosity := text.pop("verbosity", None)) is not None:

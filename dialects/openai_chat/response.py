@@ -1,4 +1,4 @@
-"""OpenAI chat completions: responses, parsed and rendered."""
+"""Responses of OpenAI chat completions, parsed and rendered."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -26,14 +26,14 @@ from dialects.openai_common.vocabulary import merged_text, parse_usage
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Parse a whole response; *token* seeds ids that the backend does not give."""
+    """Parse a whole response. *token* seeds the ids that the backend does not send."""
     outcome, choice = parse_outcome(body), body["choices"][0]
     parts = tuple(_parts(choice["message"], token, logprobs_in(choice)))
     return Completion(str(body.get("id") or ""), str(body.get("model") or ""), parts, outcome.stop, outcome.usage)
 
 
 def parse_outcome(body: JSON) -> Completion:
-    """Parse of a whole response only how it ended and what it cost."""
+    """Parse only the stop reason and the usage of a whole response; raises `FaultError` if it is a failure."""
     match body:
         case {"error": dict(error)}:
             raise FaultError(fault_in_stream(str(error.get("code") or ""), str(error.get("message") or "")))
@@ -66,13 +66,13 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 
 def thoughts_in(message: JSON) -> str:
-    """Find what a model says of its thoughts, under either name that is in use."""
+    """Return the thoughts in a message, which vendors send under one of two names."""
     found = message.get("reasoning_content") or message.get("reasoning")
     return found if isinstance(found, str) else ""
 
 
 def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]:
-    """Take content apart: a string, or Mistral's list of texts and thoughts."""
+    """Split content into texts and thoughts. It is a string, or Mistral's list of both."""
     match content:
         case str(text):
             yield Text, text

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: streams, read and written.
+"""Streams of OpenAI chat completions, read and written.
 
 https://platform.openai.com/docs/api-reference/chat-streaming
 """
@@ -39,20 +39,20 @@ _DONE: JSON = {"done": True}
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to read a streamed response; it is server-sent events, whatever it is called."""
+    """Return the reader of a streamed response, which is SSE whatever its content type."""
     del content_type
     return ChunkReader(token)
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to write a streamed response."""
+    """Return the writer of a streamed response."""
     return Writer(envelope)
 
 
 class ChunkReader(FrameReader):
-    """Reads ``chat.completion.chunk`` frames; the first choice is the answer.
+    """Reads ``chat.completion.chunk`` frames. Only the first choice is read.
 
-    Who has chunks within other frames, or says more in them, overrides a part of it.
+    Subclasses read streams with chunks inside other frames, or with more fields in them.
     """
 
     repeats = True
@@ -70,7 +70,7 @@ class ChunkReader(FrameReader):
         return _DONE if frame.data.strip() == "[DONE]" else super().loads(frame)
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a chunk with one choice, whose delta has one field: the open block's."""
+        """Return the text of a chunk with one choice and one field in its delta, if it continues the open block."""
         return self._only_text(frame.glance())
 
     def _only_text(self, message: JSON) -> str:
@@ -88,14 +88,14 @@ class ChunkReader(FrameReader):
         return said if isinstance(said, str) else ""
 
     def _more_arguments(self, calls: Any) -> Any:
-        """Return the arguments of a piece without an id, if it belongs to the open call and the last piece did too."""
+        """Return the arguments of a piece without an id, if it continues the open call."""
         (call,) = calls
         place = call["index"]
         known = type(place) is int and place == self._last and self._calls[place] == self._open
         return call["function"]["arguments"] if known and not call.get("id") else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one chunk."""
+        """Yield the events of one chunk."""
         if message is _DONE:
             yield from self._done()
             return
@@ -122,10 +122,10 @@ class ChunkReader(FrameReader):
             yield from self.fail(Fault(FaultKind.STREAM_BROKEN, "the stream ended before it said anything"))
 
     def _choice(self, choice: JSON) -> Iterator[Event]:
-        # Some vendors send the last piece as a whole `message`; it repeats what the deltas said.
+        # Some vendors repeat the whole answer as a `message` in the last chunk.
         delta = choice.get("delta") or {}
         yield from self._thoughts(delta)
-        # A token that is no whole character comes without a delta of its own.
+        # A token that is only part of a character has log probabilities but no delta.
         self._likely += logprobs_in(choice)
         for kind, text in pieces_in(delta.get("content")):
             yield from self._words(kind(), text)
@@ -145,7 +145,7 @@ class ChunkReader(FrameReader):
         return ToolCall(id, name)
 
     def _words(self, block: Block, text: str) -> Iterator[Event]:
-        """Words go to the open block if it is of their kind; otherwise a new one begins."""
+        """Add text to the open block if it is of the same kind; otherwise open a new one."""
         if not text:
             return
         opened = self._open
@@ -157,7 +157,7 @@ class ChunkReader(FrameReader):
         yield from self.extend(key, block, text, logprobs)
 
     def _call(self, call: JSON) -> Iterator[Event]:
-        """A piece of a call: named by its index, or where a vendor gives none, by its id."""
+        """Read a piece of a call. Its index identifies the call, or its id if the vendor sends no index."""
         function = call.get("function") or {}
         said, place = call.get("id"), call.get("index")
         place = place if place is not None else said or self._last
@@ -185,9 +185,9 @@ class Writer:
         self._signature = ""
         self._pieces = FrameTemplate(self._piece)
         self._length = self._before = 0
-        """How many characters of text there are, with and without the open block."""
+        """The number of characters of text, with and without the open block."""
         self._input: InputText | None = None
-        """What reads the text out of the arguments of a custom tool's call, while one is open."""
+        """Extracts the text from the arguments of a custom tool's call, while one is open."""
 
     def write(self, events: Iterable[Event]) -> bytes:
         """Render events as bytes."""
@@ -255,7 +255,7 @@ class Writer:
     def _finish_block(self, signature: str) -> bytes:
         match self._open:
             case ToolCall() if self._silent:
-                # Arguments are JSON: none at all is an object without any.
+                # Arguments are JSON. Empty ones are an empty object.
                 return self._more("{}")
             case ToolCall() if self._input is not None:
                 return self._pieces.write(rest) if (rest := self._input.finish()) else b""
@@ -266,7 +266,7 @@ class Writer:
     def _call(self, call: JSON) -> bytes:
         if not legacy(self._envelope) or "function" not in call:
             return self._chunk({"tool_calls": [{"index": self._calls - 1, **call}]})
-        # The legacy form has room for one call.
+        # The legacy form can hold only one call.
         return self._chunk({"function_call": call["function"]}) if self._calls == 1 else b""
 
     def _chunk(self, delta: JSON, finish: str | None = None, logprobs: tuple[JSON, ...] = ()) -> bytes:

@@ -1,4 +1,4 @@
-"""OpenAI chat completions: names, stop reasons and token counts that requests, responses and streams share."""
+"""Names, stop reasons and token counts of OpenAI chat completions that requests, responses and streams share."""
 
 import hashlib
 import re
@@ -36,29 +36,29 @@ _NINE_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def response_id(envelope: Envelope) -> str:
-    """Mint the id of an answer."""
+    """Return the id of a response."""
     return f"chatcmpl-{envelope.token}"
 
 
 def finish_reason(stop: Stop, calls: bool, envelope: Envelope) -> str:
-    """Render why the model stopped; whoever asked with the legacy `functions` gets the legacy reason."""
+    """Render why the model stopped. Clients that sent the legacy `functions` get the legacy reason."""
     reason = _FINISH[stop_for(stop, calls).reason]
     return "function_call" if reason == "tool_calls" and legacy(envelope) else reason
 
 
 def parse_stop(reason: Any, calls: bool) -> Stop:
-    """Parse why the model stopped."""
+    """Parse why the model stopped. *calls* tells whether it called a tool."""
     raw = reason if isinstance(reason, str) else ""
     return stop_for(Stop(_STOP.get(raw, StopReason.END), raw), calls)
 
 
 def legacy(envelope: Envelope) -> bool:
-    """Whether the client sent `functions`, as it was done before there were tools."""
+    """Return whether the client sent the legacy `functions` instead of tools."""
     return "functions" in envelope.conversation.extra
 
 
 def render_usage(usage: Usage) -> JSON:
-    """Render what the response cost: here the prompt includes what came from a cache, the output the thinking."""
+    """Render the token counts. The prompt includes cached tokens, and the output includes thinking."""
     written = {"cache_write_tokens": usage.cache_write} if usage.cache_write else {}
     return {
         "prompt_tokens": usage.prompt,
@@ -70,7 +70,7 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def logprobs_in(choice: JSON) -> tuple[JSON, ...]:
-    """Read how likely each token of an answer's text was; what makes no sense is left out."""
+    """Parse the log probabilities of an answer's tokens. Malformed ones are left out."""
     match choice.get("logprobs"):
         case {"content": [*tokens]}:
             return tuple(_likely(token) for token in tokens if _is_likely(token))
@@ -100,15 +100,15 @@ def _is_likely(token: Any) -> bool:
 
 
 def likely(logprobs: Iterable[JSON]) -> JSON | None:
-    """Render how likely each token was; None if nobody asked."""
+    """Render the log probabilities of tokens; return None if there are none."""
     content = list(logprobs)
     return {"content": content, "refusal": None} if content else None
 
 
 def call_head(call: ToolCall, signature: str, *, custom: bool) -> JSON:
-    """Render what is called: a function, or a custom tool, which is given a text.
+    """Render the first piece of a call, without its arguments. A custom tool has a text as its input.
 
-    A signature of Gemini's stands where Google's own compatible API puts it.
+    A signature of Gemini's goes where Google's own OpenAI-compatible API has it.
     """
     signed = {"extra_content": {"google": {"thought_signature": signature}}} if signature else {}
     if custom:
@@ -117,22 +117,25 @@ def call_head(call: ToolCall, signature: str, *, custom: bool) -> JSON:
 
 
 def annotations(citations: Iterable[Citation], before: int) -> list[JSON]:
-    """Render where a text comes from that *before* characters of the message stand before."""
+    """Render the citations of a text. *before* is the number of characters of the message before the text."""
     return [{"type": "url_citation", "url_citation": url_citation(citation, before)} for citation in citations]
 
 
 def is_custom(name: str, envelope: Envelope) -> bool:
-    """Whether the client declared a tool as a custom one."""
+    """Return whether the client declared the tool *name* as a custom tool."""
     return forms_of(envelope.conversation).get(name) is ToolForm.CUSTOM
 
 
 def image(attached: Media) -> JSON:
-    """Show an image a model made: OpenAI has no field for it, other vendors of this dialect use this one."""
+    """Render an image that a model made, in the field that other vendors of this dialect use; OpenAI has none."""
     return {"type": "image_url", "image_url": {"url": data_uri(attached)}}
 
 
 def accepted_call_id(id: str, profile: ModelProfile) -> str:
-    """Write a call's id as the model takes it: Mistral wants nine letters and digits, OpenAI no more than 40."""
+    """Return a call's id in a form that the model accepts.
+
+    Mistral requires nine letters and digits; OpenAI accepts at most 40 characters.
+    """
     if profile.vendor is not Vendor.MISTRAL:
         return tool_names.call_id(id, _LONGEST_ID)
     if _MISTRAL_ID.fullmatch(id):
@@ -142,7 +145,7 @@ def accepted_call_id(id: str, profile: ModelProfile) -> str:
 
 
 def call_id(id: Any, token: str, number: int) -> str:
-    """Keep a call's id, or mint one that does not change."""
+    """Return a call's id, or derive one from *token* and *number* if there is none."""
     if isinstance(id, str) and id:
         return id
     return f"call_{hashlib.sha256(f'{token}/{number}'.encode('utf-8', 'surrogatepass')).hexdigest()[:24]}"

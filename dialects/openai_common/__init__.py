@@ -1,1 +1,1 @@
-"""What OpenAI's two dialects share."""
+"""Code that OpenAI's two dialects share."""

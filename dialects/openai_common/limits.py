@@ -1,4 +1,4 @@
-"""What OpenAI's models refuse in either dialect: efforts, sampling, lengths, schemas of tools, attachments."""
+"""What OpenAI's models refuse in both dialects: efforts, sampling, lengths, schemas of tools, attachments."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,10 +16,10 @@ from dialects.openai_common.strict_schemas import is_strict
 from dialects.openai_common.vocabulary import LOGPROBS
 
 _ADAPT = {choices: partial(for_openai, choices=choices) for choices in (False, True)}
-"""What adapts the schema of a tool, by whether it may be a choice."""
+"""The function that adapts the schema of a tool, by whether choices (``anyOf``) are allowed in it."""
 _EFFORTS = tuple(Effort)
 _EFFORT_OF_BUDGET = ((1024, Effort.MINIMAL), (4096, Effort.LOW), (16384, Effort.MEDIUM))
-"""What a budget of thinking tokens is as an effort: up to so many, this."""
+"""The effort for a budget of thinking tokens: the largest budget, and its effort."""
 _SAMPLING_DEFAULTS: Mapping[str, Any] = {
     "temperature": 1,
     "top_p": 1,
@@ -32,7 +32,7 @@ _SAMPLING_DEFAULTS: Mapping[str, Any] = {
 
 
 def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: set[str]) -> str | None:
-    """Choose the effort that the model takes and that is nearest to what was asked."""
+    """Return the effort nearest to the requested one that the model accepts; None for no effort."""
     effort = _wanted(reasoning)
     if profile.thinking is not ThinkingStyle.EFFORT:
         if effort not in (None, Effort.NONE) or (effort is None and reasoning and reasoning.adaptive):
@@ -48,7 +48,7 @@ def nearest_effort(reasoning: Reasoning | None, profile: ModelProfile, dropped: 
 
 
 def fit_effort(asked: JSON, name: str, profile: ModelProfile, dropped: set[str]) -> None:
-    """Write into *asked*, under *name*, the nearest effort that the model takes, if any stands there."""
+    """Replace the effort at *name* in *asked* with the nearest one that the model accepts."""
     effort = effort_in(FieldReader(asked), name) if name in asked else None
     if effort is None:
         return
@@ -66,9 +66,9 @@ def _wanted(reasoning: Reasoning | None) -> Effort | None:
 
 
 def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
-    """Take out of *body* what the model refuses about how tokens are drawn; what is the default anyway goes unnamed.
+    """Remove the sampling settings that the model refuses; report those that differ from the default as dropped.
 
-    So are stop sequences that are more than it takes.
+    Stop sequences beyond the number that the model accepts are removed as well.
     """
     refused = [name for name in _SAMPLING_DEFAULTS.keys() & body.keys() if _refuses(profile, name, body)]
     for name in refused:
@@ -85,7 +85,7 @@ def drop_refused_sampling(body: JSON, profile: ModelProfile, dropped: set[str]) 
 
 
 def _refuses(profile: ModelProfile, name: str, body: JSON) -> bool:
-    """Whether a model refuses a field about how tokens are drawn, beside what else *body* says."""
+    """Return whether the model refuses the sampling setting *name* in combination with the rest of *body*."""
     match name:
         case "temperature":
             return not profile.temperature
@@ -108,7 +108,7 @@ def _drop_stops(body: JSON, most: int | None, dropped: set[str]) -> None:
 
 
 def fit_length(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
-    """Ask for no longer an answer than the model may give."""
+    """Limit the requested length to the model's maximum."""
     if length is None or profile.max_output is None or length <= profile.max_output:
         return length
     dropped.add("max_tokens over the model's limit")
@@ -116,10 +116,10 @@ def fit_length(length: int | None, profile: ModelProfile, dropped: set[str]) -> 
 
 
 def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: bool = True) -> ToolSpec:
-    """Declare a tool with a schema OpenAI takes: `schemas.for_openai` says what *choices* are.
+    """Adapt a tool's schema to what OpenAI accepts. *choices* has the meaning it has in `schemas.for_openai`.
 
-    A model can be kept to a schema only if it is the one the client wrote. Clients of OpenAI's *own* dialects know
-    which schemas OpenAI keeps a model to; others know their vendor's, which are more.
+    A tool stays strict only if its schema did not have to change. Clients of OpenAI's *own* dialects know which schemas
+    OpenAI can enforce. Other clients may rely on schemas that it cannot enforce, so theirs are checked.
     """
     adapted = cached(_ADAPT[choices], tool.parameters)
     dropped |= {f"tools[].parameters.{name}" for name in adapted.dropped}
@@ -131,7 +131,7 @@ def fit_tool(tool: ToolSpec, dropped: set[str], *, choices: bool = False, own: b
 
 
 def check_media(attached: Media, profile: ModelProfile) -> None:
-    """Refuse what the model cannot see or hear."""
+    """Raise `FaultError` for an attachment of a kind that the model cannot read."""
     able = {
         MediaKind.IMAGE: profile.images,
         MediaKind.DOCUMENT: profile.documents,

@@ -1,4 +1,4 @@
-"""What is rewritten alike in frames of both of OpenAI's dialects that pass through."""
+"""Rewriting of frames that pass through, for both of OpenAI's dialects."""
 
 import re
 
@@ -9,9 +9,9 @@ _MODEL = re.compile(rf'({_NAMED}\s*:\s*)"[^"\\]*(?:\\.[^"\\]*)*"')
 
 
 def public_model(data: str, model: str) -> str | None:
-    """Write the public name over the backend's in a frame; None if that takes parsing the frame.
+    """Replace the backend's model name in a frame; return None if that requires parsing the frame.
 
-    An unescaped ``"model":`` cannot stand inside a JSON string, so that one match is the field itself.
+    An unescaped ``"model":`` cannot occur inside a JSON string, so a single match is the field itself.
     """
     place = data.find(_NAMED)
     if place < 0:

@@ -1,4 +1,4 @@
-"""What requests in both of OpenAI's dialects say alike: attachments, output formats, functions, instructions."""
+"""Parsers for what both of OpenAI's dialects have: attachments, output formats, functions, instructions."""
 
 import base64
 import re
@@ -30,7 +30,7 @@ _DATA_URI = re.compile(r"data:([^;,]*)((?:;[^;,]*)*),", re.ASCII)
 
 
 def cache_mark(part: FieldReader) -> CacheMark | None:
-    """Read Anthropic's ``cache_control``, which several chat clients send, or OpenAI's ``prompt_cache_breakpoint``."""
+    """Parse Anthropic's ``cache_control``, which several chat clients send, or OpenAI's ``prompt_cache_breakpoint``."""
     if _MARKS.isdisjoint(part.body):
         return None
     control = part.object("cache_control")
@@ -40,7 +40,7 @@ def cache_mark(part: FieldReader) -> CacheMark | None:
 
 
 def media(uri: str, where: str, kind: MediaKind, name: str = "", detail: str = "") -> Media:
-    """Take a data URI apart, or keep the address of something that lies elsewhere."""
+    """Split a data URI into its type and data, or keep the URL of data that is elsewhere."""
     if not uri.startswith("data:"):
         return Media(kind, "", url=uri, name=name, detail=detail)
     head = _DATA_URI.match(uri)
@@ -55,7 +55,7 @@ def media(uri: str, where: str, kind: MediaKind, name: str = "", detail: str = "
 
 
 def output_format(declared: FieldReader) -> OutputFormat | None:
-    """Read what form the answer must have; *declared* holds ``type`` and, at its level, the schema."""
+    """Parse the format that the answer must have. *declared* holds ``type`` and, at the same level, the schema."""
     match declared.text("type"):
         case "json_object":
             return OutputFormat()
@@ -74,7 +74,7 @@ def output_format(declared: FieldReader) -> OutputFormat | None:
 
 
 def effort_in(asked: FieldReader, name: str) -> Effort | None:
-    """Read how hard to think."""
+    """Parse the reasoning effort; raises `FaultError` for an unknown one."""
     effort = asked.text(name)
     try:
         return Effort(effort) if effort else None
@@ -83,7 +83,7 @@ def effort_in(asked: FieldReader, name: str) -> Effort | None:
 
 
 def document(file: FieldReader) -> Media:
-    """Read a file whose data came with it: a data URI, or base64 of what is taken for a PDF."""
+    """Parse a file whose data is in the request: a data URI, or base64 that is assumed to be a PDF."""
     data, name = file.named("file_data"), file.text("filename")
     if data.startswith("data:"):
         return media(data, file.at("file_data"), MediaKind.DOCUMENT, name)
@@ -91,7 +91,7 @@ def document(file: FieldReader) -> Media:
 
 
 def function_spec(function: FieldReader, name: str, cache: CacheMark | None) -> ToolSpec:
-    """Read what a function is for and what it takes; without parameters it takes none."""
+    """Parse a function. Without parameters it takes no arguments."""
     description, strict, parameters = (
         function.text("description"),
         function.flag("strict"),
@@ -103,12 +103,12 @@ def function_spec(function: FieldReader, name: str, cache: CacheMark | None) -> 
 
 
 def input_of(custom: FieldReader) -> str:
-    """Write the text a custom tool is called with as a function's arguments."""
+    """Return the input text of a custom tool as the JSON arguments of a function."""
     return dumps({"input": custom.text("input")})
 
 
 def beyond(body: Mapping[str, Any], understood: frozenset[str], defaults: Mapping[str, Any]) -> JSON:
-    """Keep the fields that are not understood, but for those that say what is the case anyway."""
+    """Return the fields that are neither *understood* nor None nor equal to their default."""
     return {
         name: value
         for name, value in body.items()
@@ -117,14 +117,15 @@ def beyond(body: Mapping[str, Any], understood: frozenset[str], defaults: Mappin
 
 
 def without(body: Mapping[str, Any], names: frozenset[str]) -> JSON:
-    """Copy an object without some of its fields, and without those that say nothing."""
+    """Copy an object without the fields in *names*, and without those that are None."""
     return {name: value for name, value in body.items() if name not in names and value is not None}
 
 
 def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tuple[Message, ...]]:
-    """Part the instructions at the front from what was said; alone, the last of them is the question.
+    """Split a history into the instructions at its front and the rest.
 
-    What only another dialect knows, or nobody, is no turn that would end the front; it stays in its place.
+    If there are only instructions, the last one is the question. A part that only another dialect has, or an unknown
+    one, does not end the front; it stays in its place.
     """
     instructions: list[int] = []
     for place, message in enumerate(history):

@@ -1,4 +1,4 @@
-"""What requests in both of OpenAI's dialects hold alike: answered calls, the name of the user, documents as text."""
+"""Renderers for what both of OpenAI's dialects have: answered calls, the user's name, documents as text."""
 
 import base64
 import binascii
@@ -25,7 +25,7 @@ from dialects.core.conversation import (
 
 
 def plain_text(attached: Media) -> str | None:
-    """Read a document that is nothing but text; None for any other."""
+    """Return the text of a document that is plain text; None for any other."""
     if attached.kind is not MediaKind.DOCUMENT or not is_text(attached.mime) or not attached.data:
         return None
     try:
@@ -36,20 +36,22 @@ def plain_text(attached: Media) -> str | None:
 
 
 def own_thinking(part: Thinking) -> bool:
-    """Whether a model of OpenAI signed this, hence may be shown it."""
+    """Return whether an OpenAI model signed this thinking, so that it may be sent back."""
     return part.family is Family.OPENAI and bool(part.signature)
 
 
 AS_JSON = Text("Answer with one JSON object.")
-"""What is said to a GPT for clients that need not say it: without the word, OpenAI gives no JSON object."""
+"""The instruction added for clients whose dialect does not require it.
+
+OpenAI refuses JSON output without the word JSON.
+"""
 _LONGEST_USER = 64
 
 
 def user_of(conversation: Conversation) -> JSON:
-    """Name the user, in the 64 characters OpenAI has for it: Claude Code's users have more.
+    """Render the name of the user, for which OpenAI allows 64 characters.
 
-    A longer name becomes its digest, which is as good: nobody reads it, it only
-    tells users apart.
+    A longer name, such as Claude Code's, is replaced by its SHA-256 digest. It only has to distinguish users.
     """
     user = conversation.user
     if len(user) > _LONGEST_USER:
@@ -58,18 +60,21 @@ def user_of(conversation: Conversation) -> JSON:
 
 
 def texts_of(conversation: Conversation) -> Iterator[Text]:
-    """Give the texts among the messages."""
+    """Return the texts in the messages."""
     return (part for message in conversation.messages for part in message.parts if isinstance(part, Text))
 
 
 def says_json(conversation: Conversation, texts: Iterable[Text]) -> bool:
-    """Whether one of *texts* has the word JSON, or need not, as the answer may be anything or has a schema."""
+    """Return whether one of *texts* has the word JSON, or none needs it.
+
+    The word is needed only if the answer must be JSON and has no schema.
+    """
     output = conversation.output
     return output is None or output.schema is not None or any("json" in text.text.lower() for text in texts)
 
 
 def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:
-    """Name the marks of what is worth caching: OpenAI caches by itself."""
+    """Report cache marks as dropped, because OpenAI caches without being asked."""
     for part in parts:
         if isinstance(part, ToolResult):
             record_cache_marks(part.parts, dropped)
@@ -78,14 +83,14 @@ def record_cache_marks(parts: Iterable[Part], dropped: set[str]) -> None:
 
 
 def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
-    """Give each call one answer, right behind it, and turn answers to no call into text: OpenAI insists on both."""
+    """Give each call one result directly after it, and turn results without a call into text. OpenAI requires both."""
     settled: list[Message] = []
     held: list[Message] = []
     open_calls: list[str] = []
     for message in _calls_joined(messages):
         match message.role:
             case Role.SYSTEM if open_calls:
-                # Nothing may stand between a call and its answer.
+                # Nothing may stand between a call and its result.
                 held.append(message)
             case Role.USER:
                 parts, open_calls = _settled(message.parts, open_calls)
@@ -107,7 +112,7 @@ def _calls_in(message: Message) -> list[str]:
 
 
 def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
-    """Make one turn of a model's turns with calls: nothing may stand between a call and its answer."""
+    """Join the model's turns with calls into one, because nothing may stand between a call and its result."""
     joined: list[Message] = []
     for message in messages:
         before = joined[-1] if joined else None
@@ -120,7 +125,7 @@ def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
 
 
 def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part, ...], list[str]]:
-    """Answer in a user's turn what it answers, and say which calls are still open."""
+    """Keep the results in a user's turn that answer open calls; return the parts and the calls that are still open."""
     said: list[Part] = []
     left = list(open_calls)
     for part in parts:
@@ -133,7 +138,7 @@ def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part
             said += part.parts
     if any(isinstance(part, ToolResult) for part in said) or not left:
         return tuple(said), left
-    # The user went on without an answer: the call was interrupted.
+    # The user continued without the result: the call was interrupted.
     return (*(ToolResult(call, (Text(NO_RESULT),)) for call in left), *said), []
 
 

@@ -1,4 +1,4 @@
-"""What both of OpenAI's dialects answer alike: failures, and lists of models."""
+"""Failures and lists of models, as both of OpenAI's dialects render them."""
 
 from collections.abc import Sequence
 
@@ -7,8 +7,8 @@ from dialects.core.context_overflow import openais_words
 from dialects.core.conversation import JSON
 from dialects.core.faults import Fault, FaultKind
 
-# https://platform.openai.com/docs/guides/error-codes. A `type` of invalid_request_error
-# makes some clients take a wrong key for a malformed request, hence authentication_error.
+# https://platform.openai.com/docs/guides/error-codes. With the `type` invalid_request_error, some clients mistake a
+# wrong key for a malformed request, hence authentication_error.
 _TYPE = {
     FaultKind.INVALID_REQUEST: ("invalid_request_error", None),
     FaultKind.CONTENT_FILTERED: ("invalid_request_error", "content_filter"),
@@ -48,10 +48,10 @@ def render_fault(fault: Fault) -> JSON:
 
 
 def render_model(model: ModelInfo, created: int) -> JSON:
-    """Describe one model as OpenAI's clients read it; *created* is in seconds since the epoch.
+    """Describe one model in the form that OpenAI's clients read. *created* is in seconds since the epoch.
 
-    https://platform.openai.com/docs/api-reference/models/object. OpenAI says nothing of limits; they have the names
-    that other gateways give them, and what is not known is left out.
+    https://platform.openai.com/docs/api-reference/models/object. OpenAI has no fields for limits. They are under the
+    names that other gateways use, and unknown ones are left out.
     """
     said: JSON = {"id": model.name, "object": "model", "created": created, "owned_by": "sap-ai-core"}
     limits = {
@@ -66,5 +66,5 @@ def render_model(model: ModelInfo, created: int) -> JSON:
 
 
 def render_models(models: Sequence[ModelInfo], created: int) -> JSON:
-    """List all models, as OpenAI's clients read them."""
+    """List all models in the form that OpenAI's clients read."""
     return {"object": "list", "data": [render_model(model, created) for model in models]}

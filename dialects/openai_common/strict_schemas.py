@@ -1,7 +1,7 @@
-"""Strict schemas: which schemas a GPT can be held to, so that its answer, or a call of its, is sure to fit.
+"""Strict schemas: the schemas that OpenAI can enforce in answers and in the arguments of calls.
 
-Everywhere else a schema is only a wish. In the dialects of Anthropic and Google an answer by schema is a promise.
-https://learn.microsoft.com/azure/ai-foundry/openai/how-to/structured-outputs says what is taken.
+Other schemas are only hints to the model. In the dialects of Anthropic and Google, an answer is guaranteed to follow
+its schema. https://learn.microsoft.com/azure/ai-foundry/openai/how-to/structured-outputs lists what OpenAI can enforce.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from dialects.core.conversation import JSON, Conversation, OutputFormat
 from dialects.openai_common.vocabulary import CHAT, RESPONSES
 
 _DEEPEST = 5
-"""How many objects and lists may stand one in the other."""
+"""How many levels of objects and lists may be nested."""
 _MOST_PROPERTIES = 100
 _MOST_CHOICES = 500
 _LONGEST = 15_000
@@ -34,9 +34,10 @@ _BY_TYPE = {
 
 
 def answer_schema(conversation: Conversation, output: OutputFormat, dropped: set[str]) -> tuple[JSON, bool | None]:
-    """Write the schema of the answer as OpenAI takes it, and whether the model is held to it; None if nobody said so.
+    """Render the schema of the answer, and whether OpenAI enforces it (None if the client did not say).
 
-    Clients of other vendors are promised answers that fit; where a GPT cannot be held to their schema, that is named.
+    Clients of other vendors expect that the answer follows the schema. If OpenAI cannot enforce it, that is reported as
+    dropped.
     """
     schema = answer_for_openai(output.schema or {})
     if conversation.dialect in (CHAT, RESPONSES):
@@ -49,15 +50,19 @@ def answer_schema(conversation: Conversation, output: OutputFormat, dropped: set
 
 
 def is_strict(schema: Mapping[str, Any]) -> bool:
-    """Whether a GPT can be held to *schema*: an object that is closed, requires all and uses no other keyword."""
+    """Return whether OpenAI can enforce *schema*.
+
+    Each object in it must be closed and require all its properties, and only the keywords of `_BY_TYPE` are allowed.
+    """
     measure = _Measure()
     return measure.whole(dict(schema)) and measure.is_small
 
 
 def _tightened(node: JSON) -> JSON:
-    """Leave out what holds nobody to anything, and close an object of which nothing says whether it is open.
+    """Remove the keywords that restrict nothing, and close objects that do not say whether they are open.
 
-    The models of other vendors say no property that was not described; a GPT says properties in the order of theirs.
+    Models of other vendors write no property that was not described. A GPT writes properties in the order of the
+    schema.
     """
     kept = {name: value for name, value in node.items() if name not in _NEEDLESS}
     named, order = kept.get("properties"), node.get("propertyOrdering")
@@ -68,7 +73,7 @@ def _tightened(node: JSON) -> JSON:
 
 
 class _Measure:
-    """Reads one schema through, counting what must not be too much."""
+    """Walks through one schema, and counts its properties, choices and characters, which OpenAI limits."""
 
     def __init__(self) -> None:
         self._properties = 0
@@ -81,7 +86,7 @@ class _Measure:
         return small and self._length <= _LONGEST
 
     def whole(self, schema: JSON) -> bool:
-        """Whether a schema, with what it defines, says nothing but what can be kept."""
+        """Return whether OpenAI can enforce a schema and its definitions."""
         definitions = [schema.get(place, {}) for place in ("$defs", "definitions")]
         if not all(isinstance(defined, dict) for defined in definitions):
             return False
@@ -91,7 +96,7 @@ class _Measure:
         return root.get("type") == "object" and self._fits(root) and all(map(self._fits, within))
 
     def _fits(self, node: Any, depth: int = 0, *, is_choice: bool = False) -> bool:
-        """Whether a schema, and each within, says nothing but what can be kept; no choice may stand in a choice."""
+        """Return whether OpenAI can enforce a schema and those within it. A choice must not contain another choice."""
         if not isinstance(node, dict) or depth > _DEEPEST:
             return False
         said = node.keys() - _SAID_ANYWHERE

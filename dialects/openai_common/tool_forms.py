@@ -1,7 +1,7 @@
-"""Forms of tools that OpenAI's clients declare beside functions, and that no model on SAP AI Core is declared.
+"""Tools that OpenAI's clients declare besides functions, and that are functions to the models on SAP AI Core.
 
-A custom tool is called with one text: models are declared a function with the one argument ``input``, and the client
-is given back the text alone, whole or in a stream. A search for tools is a function by the name ``tool_search``.
+A custom tool is called with one text. Models see a function with the single argument ``input``; the client gets the
+text alone, whole or streamed. A search for tools is a function with the name ``tool_search``.
 """
 
 import re
@@ -14,7 +14,7 @@ from dialects.framing.json_text import dumps, object_from
 from dialects.openai_common.request_parser import function_spec
 
 SEARCH = "tool_search"
-"""What a search for tools is called: its declaration has no name."""
+"""The function name of a search for tools, whose declaration has no name."""
 _INPUT = "input"
 _BLANK = " \t\r\n"
 _ESCAPED = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
@@ -25,9 +25,9 @@ _CUT = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
 def custom_spec(tool: FieldReader, name: str, cache: CacheMark | None, declared: JSON) -> ToolSpec:
-    """Declare a custom tool as a function of one text; its grammar goes into the description.
+    """Declare a custom tool as a function with one text argument. Its grammar goes into the description.
 
-    *tool* holds its description and format, *declared* is the whole declaration.
+    *tool* holds its description and format; *declared* is the whole declaration.
     """
     parameters = {
         "type": "object",
@@ -55,29 +55,29 @@ def search_spec(tool: FieldReader, declared: JSON) -> ToolSpec:
 
 
 def forms_of(conversation: Conversation) -> Mapping[str, ToolForm]:
-    """Map the names of tools that were declared as something else than functions to what they were."""
+    """Return the form of each tool that was not declared as a function, by its name."""
     tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
     return {tool.name: tool.form for tool in tools if tool.form is not ToolForm.FUNCTION}
 
 
 def input_text(arguments: str) -> str:
-    """Read the text that a custom tool is called with out of a function's arguments."""
+    """Return the input text of a custom tool, from the arguments of a function."""
     text = InputText()
     return text.feed(arguments) + text.finish()
 
 
 def search_arguments(arguments: str) -> JSON:
-    """Read what is searched for; arguments that are no object say nothing."""
+    """Parse the arguments of a search for tools. Arguments that are no object become an empty one."""
     return object_from(arguments) or {}
 
 
 def arguments_of_search(arguments: object) -> str:
-    """Write what was searched for as a function's arguments."""
+    """Render the arguments of a search for tools as a function's arguments."""
     return arguments if isinstance(arguments, str) else dumps(arguments or {})
 
 
 class _Stage(Enum):
-    """How far the arguments have been understood."""
+    """The state of `InputText`."""
 
     HEAD = "head"
     TEXT = "text"
@@ -90,20 +90,20 @@ _BEGINNING = re.compile(r'\s*(?:\{\s*(?:"(?:i(?:n(?:p(?:u(?:t(?:"\s*(?::\s*)?)?)
 
 
 class InputText:
-    """Takes a function's arguments in pieces, cut anywhere, and gives of ``{"input": "X"}`` only X, unescaped.
+    """Extracts X from the arguments ``{"input": "X"}`` of a function, which arrive in pieces cut anywhere.
 
-    ====== =========================== ====== ==========================
-    in     comes                       then   and is
-    ====== =========================== ====== ==========================
-    HEAD   ``{"input":"``              TEXT   left out
-    HEAD   anything else               OTHER  given, with all before
-    TEXT   more of X                   TEXT   given, without its escapes
-    TEXT   ``"`` behind X              TAIL   left out
-    TAIL   anything                    TAIL   left out
-    OTHER  anything                    OTHER  given
-    ====== =========================== ====== ==========================
+    ====== =========================== ====== ===========================
+    state  input                       next   output
+    ====== =========================== ====== ===========================
+    HEAD   ``{"input":"``              TEXT   none
+    HEAD   anything else               OTHER  the input and all before it
+    TEXT   more of X                   TEXT   X without its escapes
+    TEXT   ``"`` after X               TAIL   none
+    TAIL   anything                    TAIL   none
+    OTHER  anything                    OTHER  the input
+    ====== =========================== ====== ===========================
 
-    An object without anything is no text at all. Half of a surrogate pair, which no client can decode, is U+FFFD.
+    An empty object is an empty text. Half of a surrogate pair, which no client can decode, becomes U+FFFD.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class InputText:
         self._held = ""
 
     def feed(self, text: str) -> str:
-        """Take a piece; give what of it is the text."""
+        """Take a piece of the arguments; return the text in it."""
         match self._stage:
             case _Stage.HEAD:
                 return self._open(text)
@@ -123,13 +123,13 @@ class InputText:
                 return text
 
     def finish(self) -> str:
-        """The arguments have ended: give what is left of them."""
+        """End the arguments; return the rest of the text."""
         held, self._held = self._held, ""
         match self._stage:
             case _Stage.HEAD:
                 return "" if held.translate({ord(blank): None for blank in _BLANK}) in ("", "{}") else held
             case _Stage.TEXT:
-                # They were cut off: half an escape says nothing.
+                # The arguments were cut off, so half an escape is discarded.
                 return ""
             case _Stage.TAIL | _Stage.OTHER:
                 return ""
@@ -146,7 +146,7 @@ class InputText:
         return held
 
     def _inside(self, text: str) -> str:
-        """Take more of the text, of which half an escape is held."""
+        """Take more of the text. An incomplete escape at its end is kept for the next piece."""
         text, self._held = self._held + text, ""
         given: list[str] = []
         place = 0
@@ -165,11 +165,11 @@ class InputText:
 
 
 def _unescaped(text: str, place: int) -> tuple[int, str]:
-    """Read the escape at *place*: how many characters it has, 0 if there is more of it to come, and what it says."""
+    """Read the escape at *place*; return its length and its text. A length of 0 means that it is incomplete."""
     if _CUT.match(text, place):
         return 0, ""
     if not (found := _NUMBER.match(text, place)):
-        # What is no escape is given without its backslash.
+        # An invalid escape loses its backslash.
         return 2, _ESCAPED.get(text[place + 1], text[place + 1])
     code = int(found[1], 16)
     if code not in _HIGH:

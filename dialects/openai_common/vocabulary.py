@@ -1,4 +1,4 @@
-"""What OpenAI's two dialects name alike: stop reasons, token counts, tool choices, data URIs."""
+"""Names that OpenAI's two dialects share: stop reasons, token counts, tool choices, data URIs."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,15 +22,15 @@ from dialects.core.events import Block
 CHAT = "openai-chat"
 RESPONSES = "openai-responses"
 MESSAGES = "messages[]"
-"""How the place of a field is written that stands in some message."""
+"""The path prefix of fields in a message."""
 LOGPROBS = "message.output_text.logprobs"
-"""What `include` of Responses calls the `logprobs` of chat completions."""
+"""The value of `include` in Responses for what is `logprobs` in chat completions."""
 CHOICE = {ToolMode.AUTO: "auto", ToolMode.REQUIRED: "required", ToolMode.NONE: "none"}
-"""How free the model is to call functions; a choice by name is an object."""
+"""The tool choices that are strings. A choice by name is an object."""
 
 
 def head_text(block: Block) -> str:
-    """Read the text a block opens with."""
+    """Return the text that a block starts with."""
     match block:
         case ToolCall(arguments=text):
             return text
@@ -41,7 +41,7 @@ def head_text(block: Block) -> str:
 
 
 def stop_for(stop: Stop, calls: bool) -> Stop:
-    """Decide by the calls that were made whether the model stopped to have them answered."""
+    """Correct the stop reason by whether the model called tools."""
     if calls and stop.reason in (StopReason.END, StopReason.STOP_SEQUENCE, StopReason.PAUSED):
         return replace(stop, reason=StopReason.TOOL_USE)
     if not calls and stop.reason is StopReason.TOOL_USE:
@@ -50,9 +50,9 @@ def stop_for(stop: Stop, calls: bool) -> Stop:
 
 
 def parse_usage(body: Any, prompt: str, output: str) -> Usage:
-    """Read ``usage``; *prompt* and *output* are what the dialect calls the two counts.
+    """Parse ``usage``. *prompt* and *output* are the dialect's names of the two counts.
 
-    OpenAI counts what came from a cache in the prompt, and thinking in the output.
+    OpenAI includes cached tokens in the prompt, and thinking in the output.
     """
     if not isinstance(body, dict):
         return Usage()
@@ -81,16 +81,16 @@ def _count(value: Any) -> int:
 
 
 def merged_text(parts: tuple[Part, ...]) -> str:
-    """Join the texts among *parts*."""
+    """Join the texts in *parts*."""
     return "".join(part.text for part in parts if isinstance(part, Text))
 
 
 def data_uri(attached: Media) -> str:
-    """Write an attachment as one string: its address, or a data URI."""
+    """Render an attachment as one string: its URL, or a data URI."""
     return attached.url or f"data:{official_type(attached.mime) or 'application/octet-stream'};base64,{attached.data}"
 
 
 def url_citation(citation: Citation, before: int = 0) -> JSON:
-    """Render where a stretch of a text comes from; *before* is how many characters stand before the text."""
+    """Render where a stretch of text comes from. *before* is the number of characters before the text."""
     place = {"start_index": before + citation.start, "end_index": before + citation.end}
     return {**place, "url": citation.source.url, "title": citation.source.title}

@@ -1,7 +1,7 @@
-"""The list of models that Codex asks for: what each can do, and the instructions it works by.
+"""The list of models that Codex requests, with each model's abilities and instructions.
 
-https://github.com/openai/codex, codex-rs/protocol: Codex takes the whole list or nothing, and a model without one of
-the fields that it requires is none. What one version requires and another does not know is there for both.
+See codex-rs/protocol in https://github.com/openai/codex. Codex rejects the whole list if one model lacks a required
+field. The list has the fields of all known versions, since one may require what another ignores.
 """
 
 import re
@@ -13,11 +13,11 @@ from dialects.capabilities.models import ThinkingStyle, Vendor, canonical
 from dialects.core.conversation import JSON
 
 _SHIPPED: Final = re.compile(r"gpt-(5-[5-9]|[6-9])")
-"""The models that Codex brings its own description of; a list that names one takes its place."""
+"""Models that Codex has its own description of. A list with one of them would replace that description."""
 _PRIORITY = 100
-"""Behind those that Codex knows itself: the lower comes first."""
+"""Codex sorts models by this number. Those it knows itself have lower ones and come first."""
 _OUTPUT = {"mode": "tokens", "limit": 10_000}
-"""How much of a command's output goes to the model."""
+"""How much of a command's output is sent to the model."""
 _EFFORTS = {
     "none": "Answers at once",
     "minimal": "Thinks as little as it can",
@@ -54,7 +54,7 @@ backticks.
 
 
 def render_codex_models(models: Sequence[ModelInfo]) -> JSON:
-    """List the models that Codex can work with and does not know better itself."""
+    """List the models that Codex can use, without those it has its own description of."""
     return {"models": [_model(model) for model in models if _is_listed(model)]}
 
 

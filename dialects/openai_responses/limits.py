@@ -1,4 +1,4 @@
-"""OpenAI Responses: what deployments refuse of a client's own body: tools but functions, lengths, parts to include."""
+"""What deployments refuse in an OpenAI Responses request: tools other than functions, lengths, parts to include."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +25,7 @@ def _declared_by_items(items: Any) -> Iterator[JSON]:
 
 
 def _function(tool: JSON, name: str) -> JSON:
-    """Declare a function, or a custom tool as one."""
+    """Declare a function. A custom tool is declared as one."""
     if tool.get("type") != "custom":
         return {**tool, "type": "function", "name": name}
     return render_function(custom_spec(FieldReader(tool, "tools"), name, None, tool))
@@ -53,9 +53,9 @@ def _allowed(tool: Any) -> Any:
 
 
 def declare_functions(body: JSON, items: Any, dropped: set[str]) -> None:
-    """Declare every tool of *body*, and those that *items* of its input declare, as a function; name what is lost.
+    """Declare the tools of *body*, and those in *items* of its input, as functions; report lost ones as dropped.
 
-    Raises `FaultError` for a choice of one that is lost.
+    Raises `FaultError` if the tool choice demands a tool that is lost.
     """
     tools, found = body.get("tools"), [*_declared_by_items(items)]
     if tools is None and not found:
@@ -96,7 +96,7 @@ def _functions(tool: JSON, dropped: set[str]) -> list[JSON]:
 
 
 def fit_length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
-    """Ask for an answer of a length that the model gives."""
+    """Limit the requested length of the answer to what the model accepts."""
     length = body.get("max_output_tokens")
     if length is None:
         return
@@ -106,7 +106,7 @@ def fit_length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
 
 
 def keep_known_includes(body: JSON, dropped: set[str]) -> None:
-    """Ask for no part of an answer that only tools at OpenAI give."""
+    """Remove the parts from ``include`` that only OpenAI's own tools produce; report them as dropped."""
     asked = body.get("include")
     if asked is None:
         return

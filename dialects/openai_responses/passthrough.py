@@ -1,7 +1,7 @@
-"""OpenAI Responses between two ends: bodies and frames pass, but for what must change.
+"""Passthrough for clients and backends that both speak OpenAI Responses: only what must change is changed.
 
-SAP AI Core takes functions only, knows the model by its own name, and leaves
-out the ``event:`` lines OpenAI itself sends.
+SAP AI Core accepts only functions, knows the model by another name, and leaves out the ``event:`` lines that OpenAI
+sends.
 """
 
 import json
@@ -70,19 +70,19 @@ _TAKEN = frozenset(
     }
 )
 _NOT_KEPT = ("conversation", "prompt")
-"""What names something at OpenAI that no deployment keeps."""
+"""Fields that refer to objects stored at OpenAI, which no deployment has."""
 _COMPACTED = frozenset(
     {"input", "instructions", "model", "previous_response_id", "prompt_cache_key", "prompt_cache_retention"}
 )
-"""What is said of a conversation that is to be made shorter."""
+"""The fields of a request to compact a conversation."""
 _RESPONSE_IDS = ("id", "previous_response_id")
 _RESULT_OF = {"function_call": "function_call_output"}
 _CALL_OF = {result: call for call, result in _RESULT_OF.items()}
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
-# Neither can stand unescaped in a string; a nested `type` never begins so.
+# These patterns cannot occur unescaped in a JSON string, and no nested `type` begins with "response.".
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
 _NUMBER = re.compile(r'"sequence_number"\s*:\s*(\d+)')
-# Events that hold the id of a response, or an item: a call under its name, or what may be sealed.
+# Events that hold the id of a response, or an item: a call under its name, or one that may have to be sealed.
 _HOLDERS = frozenset(
     {
         "response.created",
@@ -99,9 +99,9 @@ _ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.func
 
 
 def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the seals of reasoning in a client's own body; one that may not be sent is left out and named later.
+    """Open the seals of reasoning in a client's body. One that may not be sent is left out, and reported later.
 
-    Where reasoning has to go, calls and messages go on without their ids: under these OpenAI looks for it.
+    If reasoning is left out, calls and messages lose their ids, because OpenAI would look for the reasoning by them.
     """
     if not isinstance(body.get("input"), list):
         return body
@@ -116,7 +116,7 @@ def passthrough_request(
     profile: ModelProfile,
     conversation: Conversation | None = None,  # noqa: ARG001 - the body says it all
 ) -> Rendered:
-    """Change of a client's own body only what the backend refuses."""
+    """Change only what the backend refuses in a client's body."""
     reject_stored(body, str(body.get("model") or profile.name), _NOT_KEPT)
     dropped = {name for name, value in body.items() if name not in _TAKEN and value not in _SAYS_NOTHING}
     out = {name: value for name, value in body.items() if name in _TAKEN}
@@ -140,7 +140,7 @@ def passthrough_request(
 
 
 def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
-    """Change of a client's request to make a conversation shorter only what the backend refuses."""
+    """Change only what the backend refuses in a client's request to compact a conversation."""
     said = {name: value for name, value in body.items() if name in _COMPACTED or name in _NOT_KEPT}
     rendered = passthrough_request(said, profile)
     dropped = {name for name, value in body.items() if name not in said and value not in _SAYS_NOTHING}
@@ -149,14 +149,14 @@ def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 
 def passthrough_compaction(body: JSON, origin: Origin) -> JSON:
-    """Change of a conversation that was made shorter only ids and seals."""
+    """Seal the ids and the reasoning in a compacted conversation."""
     return _sealed(body, origin)
 
 
 def _answered(items: list[Any]) -> Iterator[Any]:
-    """Give each call a result, and turn results of no call into the user's words: OpenAI insists on both.
+    """Give each call a result, and turn results without a call into the user's text. OpenAI requires both.
 
-    Items that are only referred to may be either: then all stay as they are.
+    References to items may be either, so with one of them in the list all items stay as they are.
     """
     seen = [_call_in(item) for item in items]
     if any(isinstance(item, dict) and item.get("type") == "item_reference" for item in items):
@@ -179,7 +179,7 @@ def _answered(items: list[Any]) -> Iterator[Any]:
 
 
 def _call_in(item: Any) -> tuple[str, str] | None:
-    """Read the kind and the id of a call, or of its result; None for any other item."""
+    """Return the type and the call id of a call or a result; None for any other item."""
     match item:
         case {"type": str(kind), "call_id": str(call_id)} if kind in _RESULT_OF or kind in _CALL_OF:
             return kind, call_id
@@ -188,15 +188,15 @@ def _call_in(item: Any) -> tuple[str, str] | None:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Change of a backend's own body only the model's name, tools to what the client declared, ids and seals."""
+    """Set the model and the tools in a backend's body to what the client sent, and seal ids and reasoning."""
     declared = _as_declared({**body, "model": envelope.model}, envelope, ToolsDeclared(envelope.conversation))
     return _sealed(declared, envelope.origin)
 
 
 def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
-    """Pass a response that its deployment has kept, with ids and seals as the client knows them.
+    """Render a response that its deployment has stored, with ids and seals as the client knows them.
 
-    Why one failed is redacted.
+    The error message of a failed one is redacted.
     """
     try:
         body = json.loads(raw)
@@ -212,9 +212,9 @@ def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
-    """Render one frame of a backend's stream for the client; empty to swallow it.
+    """Render one frame of a backend's stream for the client; return no bytes for a frame that is left out.
 
-    Swallowed is a failure without a reason: the reason follows in a frame of its own.
+    A failure without a reason is left out, because a frame with the reason follows.
     """
     found = _KIND.search(frame.data)
     kind = found[1] if found else "error"
@@ -231,7 +231,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
 
 
 def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
-    """Render a failure in a stream that was passed through: clients refuse another id than the stream began with."""
+    """Render a failure in a stream that was passed through. Clients require the id with which the stream began."""
     response = {
         "id": envelope.origin.id(id) if id else f"resp_{envelope.token}",
         "object": "response",
@@ -267,7 +267,7 @@ def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
 
 
 def _sealed(response: JSON, origin: Origin) -> JSON:
-    """Write into the ids and the reasoning of a response, or of a list of items, who made it."""
+    """Seal the ids and the reasoning of a response, or of a list of items."""
     ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
     lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
     items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}
@@ -275,7 +275,7 @@ def _sealed(response: JSON, origin: Origin) -> JSON:
 
 
 def _sealed_item(item: Any, origin: Origin) -> Any:
-    """Seal reasoning: also what is only kept under its id, so that it comes back to who keeps it."""
+    """Seal reasoning; even without content it gets a seal, so that it returns to the deployment that stores it."""
     match item:
         case {"type": "reasoning", **rest}:
             content = rest.get("encrypted_content")
@@ -306,7 +306,7 @@ def _opened(item: Any, open: Open) -> Any:
 
 
 def _is_of_others(item: Any) -> bool:
-    """Whether an item is reasoning of another family's model, or such as must not be sent."""
+    """Return whether an item is reasoning of another family's model, or reasoning that must not be sent."""
     match item:
         case {"type": "reasoning", "encrypted_content": str(packed)}:
             return unpack(packed, Family.OPENAI) != (Family.OPENAI, packed)
@@ -343,10 +343,10 @@ def _item_as_declared(item: JSON, tools: ToolsDeclared) -> JSON:
 
 
 class FormedFrames:
-    """Renders the frames of a backend's stream for a client that declared other tools than functions.
+    """Renders the frames of a backend's stream for a client that declared tools other than functions.
 
-    What a custom tool is called with comes as the JSON of a function's arguments: its text takes a memory of how far
-    that is. Frames are numbered anew, as some have nothing in them for the client.
+    The backend sends a custom tool's input inside a function's JSON arguments. The text is extracted piece by piece,
+    which needs state. Frames are numbered anew, because some are left out.
     """
 
     def __init__(self, envelope: Envelope) -> None:
@@ -356,7 +356,7 @@ class FormedFrames:
         self._number = 0
 
     def __call__(self, frame: Frame, *, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG002 - the stream has it
-        """Render one frame; empty to swallow it."""
+        """Render one frame; return no bytes for a frame that is left out."""
         if passed := self._passed(frame.data):
             self._number += 1
             return passed
@@ -372,7 +372,7 @@ class FormedFrames:
         return self._numbered(_rewritten(message, self._envelope, self._tools))
 
     def _passed(self, data: str) -> bytes:
-        """Render a frame that holds no item and no response, without parsing it; empty if that cannot be known."""
+        """Render a frame without parsing it if it holds no item and no response; return no bytes otherwise."""
         found = _KIND.search(data)
         if not found or found[1] in _HOLDERS or (self._open and found[1] in _ARGUMENTS):
             return b""
@@ -384,7 +384,7 @@ class FormedFrames:
         return encoded(named, found[1])
 
     def _begin(self, place: str, item: JSON) -> None:
-        """Remember the call of a tool that the client knows as no function."""
+        """Remember the call of a tool that the client did not declare as a function."""
         form = self._tools.form(str(item.get("name"))) if item.get("type") == "function_call" else ToolForm.FUNCTION
         self._open.pop(place, None)
         if form is not ToolForm.FUNCTION:
@@ -406,7 +406,7 @@ class FormedFrames:
 
 
 def _shorter(item: Any) -> Any:
-    """Write the id of a call, or of what it answers, at the length OpenAI takes."""
+    """Shorten the id of a call or of its result to the length that OpenAI accepts."""
     match item:
         case {"call_id": str(own)} if own:
             return {**item, "call_id": accepted_call_id(own)}
@@ -415,7 +415,7 @@ def _shorter(item: Any) -> Any:
 
 
 def _as_function(item: Any) -> Any:
-    """Write the call of a tool that the backend is declared as a function as that of one, and so its answer."""
+    """Turn the call of a custom tool, and its result, into those of the function that the backend knows it as."""
     match item:
         case {"type": "custom_tool_call", **rest}:
             text = rest.pop("input", "")
@@ -433,7 +433,7 @@ def _as_function(item: Any) -> Any:
 
 
 def _item(item: Any, dropped: set[str]) -> Any:
-    """Take off an item what the backend does not know; None for what it is not to see."""
+    """Remove what the backend does not know from an item; return None for an item that is left out."""
     match item:
         case {"type": "additional_tools" | "tool_search_call" | "tool_search_output"}:
             # Its tools are declared with the others.
@@ -451,7 +451,7 @@ def _item(item: Any, dropped: set[str]) -> Any:
         case {"type": "reasoning", "content": None}:
             return _without(item, "content")
         case {"role": "user" | "system" | "developer", "id": _}:
-            # Codex gives ids to what it says itself; OpenAI's types know none there, and they mean nothing.
+            # Codex gives ids to its own messages. OpenAI's types have no such field there, and the ids mean nothing.
             return _without(item, "id")
         case _:
             return item

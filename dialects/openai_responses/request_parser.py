@@ -1,4 +1,4 @@
-"""OpenAI Responses: requests, parsed.
+"""Parser of OpenAI Responses requests.
 
 https://platform.openai.com/docs/api-reference/responses/create
 """
@@ -77,25 +77,25 @@ _DEFAULTS: Mapping[str, Any] = {
     "metadata": {},
     "top_logprobs": 0,
 }
-"""What is the same as not saying it, to a proxy that stores nothing."""
+"""Default values. A field with its default says no more than a missing field to a proxy that stores nothing."""
 _NOT_ARGUMENTS = frozenset({"type", "id", "call_id", "status", "created_by", "pending_safety_checks"})
-"""What an item that calls a tool says beside what the tool is given."""
+"""Fields of an item that calls a tool which are not arguments of the call."""
 SIGNED = "reasoning.encrypted_content"
-"""What `include` asks for that every answer holds anyway."""
+"""The value of `include` for signed reasoning, which every answer holds anyway."""
 _STAND_INS = {
     "item_reference": "cannot look up: send the item itself, and store: false",
     "compaction": "cannot read, because only the deployment that made it can: send the items that it replaces",
     "compaction_trigger": "cannot act on: ask for a summary as text",
     "compaction_summary": "cannot read, because only the deployment that made it can: send the items that it replaces",
 }
-"""Items that stand for others, by their type, and what no other model can do with them."""
+"""Items that stand for other items, by type, and why another model cannot use them."""
 
 
 def parse_request(body: JSON) -> Conversation:
     """Parse a request; raises `FaultError` for one that makes no sense.
 
-    Neighbouring items of the model make one turn, as do neighbouring results.
-    Ids and states of items say nothing to anyone but the server that stored them.
+    Consecutive items of the model form one turn, as do consecutive results. Ids and statuses of items are ignored,
+    because only the server that stored them can use them.
     """
     fields = FieldReader(body)
     instructions = fields.text("instructions")
@@ -135,7 +135,7 @@ class _History:
     _kind: str = ""
 
     def add(self, role: Role, parts: tuple[Part, ...], kind: str) -> None:
-        """Add to the last turn if it is of the same *kind*; a message of the user's is always its own."""
+        """Add parts to the last turn if it is of the same *kind*. A message is always a turn of its own."""
         if self.messages and kind == self._kind and kind != "message":
             self.messages[-1] = replace(self.messages[-1], parts=(*self.messages[-1].parts, *parts))
         else:
@@ -189,7 +189,7 @@ def _add_item(item: FieldReader, history: _History) -> None:
 
 
 def _add_search(item: FieldReader, kind: str, history: _History) -> None:
-    """Add a search for tools that the client carried out; of one by OpenAI, only what it found is declared."""
+    """Add a search for tools that the client carried out; of a search at OpenAI, only the found tools are declared."""
     call_id = item.text("call_id")
     if kind == "tool_search_call" and call_id:
         searched = arguments_of_search(item.body.get("arguments"))
@@ -199,12 +199,12 @@ def _add_search(item: FieldReader, kind: str, history: _History) -> None:
 
 
 def _tools_own_call(item: FieldReader, name: str) -> ToolCall:
-    """Parse the call of a tool of OpenAI's that ran at the client, such as a shell, as one of a function."""
+    """Parse the call of one of OpenAI's tools that ran at the client, such as a shell, as a call of a function."""
     return ToolCall(item.text("call_id"), name, dumps(without(item.body, _NOT_ARGUMENTS)))
 
 
 def _given_back(item: FieldReader) -> Iterator[Text | Media | Opaque]:
-    """Parse what such a tool gave back, in whatever shape."""
+    """Parse the output of such a tool, which has one of several forms."""
     match item.body.get("output"):
         case None | str():
             yield from _output(item)
@@ -272,7 +272,7 @@ def _file(part: FieldReader) -> Media:
 
 
 def _thinking(item: FieldReader) -> Thinking:
-    """Read thoughts back: their signature may be that of another family's model, wrapped."""
+    """Parse thoughts. Their signature may be a wrapped one of another family's model."""
     pieces = [*item.objects("summary"), *item.objects("content")]
     text = "\n\n".join(piece.text("text") for piece in pieces)
     packed = item.text("encrypted_content")
@@ -285,7 +285,7 @@ def _thinking(item: FieldReader) -> Thinking:
 
 
 def _tools(fields: FieldReader, items: Sequence[FieldReader]) -> tuple[ToolSpec | Opaque, ...]:
-    """Read the tools of the request, and those that items of its input declare."""
+    """Parse the tools of the request, and those that items of its input declare."""
     declaring = [item for item in items if item.text("type") in DECLARING]
     found = [tool for item in declaring for declared in item.objects("tools") for tool in _tool(declared)]
     tools = [tool for declared in fields.objects("tools") for tool in _tool(declared)]
@@ -295,7 +295,7 @@ def _tools(fields: FieldReader, items: Sequence[FieldReader]) -> tuple[ToolSpec 
 def _tool(tool: FieldReader) -> Iterator[ToolSpec | Opaque]:
     match tool.text("type"):
         case "namespace":
-            # Its tools follow in plain sight; the group itself is remembered, to name calls as they were.
+            # Its tools follow one by one; the group itself is kept to restore their names in calls.
             yield Opaque(RESPONSES, dict(tool.body))
             for member in tool.objects("tools"):
                 yield from _callable(member, tool.named("name"))
@@ -318,7 +318,7 @@ def _callable(tool: FieldReader, namespace: str) -> Iterator[ToolSpec]:
 
 
 def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str] | None]:
-    """Read the choice, and the names it narrows the tools to, if it does."""
+    """Parse the tool choice, and the names of the tools it allows if it does not allow all."""
     parallel = fields.flag("parallel_tool_calls")
     match fields.body.get("tool_choice"):
         case None:
@@ -332,7 +332,7 @@ def _tool_choice(fields: FieldReader) -> tuple[ToolChoice | None, frozenset[str]
             names = frozenset(tool["name"] for tool in tools if isinstance(tool, dict) and _is_named(tool))
             return ToolChoice(_MODES[mode], parallel=parallel), names
         case {"type": str(kind)}:
-            # A tool that runs at OpenAI, which has no other name.
+            # A tool that runs at OpenAI is named by its type.
             return ToolChoice(ToolMode.NAMED, kind, parallel), None
         case _:
             raise fields.wrong("tool_choice", "auto, none, required or the name of a function")

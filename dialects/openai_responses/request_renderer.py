@@ -1,4 +1,4 @@
-"""OpenAI Responses: requests, rendered.
+"""Renderer of OpenAI Responses requests.
 
 https://learn.microsoft.com/azure/ai-foundry/openai/how-to/responses
 """
@@ -50,13 +50,13 @@ from dialects.openai_responses.vocabulary import MEDIA_ROLES, accepted_call_id
 
 _SHORTEST = 16
 _CARRIED = frozenset({"include", "max_tool_calls", "metadata", "text", "top_logprobs", "truncation"})
-"""What only this dialect knows, and goes back into it."""
+"""Extra fields that only this dialect has, and that are put back into the body."""
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request; raises `FaultError` if leaving something out would change the meaning.
 
-    Nothing is stored: thoughts come back signed, and are sent again by whoever keeps the history.
+    The backend stores nothing. It returns thoughts in signed form, and the client sends them back with the history.
     """
     dropped: set[str] = set()
     items = _Items(profile, dropped)
@@ -64,7 +64,7 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
     body: JSON = {"model": profile.name, "store": False}
     instructions = "\n\n".join(text.text for text in conversation.system if text.text)
     if conversation.dialect != RESPONSES and not says_json(conversation, texts_of(conversation)):
-        # The word counts in the input only, so the instructions stand there with it.
+        # OpenAI looks for the word JSON only in the input, so the instructions go there.
         said = Message(Role.SYSTEM, (Text("\n\n".join(filter(None, (instructions, AS_JSON.text)))),))
         conversation = replace(conversation, messages=(said, *conversation.messages))
     elif instructions:
@@ -86,14 +86,14 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 class _Items:
-    """Writes the history as items, naming in *dropped* what it cannot say."""
+    """Renders the history as items; adds the names of what it cannot render to *dropped*."""
 
     def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
         self._profile = profile
         self._dropped = dropped
 
     def write(self, conversation: Conversation) -> Iterator[JSON]:
-        """Write the history."""
+        """Render the history."""
         conversation = with_media_moved(conversation, self._media, self._dropped, MEDIA_ROLES)
         for message in answered(conversation.messages):
             record_cache_marks(message.parts, self._dropped)
@@ -116,7 +116,7 @@ class _Items:
 
     @staticmethod
     def _alone(parts: Iterable[JSON]) -> Any:
-        """Write one text as nothing but a text."""
+        """Return content that is a single text as a string."""
         content = list(parts)
         alone = content[0]["text"] if len(content) == 1 and content[0]["type"] == "input_text" else content
         return alone or ""
@@ -158,7 +158,7 @@ class _Items:
                 raise invalid(f"messages contains {part.kind.value} content, which the Responses API does not support")
 
     def _said(self, part: Part) -> Iterator[JSON]:
-        """Render what the model said before."""
+        """Render a part of the model's turn."""
         match part:
             case Text(text) | Refusal(text):
                 if text:
@@ -213,7 +213,7 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 
 
 def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> int | None:
-    """Ask for no longer an answer than the model may give, and for no shorter one than Responses takes."""
+    """Limit the requested length to the model's maximum and to the minimum of Responses."""
     if length is None or length >= _SHORTEST:
         return fit_length(length, profile, dropped)
     dropped.add(f"max_tokens below {_SHORTEST}")
@@ -230,7 +230,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
                 own = conversation.dialect in (CHAT, RESPONSES)
                 tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
             case Opaque():
-                # SAP AI Core takes functions only.
+                # SAP AI Core accepts only functions.
                 dropped |= lost_with(tool)
     if not tools:
         return {}
@@ -238,7 +238,7 @@ def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str])
 
 
 def render_function(tool: ToolSpec) -> JSON:
-    """Declare a function; unlike chat, Responses takes a schema for strict unless it is said not to be."""
+    """Declare a function; it always says whether it is strict, because Responses, unlike chat, assumes that it is."""
     described = {"description": tool.description} if tool.description else {}
     strict = bool(tool.strict)
     return {"type": "function", "name": tool.name, **described, "parameters": dict(tool.parameters), "strict": strict}
@@ -252,7 +252,7 @@ def _choice(choice: ToolChoice) -> JSON:
 
 
 def _reasoning(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Request thinking; models that think are asked for their thoughts in signed form, to be shown them again."""
+    """Render the reasoning settings. Models that think are asked for signed thoughts, so that they can be sent back."""
     asked = conversation.reasoning
     effort = nearest_effort(asked, profile, dropped)
     if profile.thinking is not ThinkingStyle.EFFORT:
@@ -273,7 +273,7 @@ def _format(conversation: Conversation, output: OutputFormat, dropped: set[str])
 
 
 def _taken_from(extra: Mapping[str, Any], body: JSON, profile: ModelProfile) -> JSON:
-    """Carry over what chat completions says in a field of its own, or in the same, and leave the rest."""
+    """Move the fields of chat completions that Responses has as well into *body*; return the remaining ones."""
     rest = dict(extra)
     if profile.verbosity and "verbosity" in rest:
         body["text"] = {**body.get("text", {}), "verbosity": rest.pop("verbosity")}

@@ -1,4 +1,4 @@
-"""OpenAI Responses: responses, parsed and rendered."""
+"""Responses of OpenAI Responses, parsed and rendered."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from dialects.openai_responses.vocabulary import finished, parse_stop, render_it
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Parse a whole response; the backend gives all ids, so that *token* is not needed."""
+    """Parse a whole response. The backend sends all ids, so *token* is not used."""
     del token
     outcome = parse_outcome(body)
     parts = tuple(part for item in body["output"] for part in parts_of(item))
@@ -20,7 +20,7 @@ def parse_response(body: JSON, token: str) -> Completion:
 
 
 def parse_outcome(body: JSON) -> Completion:
-    """Parse of a whole response only how it ended and what it cost."""
+    """Parse only the stop reason and the usage of a whole response; raises `FaultError` if it is a failure."""
     error = body.get("error")
     if error or body.get("status") == "failed":
         raise FaultError(fault_of(error))
@@ -32,7 +32,7 @@ def parse_outcome(body: JSON) -> Completion:
 
 
 def parse_compaction(body: JSON) -> Completion:
-    """Parse a conversation that was made shorter, only to know its id and what it cost."""
+    """Parse only the id and the usage of a compacted conversation."""
     if not isinstance(body["output"], list):
         raise TypeError("a compaction without output")
     return Completion(id=str(body.get("id") or ""), usage=parse_usage(body.get("usage"), "input", "output"))
@@ -50,7 +50,7 @@ def render_response(completion: Completion, envelope: Envelope) -> JSON:
 
 
 def fault_of(error: Any) -> Fault:
-    """Parse an error object; one that says nothing is the server's."""
+    """Parse an error object. One without a code counts as an error of the server."""
     if not isinstance(error, Mapping):
         return fault_in_stream("server_error", "the model failed without saying why")
     code = str(error.get("code") or error.get("type") or "server_error")
@@ -58,7 +58,7 @@ def fault_of(error: Any) -> Fault:
 
 
 def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:
-    """Parse one item of the output; what says nothing is left out."""
+    """Parse one item of the output; yield nothing for an empty one."""
     match item.get("type"):
         case "message":
             for content in item["content"]:
@@ -75,7 +75,7 @@ def parts_of(item: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def content_of(content: Mapping[str, Any]) -> Text | Refusal | None:
-    """Parse one piece of a message; None if it says nothing."""
+    """Parse one piece of a message; return None if it is empty."""
     if refusal := content.get("refusal"):
         return Refusal(str(refusal))
     text = content.get("text")
@@ -83,6 +83,6 @@ def content_of(content: Mapping[str, Any]) -> Text | Refusal | None:
 
 
 def thoughts_of(item: Mapping[str, Any]) -> str:
-    """Put the pieces of a reasoning item together, one paragraph each."""
+    """Join the pieces of a reasoning item, one paragraph each."""
     pieces = [*(item.get("summary") or []), *(item.get("content") or [])]
     return "\n\n".join(str(piece["text"]) for piece in pieces)

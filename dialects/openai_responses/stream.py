@@ -1,7 +1,8 @@
-"""OpenAI Responses: streams, read and written.
+"""Streams of OpenAI Responses, read and written.
 
-Each block becomes an item of its own. Several clients need every event of the
-grammar: the item added, its part added, the deltas, the part done, the item done.
+Each block becomes an item of its own. Several clients require every event for an item: the item added, its part added,
+the deltas, the part done, the item done.
+
 https://platform.openai.com/docs/api-reference/responses-streaming
 """
 
@@ -44,13 +45,13 @@ from dialects.openai_responses.vocabulary import (
 
 
 def reader(token: str, content_type: str) -> "Reader":
-    """Begin to read a streamed response; the backend gives all ids."""
+    """Return the reader of a streamed response. The backend sends all ids."""
     del token, content_type
     return Reader()
 
 
 class Reader(FrameReader):
-    """Reads the events of a response; what no delta said, the finished item says."""
+    """Reads the events of a response. Content that came in no delta is read from the finished item."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -59,7 +60,7 @@ class Reader(FrameReader):
         self._calls = False
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a delta for the open item; the first delta of an item is left to `read`."""
+        """Return the text of a delta for the open item. The first delta of an item is left to `read`."""
         message = frame.glance()
         kind, place, part = message["type"], message["output_index"], message.get("content_index", 0)
         match self._open:
@@ -76,7 +77,7 @@ class Reader(FrameReader):
         return message["delta"] if known and isinstance(message["delta"], str) else ""
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one event."""
+        """Yield the neutral events of one event."""
         kind = message.get("type")
         match kind:
             case "response.created" | "response.in_progress" | "response.queued":
@@ -90,7 +91,7 @@ class Reader(FrameReader):
                 yield from self._finish(message["response"])
             case "response.failed":
                 self.usage = parse_usage(message["response"].get("usage"), "input", "output")
-                # Azure says the reason, if not here, in an `error` that follows.
+                # If Azure does not send the reason here, an `error` event with it follows.
                 if error := message["response"].get("error"):
                     yield from self.fail(fault_of(error))
             case "error":
@@ -117,7 +118,7 @@ class Reader(FrameReader):
         yield from self.extend(key, block, text)
 
     def _think(self, place: Hashable, piece: Hashable, text: str) -> Iterator[Event]:
-        """Thoughts come in pieces, one paragraph each."""
+        """Add thoughts, which come in pieces of one paragraph each."""
         key = ("think", place)
         begun = key in self._said and piece != self._piece
         self._piece = piece
@@ -166,16 +167,16 @@ class Reader(FrameReader):
 
 
 _FIRST = b'"sequence_number":0,'
-"""What the number of an event is written over: no text can hold it, as its quotes are escaped there."""
+"""The placeholder for the number of an event. No text can contain it, because quotes in texts are escaped."""
 
 
 def writer(envelope: Envelope) -> "Writer":
-    """Begin to write a streamed response."""
+    """Return the writer of a streamed response."""
     return Writer(envelope)
 
 
 class Writer:
-    """Writes the events of a response, each under its name, numbered from zero."""
+    """Writes the events of a response, with their names, numbered from zero."""
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
@@ -210,7 +211,7 @@ class Writer:
                 yield self._event(f"response.{response['status']}", response=response)
             case Failed(fault):
                 if not self._number:
-                    # OpenAI's own SDK takes nothing for a failure of a response that was never created.
+                    # OpenAI's SDK ignores the failure of a response that was never created.
                     yield from self._start()
                 response = unfinished(self._envelope, "failed", self._output)
                 yield self._event("response.failed", response={**response, "error": render_error(fault)})
@@ -258,13 +259,13 @@ class Writer:
                 pass
 
     def _next_piece(self, text: str) -> bytes:
-        """Write a text of the open item; what differs in its frames, but for the text, is their number."""
+        """Write a text of the open item. Its frames differ only in the text and the number."""
         numbered = self._pieces.write(text).replace(_FIRST, b'"sequence_number":%d,' % self._number, 1)
         self._number += 1
         return numbered
 
     def _piece(self, text: str) -> bytes:
-        """Render a text of the open item as the event of number 0."""
+        """Render a text of the open item as the event with the number 0."""
         match self._open:
             case Text():
                 kind, said = "response.output_text.delta", {"content_index": 0, "delta": text, "logprobs": []}
@@ -284,14 +285,14 @@ class Writer:
                 if said := self._input.feed(text):
                     yield self._place("response.custom_tool_call_input.delta", delta=said)
             case ToolForm.SEARCH:
-                # It comes whole, with its item.
+                # The arguments are sent whole, with the finished item.
                 pass
 
     def _finish_arguments(self, call: ToolCall, text: str) -> Iterator[bytes]:
         match self._tools.form(call.name):
             case ToolForm.FUNCTION:
                 if not text:
-                    # Arguments are JSON: none at all is an object without any.
+                    # Arguments are JSON. Empty ones are an empty object.
                     text = "{}"
                     yield self._place("response.function_call_arguments.delta", delta=text)
                 name = self._item["name"] if self._item else call.name
@@ -304,7 +305,7 @@ class Writer:
                 pass
 
     def _searched(self, search: WebSearch) -> Iterator[bytes]:
-        """Say what was searched for, which is known only now."""
+        """Write the events of a web search. What was searched for is known only at the end."""
         item = render_search(search, len(self._output), self._envelope)
         self._item = item
         yield self._event("response.output_item.added", output_index=len(self._output), item=begun(item))
@@ -371,7 +372,7 @@ def _summary(text: str) -> JSON:
 
 
 def _brief(logprobs: Iterable[JSON]) -> list[JSON]:
-    """Render how likely tokens are as events of a stream do: without their bytes."""
+    """Render log probabilities as in the events of a stream: without the bytes of the tokens."""
     return [
         {**_without_bytes(each), "top_logprobs": [_without_bytes(other) for other in each["top_logprobs"]]}
         for each in logprobs
@@ -383,7 +384,7 @@ def _without_bytes(token: JSON) -> JSON:
 
 
 def _whole(block: Block, text: str, signature: str, logprobs: tuple[JSON, ...]) -> Block:
-    """Put the open block together."""
+    """Return the complete block for the open one."""
     match block:
         case Text():
             return replace(block, text=text, logprobs=logprobs)

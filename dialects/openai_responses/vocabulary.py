@@ -1,8 +1,8 @@
-"""OpenAI Responses: items and the response object, which responses and streams share.
+"""Items and the response object of OpenAI Responses, which responses and streams share.
 
-Codex groups tools in ``namespace`` tools, which SAP AI Core refuses: its
-models are shown plain functions called ``<namespace>__<function>``, and calls
-go back to the client under both names, as it sent them.
+Codex groups tools in ``namespace`` tools, which SAP AI Core refuses. Its models see plain functions with the name
+``<namespace>__<function>``; calls go back to the client with both names, as it sent them.
+
 https://platform.openai.com/docs/api-reference/responses/object
 """
 
@@ -46,9 +46,9 @@ from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_c
 
 DIALECT = RESPONSES
 MINTED_ID = re.compile(r"\A[a-z]++_.+_[0-9]++\Z")
-"""The id of an item that another vendor's model made: `render_item` ends it in a number, as OpenAI ends none."""
+"""The ids that `render_item` gives to items of other vendors' models. They end in a number, unlike OpenAI's."""
 MEDIA_ROLES = frozenset({Role.USER, Role.SYSTEM})
-"""Whose turns can hold media."""
+"""The roles whose turns can hold media."""
 _INCOMPLETE = {
     StopReason.LENGTH: "max_output_tokens",
     StopReason.CONTEXT_FULL: "max_output_tokens",
@@ -61,7 +61,7 @@ _ERROR_CODE = {
     FaultKind.RATE_LIMITED: "rate_limit_exceeded",
     FaultKind.INVALID_REQUEST: "invalid_prompt",
     FaultKind.CONTENT_FILTERED: "invalid_prompt",
-    # What OpenAI itself writes here, though its published list lacks it; Codex knows an overflow by it alone.
+    # OpenAI sends this code, though its published list lacks it. Codex recognises a context overflow only by it.
     FaultKind.CONTEXT_LENGTH_EXCEEDED: "context_length_exceeded",
     FaultKind.TOO_LARGE: "invalid_prompt",
     FaultKind.REQUEST_FORBIDDEN: "invalid_prompt",
@@ -70,17 +70,17 @@ _ERROR_CODE = {
 
 
 def accepted_call_id(id: str) -> str:
-    """Write a call's id as OpenAI takes it."""
+    """Return a call's id in a form that OpenAI accepts."""
     return tool_names.call_id(id, _LONGEST_ID)
 
 
 def response_id(envelope: Envelope) -> str:
-    """Mint the id of an answer."""
+    """Return the id of a response."""
     return f"resp_{envelope.token}"
 
 
 def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
-    """Render one part as a complete item of the output; None for what this dialect does not have."""
+    """Render one part as a complete item of the output; return None for a part that this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
         case Text(text, _, logprobs, citations):
@@ -112,7 +112,7 @@ def render_citation(citation: Citation) -> JSON:
 
 
 def render_search(search: WebSearch, index: int, envelope: Envelope) -> JSON:
-    """Render what was searched for and found as a complete item of the output."""
+    """Render a web search with its results as a complete item of the output."""
     sources = [{"type": "url", "url": source.url} for source in search.sources]
     said = {"query": search.queries[0] if search.queries else "", "queries": list(search.queries)}
     action = {"type": "search", **said, "sources": sources}
@@ -146,24 +146,24 @@ def _packed(part: Thinking) -> str:
 
 
 def namespaces_of(conversation: Conversation) -> Mapping[str, tuple[str, str]]:
-    """Map flat names to the tools of namespaces that they stand for."""
+    """Return the namespace and the tool behind each flat name."""
     return namespaces(tool.payload for tool in conversation.tools if isinstance(tool, Opaque))
 
 
 class ToolsDeclared:
-    """What the client declared its tools as, by the names under which models know them as functions."""
+    """The tools in the form that the client declared them, by the names of the functions that models see."""
 
     def __init__(self, conversation: Conversation) -> None:
         self.namespaces = namespaces_of(conversation)
         self.forms = forms_of(conversation)
 
     def form(self, name: str) -> ToolForm:
-        """What the tool is that models know by *name*."""
+        """Return the form of the tool that models call *name*."""
         return self.forms.get(name, ToolForm.FUNCTION)
 
 
 def as_declared(call: JSON, tools: ToolsDeclared) -> JSON:
-    """Write a whole item that calls a function as the call of what the client declared."""
+    """Render a complete call of a function as a call of the tool that the client declared."""
     name = call["name"]
     space, own = tools.namespaces.get(name, ("", name))
     head = {key: value for key, value in call.items() if key not in ("type", "name", "arguments")}
@@ -180,7 +180,7 @@ def as_declared(call: JSON, tools: ToolsDeclared) -> JSON:
 
 
 def parse_stop(response: Mapping[str, Any], calls: bool) -> Stop:
-    """Parse why the model stopped."""
+    """Parse why the model stopped. *calls* tells whether it called a tool."""
     status = response.get("status")
     match response.get("incomplete_details"):
         case {"reason": str(reason)}:
@@ -192,7 +192,7 @@ def parse_stop(response: Mapping[str, Any], calls: bool) -> Stop:
 
 
 def render_usage(usage: Usage) -> JSON:
-    """Render what the response cost: the input includes what came from a cache, the output the thinking."""
+    """Render the token counts. The input includes cached tokens, and the output includes thinking."""
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.cache_read, "cache_write_tokens": usage.cache_write},
@@ -203,13 +203,13 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def render_error(fault: Fault) -> JSON:
-    """Render a failure inside a response object, whose codes are few."""
+    """Render a failure inside a response object, which has only a few error codes."""
     message = openais_words(fault) if fault.kind is FaultKind.CONTEXT_LENGTH_EXCEEDED else fault.message
     return {"code": _ERROR_CODE.get(fault.kind, "server_error"), "message": message}
 
 
 def unfinished(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
-    """Render the response object of an answer that is not finished, or never will be."""
+    """Render the response object of an answer that is not finished or has failed."""
     return _response(envelope, status, output)
 
 
@@ -223,7 +223,7 @@ def finished(envelope: Envelope, output: list[JSON], stop: Stop, usage: Usage) -
 
 
 def _response(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
-    """Render everything a response object must hold: the request is repeated in it."""
+    """Render all fields of a response object, which repeats the request's settings."""
     asked, extra = envelope.conversation, envelope.conversation.extra
     return {
         "id": response_id(envelope),
@@ -258,7 +258,7 @@ def _response(envelope: Envelope, status: str, output: list[JSON]) -> JSON:
 
 
 def render_declarations(asked: Conversation) -> JSON:
-    """Repeat which tools the client declared, and how free the model was to call them."""
+    """Render the tools and the tool choice as the client sent them."""
     return {"tool_choice": _tool_choice(asked), "tools": _tools(asked)}
 
 
@@ -316,14 +316,14 @@ def _declared(tool: ToolSpec) -> JSON:
 
 
 def flat(namespace: str, name: str) -> str:
-    """Name a tool of a namespace as OpenAI takes it."""
+    """Return the flat name of a tool in a namespace, in a form that OpenAI accepts."""
     if not namespace:
         return name
     return fitting_name(f"{namespace}__{name}", ODD_IN_NAMES)
 
 
 def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
-    """Map each flat name to its namespace and tool, from tools as the client sent them."""
+    """Return the namespace and the tool behind each flat name, from *tools* as the client sent them."""
     found: dict[str, tuple[str, str]] = {}
     for tool in tools:
         match tool:
@@ -336,13 +336,13 @@ def namespaces(tools: Iterable[Any]) -> Mapping[str, tuple[str, str]]:
 
 
 DECLARING = ("additional_tools", "tool_search_output")
-"""The types of items that declare tools from then on."""
+"""The types of items that declare tools for the rest of the conversation."""
 
 _Tool = TypeVar("_Tool")
 
 
 def with_found(tools: Sequence[_Tool], found: Iterable[_Tool], name_of: Callable[[_Tool], str]) -> list[_Tool]:
-    """Add tools that items declare to those of the request; one that is declared again takes its old place."""
+    """Add tools that items declare to those of the request. A tool that is declared again replaces the earlier one."""
     declared = list(tools)
     places = {name_of(tool): place for place, tool in enumerate(declared) if name_of(tool)}
     for tool in found:
@@ -356,7 +356,7 @@ def with_found(tools: Sequence[_Tool], found: Iterable[_Tool], name_of: Callable
 
 
 def found_by_search(item: Mapping[str, Any]) -> str:
-    """Say what a search for tools found, by the names under which the tools are declared."""
+    """Return a sentence that lists the tools a search has found, by the names under which they are declared."""
     found = [tool for tool in item.get("tools") or [] if isinstance(tool, dict)]
     alone = [tool["name"] for tool in found if is_callable(tool)]
     names = [*alone, *namespaces(found)]

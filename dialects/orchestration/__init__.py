@@ -1,4 +1,7 @@
-"""SAP AI Core's orchestration, in which one deployment asks the models of all vendors, for backends."""
+"""The dialect of SAP AI Core's orchestration, through which one deployment serves the models of all vendors.
+
+It is a dialect for backends only.
+"""
 
 from dialects.orchestration.limits import profile_through
 from dialects.orchestration.modules import Fallback, Modules, with_modules

@@ -1,4 +1,4 @@
-"""What orchestration refuses: parameters that a vendor's models do not know, odd names, cache marks in results."""
+"""Orchestration's limits on parameters, schemas, tool choices, thinking and cache marks, for each vendor's models."""
 
 import re
 from collections.abc import Iterable
@@ -45,28 +45,29 @@ _PARAMETERS = {
     # https://docs.perplexity.ai/api-reference/chat-completions-post
     Vendor.PERPLEXITY: (_EVERYWHERE | {"frequency_penalty", "presence_penalty"}) - {"parallel_tool_calls", "stop"},
     Vendor.NOVA: _EVERYWHERE - {"parallel_tool_calls"},
-    # SAP's own clients take the temperature out for Cohere.
+    # SAP's own clients remove the temperature for Cohere.
     Vendor.COHERE: _EVERYWHERE - {"temperature"},
 }
-"""The parameters that orchestration takes for a vendor's models: it refuses those that they do not know.
+"""The parameters that orchestration accepts for the models of a vendor. It refuses others.
 
-Neither `prompt_cache_key` nor `top_k` is documented: GPT's prompts are cached without a key.
+`prompt_cache_key` and `top_k` are not documented. GPT's prompts are cached without a key.
 """
 _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 ON_BEDROCK = frozenset({Vendor.CLAUDE, Vendor.NOVA})
-"""Whose models insist that turns alternate and that tools are declared which have been called."""
+"""The vendors whose models require that turns alternate and that tools called in the history are declared."""
 _NO_SCHEMAS = frozenset({Vendor.TITAN, Vendor.COHERE})
-"""Whose models orchestration gives no format for their answers."""
+"""The vendors whose models do not support a response format through orchestration."""
 _EFFORTS = (Effort.LOW, Effort.MEDIUM, Effort.HIGH)
 _EFFORT_UP_TO = ((4096, Effort.LOW), (12288, Effort.MEDIUM))
-"""What a budget of thinking tokens is as an effort: up to so many, this."""
+"""The effort for a thinking budget of up to so many tokens."""
 
 
 @lru_cache(maxsize=1024)
 def profile_through(profile: ModelProfile) -> ModelProfile:
-    """Say what a model accepts through orchestration.
+    """Return what a model accepts through orchestration.
 
-    It asks all but Bedrock's for a format of the answer, wants names of tools as OpenAI does, and has no sound.
+    Orchestration supports response formats for the models of most vendors outside of Bedrock, restricts the names of
+    tools as OpenAI does, and does not support audio.
     """
     schemas = profile.native_schema if profile.vendor in ON_BEDROCK else profile.vendor not in _NO_SCHEMAS
     odd = re.compile(f"{profile.odd_in_names.pattern}|{ODD_IN_NAMES.pattern}")
@@ -74,12 +75,12 @@ def profile_through(profile: ModelProfile) -> ModelProfile:
 
 
 def insists_on_signatures(profile: ModelProfile) -> bool:
-    """Whether a model refuses a call of its turn without the signature of the thought that led to it."""
+    """Return whether a model refuses a call in the current turn without the signature of the thinking before it."""
     return profile.vendor is Vendor.GEMINI and profile.thinking is ThinkingStyle.LEVEL
 
 
 def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
-    """Keep the parameters that the model takes; name the others that said something."""
+    """Return the parameters that the model accepts. The others are added to *dropped* unless they had no effect."""
     taken = _PARAMETERS.get(profile.vendor, _EVERYWHERE)
     if not profile.verbosity:
         taken -= {"verbosity"}
@@ -89,9 +90,10 @@ def known_parameters(params: JSON, profile: ModelProfile, dropped: set[str]) -> 
 
 
 def fit_parameters(params: JSON, profile: ModelProfile, *, has_tools: bool) -> None:
-    """Fit effort and choice of tools, which were rendered for another model, as far as they go together with the rest.
+    """Change *params*, which were rendered for another model, to an effort and a tool choice that this model accepts.
 
-    Of Claude a call that it must make, and thinking, which allows no other sampling, go before what does not fit them.
+    For Claude, a required call takes precedence over thinking, and thinking over sampling parameters, because it does
+    not accept them together.
     """
     if not profile.choice_through_orchestration or (
         profile.vendor is Vendor.NOVA and params.get("tool_choice") == "none"
@@ -114,7 +116,7 @@ def fit_parameters(params: JSON, profile: ModelProfile, *, has_tools: bool) -> N
 
 
 def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
-    """Leave out a choice of tools that is refused for the model; raises `FaultError` if a call is insisted on."""
+    """Leave out a tool choice that is refused for the model. Raises `FaultError` if the choice requires a call."""
     choice = conversation.tool_choice
     if choice is None or (profile.choice_through_orchestration and profile.vendor is not Vendor.NOVA):
         return conversation
@@ -130,7 +132,10 @@ def fit_choice(conversation: Conversation, profile: ModelProfile, dropped: set[s
 
 
 def _without_none(conversation: Conversation, choice: ToolChoice, dropped: set[str]) -> Conversation:
-    """Offer Nova no tools where it is to call none, for it has no such choice; those it has called must be declared."""
+    """Replace the choice of no tool, which Nova does not have, by leaving out all tools.
+
+    If the history calls tools, they must be declared, and the choice is reported as dropped instead.
+    """
     if choice.mode is not ToolMode.NONE:
         return conversation
     if not claude_tools.called_in(conversation.messages):
@@ -140,7 +145,7 @@ def _without_none(conversation: Conversation, choice: ToolChoice, dropped: set[s
 
 
 def with_json_tool(conversation: Conversation, profile: ModelProfile) -> Conversation:
-    """Make a model on Bedrock answer in JSON by a tool, where it does not take the schema; no other tool is lost."""
+    """Make a model on Bedrock answer in JSON by a tool call, if it does not support the schema. Other tools stay."""
     output = conversation.output
     is_native = profile.vendor not in ON_BEDROCK or not claude_tools.needs_json_tool(
         output, native=profile.native_schema
@@ -157,14 +162,14 @@ def with_json_tool(conversation: Conversation, profile: ModelProfile) -> Convers
 
 
 def with_called_tools(conversation: Conversation) -> Conversation:
-    """Declare the tools that the history calls, where the client declares none: models on Bedrock insist on it."""
+    """Declare the tools that the history calls if the client declares none, because models on Bedrock require it."""
     if conversation.tools:
         return conversation
     return replace(conversation, tools=tuple(map(ToolSpec, claude_tools.called_in(conversation.messages))))
 
 
 def effort_of(reasoning: Reasoning | None, *, thinks: bool) -> str | None:
-    """Choose how hard Claude or Gemini is asked to think; None where it is not asked, or cannot."""
+    """Choose the effort for Claude or Gemini; None if thinking is not requested. *thinks* is whether it is possible."""
     if reasoning is None or reasoning.effort is Effort.NONE or not thinks:
         return None
     if reasoning.effort is not None:
@@ -177,7 +182,7 @@ def effort_of(reasoning: Reasoning | None, *, thinks: bool) -> str | None:
 
 
 def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, dropped: set[str]) -> ToolSpec:
-    """Declare a tool with a schema that the vendor's models take; of OpenAI's and others elsewhere is seen to."""
+    """Return a tool with a schema that Claude, Nova or Gemini accepts. Tools for other models stay unchanged here."""
     match profile.vendor:
         case Vendor.CLAUDE:
             schema, lost = input_schema(tool.parameters)
@@ -193,10 +198,10 @@ def fit_schema(tool: ToolSpec, profile: ModelProfile, budget: SchemaBudget, drop
 
 
 def with_marks_moved(conversation: Conversation, dropped: set[str]) -> Conversation:
-    """Move cache marks from calls and results to the text or attachment before: a tool's message is one string.
+    """Move cache marks from calls and results, which cannot have one here, to the text or attachment before them.
 
-    Less of the prompt is cached, by what stands between the two. Where nothing stands before, or what does has a mark
-    of its own, the mark is left out.
+    Slightly less of the prompt is cached then. If there is nothing before, or if it has a mark already, the mark is
+    left out and reported as dropped.
     """
     messages = [list(message.parts) for message in conversation.messages]
     bearer: tuple[int, int] | None = None

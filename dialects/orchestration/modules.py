@@ -1,7 +1,7 @@
-"""What only orchestration has: modules that work on the prompt and the answer, put into a rendered request.
+"""Orchestration's modules, which process the prompt and the answer. They are added to a rendered request.
 
-https://help.sap.com/docs/sap-ai-core/sap-ai-core-service-guide/orchestration: masking, filtering, grounding and
-translation have the shapes that the service documents, and are passed as they are.
+The settings of masking, filtering, grounding and translation have the format of the service, and are passed on
+unchanged. It is documented at https://help.sap.com/docs/sap-ai-core/sap-ai-core-service-guide/orchestration.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ from dialects.orchestration.templates import grounded, last_text, messages_of
 from dialects.orchestration.vocabulary import family_of
 
 DELIMITERS = ("\n", ".", "?", "!")
-"""Where a stream is cut for translation, which must be said, unless the settings say otherwise."""
+"""The default places at which a stream may be cut for translation, which requires such a list."""
 _LENGTHS = ("max_tokens", "max_completion_tokens")
 _WITH_A_TEMPLATE = {
     "tools": "tools cannot be used with model {model}: its stored template has tools of its own",
@@ -36,7 +36,7 @@ _WITH_A_TEMPLATE = {
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """A model that orchestration itself asks where the one before fails; *params* go over those of the request."""
+    """A model that orchestration itself asks if the one before fails. *params* override those of the request."""
 
     model: str
     version: str = ""
@@ -45,11 +45,12 @@ class Fallback:
 
 @dataclass(frozen=True, slots=True)
 class Modules:
-    """What orchestration does around the model; None or empty is nothing.
+    """The settings of orchestration's modules. A module that is None or empty is not used.
 
-    *template* refers to a stored template, by ``id`` or by ``scenario``, ``name`` and ``version``, which stands behind
-    the conversation; *placeholders* are the values it is given. *timeout* is in seconds, for each call of a model.
-    *chunk_size* is in characters, and *delimiters* where a stream may be cut: how much of it the modules see at once.
+    *template* refers to a stored template by ``id``, or by ``scenario``, ``name`` and ``version``. It follows the
+    conversation, and *placeholders* has the values of its placeholders. *version* is that of the model. *timeout* is in
+    seconds, for each call of a model. *chunk_size* and *delimiters* decide how much of a stream the modules process at
+    once: its size in characters, and the texts at which it may be cut.
     """
 
     masking: Mapping[str, Any] | None = None
@@ -66,10 +67,10 @@ class Modules:
 
 
 def with_modules(body: JSON, modules: Modules) -> Rendered:
-    """Put modules into a rendered request; *body* stays as it is.
+    """Return the rendered request *body* with modules. *body* itself is not changed.
 
-    Named as dropped are a grounding for which there is no place, and fallbacks that would refuse the history.
-    Raises `FaultError` where a stored template leaves no place for what the request asks.
+    A grounding without a question of the user, and fallbacks that would refuse the history, are reported as dropped.
+    Raises `FaultError` if a stored template conflicts with the tools or the response format of the request.
     """
     if modules == Modules():
         return Rendered(body)
@@ -105,10 +106,10 @@ def with_modules(body: JSON, modules: Modules) -> Rendered:
 
 
 def _takes_history(other: str, model: str, messages: list[JSON]) -> bool:
-    """Whether a fallback takes the history of *model*, which all models asked are shown.
+    """Return whether the fallback *other* accepts the history for *model*, which orchestration sends to both.
 
-    Claude and Gemini refuse signatures of others, and some of Gemini's calls without one: that refusal would be the
-    answer instead of what *model* met.
+    Claude and Gemini refuse signatures of other models, and some Gemini models refuse calls without a signature. The
+    caller would then receive this error instead of the one of *model*.
     """
     family = family_of(other)
     of_others = family in (Family.CLAUDE, Family.GEMINI) and family is not family_of(model)
@@ -120,7 +121,7 @@ def _takes_history(other: str, model: str, messages: list[JSON]) -> bool:
 
 
 def _asked_instead(prompt: JSON, model: JSON, fallbacks: list[Fallback], messages: list[JSON]) -> Iterator[JSON]:
-    """Ask each fallback the same, as far as its model takes it."""
+    """Yield the prompt and model settings for each fallback, adapted to what its model accepts."""
     called = [call["function"]["name"] for message in messages for call in message.get("tool_calls", [])]
     for fallback in fallbacks:
         profile = profile_through(profile_for(fallback.model))
@@ -130,7 +131,7 @@ def _asked_instead(prompt: JSON, model: JSON, fallbacks: list[Fallback], message
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """What of a request modules change: where its messages are, and the values of placeholders."""
+    """The parts of a request that modules change: the prompt, the history, and the values of placeholders."""
 
     prompt: JSON
     history: list[JSON]
@@ -138,7 +139,10 @@ class _Request:
 
 
 def _with_template(body: JSON, prompt: JSON, modules: Modules) -> _Request:
-    """Put a stored template in the place of the messages, which all become the history."""
+    """Use a stored template as the prompt, and move all messages into the history.
+
+    Raises `FaultError` if the template conflicts with the request.
+    """
     history, values = body.get("messages_history", []), body.get("placeholder_values", {})
     if modules.template is None:
         return _Request(prompt, history, values)
@@ -151,7 +155,10 @@ def _with_template(body: JSON, prompt: JSON, modules: Modules) -> _Request:
 
 
 def _with_grounding(request: _Request, grounding: Mapping[str, Any]) -> _Request | None:
-    """Give grounding its question, which is what the user said last, and its findings a place; None without either."""
+    """Make the user's last text the question of the grounding, and add a place for its findings.
+
+    Returns None if there is no such text, or if the last message is a prefilled answer.
+    """
     names = grounding["config"]["placeholders"]
     question, findings = names["input"][0], names["output"]
     if "template_ref" in request.prompt:
@@ -171,7 +178,10 @@ def _with_settings(model: JSON, modules: Modules) -> JSON:
 
 
 def _prompt_for(prompt: JSON, profile: ModelProfile, called: Iterable[str]) -> JSON:
-    """Declare the tools of a prompt with schemas that another model takes, and those *called* where that insists."""
+    """Return a prompt whose tools have schemas that the model of *profile* accepts.
+
+    If no tools are declared, those *called* in the history are declared for models on Bedrock.
+    """
     declared = prompt.get("tools", [])
     if not declared and profile.vendor in ON_BEDROCK and "template_ref" not in prompt:
         nothing = {"type": "object", "properties": {}}
@@ -189,7 +199,7 @@ def _prompt_for(prompt: JSON, profile: ModelProfile, called: Iterable[str]) -> J
 
 
 def _instead_of(model: JSON, fallback: Fallback, profile: ModelProfile, *, has_tools: bool, called: bool) -> JSON:
-    """Ask another model the same: with the parameters that it takes, and its own length and version."""
+    """Return the model settings for a fallback: the parameters that it accepts, with its own length and version."""
     dropped = set[str]()
     params = {name: value for name, value in model["params"].items() if name not in _LENGTHS}
     length = next((model["params"][name] for name in _LENGTHS if name in model["params"]), None)
@@ -199,7 +209,7 @@ def _instead_of(model: JSON, fallback: Fallback, profile: ModelProfile, *, has_t
     drop_refused_sampling(params, profile, dropped)
     fit_parameters(params, profile, has_tools=has_tools)
     if called and profile.vendor is Vendor.CLAUDE:
-        # It goes on thinking only behind thoughts that it has signed itself.
+        # With calls in the history, Claude thinks only if they have thinking blocks that it signed itself.
         params.pop("reasoning_effort", None)
     kept = {name: value for name, value in model.items() if name != "version"}
     version = {"version": fallback.version} if fallback.version else {}

@@ -1,7 +1,7 @@
-"""Requests to SAP AI Core's orchestration, rendered: one form for the models of all vendors.
+"""The request renderer of SAP AI Core's orchestration, with one request format for the models of all vendors.
 
-The messages are those of chat completions, but stricter: content is never null or a list of nothing, though it may be
-an empty string, and there is no field that the service does not know. `templates` says where in the request they are.
+Messages are those of chat completions, with stricter rules: content must not be null or an empty list, though it may be
+an empty string, and unknown fields are refused. `templates` describes their place in the request.
 """
 
 from collections.abc import Iterator
@@ -51,9 +51,9 @@ _IN_THE_PROMPT = ("tools", "response_format")
 
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
-    """Render a request; raises `FaultError` if leaving something out would change the meaning.
+    """Render a request. Raises `FaultError` if leaving out an unsupported feature would change the meaning.
 
-    The service's own retries are off: whoever sends this retries, and elsewhere.
+    The service's own retries are turned off, because the gateway retries with other endpoints.
     """
     dropped: set[str] = set()
     profile = profile_through(profile)
@@ -88,12 +88,15 @@ def render_request(conversation: Conversation, profile: ModelProfile) -> Rendere
 
 
 def _says_something(message: JSON) -> bool:
-    """Whether a message gives a model something to answer, as what the system says does not."""
+    """Return whether a message has content that a model can answer, which system messages do not."""
     return message["role"] != "system" and bool(message["content"] or message.get("tool_calls"))
 
 
 def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> tuple[Conversation, str | None]:
-    """Reconcile length, sampling and thinking, which do not all go together; give the effort that is asked for."""
+    """Reconcile length, sampling and thinking, which models do not accept in every combination.
+
+    Returns the conversation and the effort to send, if any.
+    """
     reasoning, sampling = conversation.reasoning, conversation.sampling
     if profile.vendor is Vendor.CLAUDE:
         asked = replace(
@@ -115,19 +118,19 @@ def _settled(conversation: Conversation, profile: ModelProfile, dropped: set[str
     if profile.thinking in (ThinkingStyle.BUDGET, ThinkingStyle.LEVEL):
         effort = effort_of(reasoning, thinks=True)
         if reasoning is not None and effort is None and (reasoning.effort or reasoning.budget is not None):
-            # There is no word for not thinking at all.
+            # Orchestration has no effort that turns thinking off.
             dropped.add("reasoning_effort")
         return conversation, effort
     effort = nearest_effort(reasoning, profile, dropped)
     if effort and profile.responses_for_tools and conversation.tools:
-        # Chat completions, which orchestration asks these models in, refuse the two together.
+        # Orchestration uses chat completions, which refuses functions together with reasoning for these models.
         dropped.add("reasoning_effort")
         effort = None
     return conversation, effort
 
 
 def _fitted(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> Conversation:
-    """Fit the schemas of tools, and for Claude, which alone is told of them, the cache marks."""
+    """Adapt the schemas of tools to the model, and the cache marks to Claude, the only model that receives them."""
     budget = SchemaBudget()
     tools = tuple(
         tool if isinstance(tool, Opaque) else fit_schema(tool, profile, budget, dropped) for tool in conversation.tools
@@ -142,7 +145,7 @@ def _fitted(conversation: Conversation, profile: ModelProfile, dropped: set[str]
 
 
 def _without_tool_marks(conversation: Conversation, profile: ModelProfile) -> Conversation:
-    """Take the cache marks off tools that are written beside them later."""
+    """Remove the cache marks of tools for Claude. They are added to the rendered tools later."""
     if profile.vendor is not Vendor.CLAUDE:
         return conversation
     plain = tuple(tool if isinstance(tool, Opaque) else replace(tool, cache=None) for tool in conversation.tools)
@@ -156,7 +159,7 @@ def _cached(mark: CacheMark | None) -> JSON:
 
 
 class _Messages(MessageWriter):
-    """Writes the history as orchestration takes it."""
+    """Writes the messages as orchestration accepts them."""
 
     def __init__(self, profile: ModelProfile, dropped: set[str]) -> None:
         super().__init__(profile, dropped)
@@ -210,7 +213,7 @@ class _Messages(MessageWriter):
             yield {**said, "content": content, **({"reasoning_content": signed} if signed else {})}
 
     def _call(self, call: ToolCall) -> JSON:
-        """Write arguments as JSON, which orchestration reads for all vendors but OpenAI, whose models take any text."""
+        """Render a call with arguments that are a JSON object, which only OpenAI's models do not require."""
         arguments = call.arguments if self._native else dumps(arguments_of(call, self._dropped))
         return super()._call(replace(call, arguments=arguments))
 
@@ -218,7 +221,7 @@ class _Messages(MessageWriter):
         return claude_tools.call_id(id) if self._profile.vendor in ON_BEDROCK else super()._call_id(id)
 
     def _thought(self, part: Thinking) -> JSON | None:
-        """Give a model its own thoughts back, if they are signed; others are not its own."""
+        """Render a thinking block that a model of the same family signed; None for any other."""
         own = part.family is not None and part.family is self._family
         return {"content": part.text, "signature": part.signature} if own and part.signature else None
 

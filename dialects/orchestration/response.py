@@ -1,4 +1,4 @@
-"""Responses of SAP AI Core's orchestration, parsed: chat completions within the results of the modules."""
+"""The response parser of SAP AI Core's orchestration: a response is a chat completion among the results of modules."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +14,7 @@ from dialects.orchestration.vocabulary import family_of, result_in, usage_of
 
 
 def parse_response(body: JSON, token: str) -> Completion:
-    """Parse a whole response; *token* seeds ids that the backend does not give."""
+    """Parse a response that is not streamed. *token* is used to make ids that the backend does not return."""
     if error := body.get("error"):
         raise FaultError(fault_of_orchestration(error))
     result = result_in(body)
@@ -29,12 +29,12 @@ def parse_response(body: JSON, token: str) -> Completion:
 
 
 def _as_answer(part: Part) -> Part:
-    """Show what a model was made to answer in JSON with as its answer."""
+    """Return the text of a call of the JSON tool, whose arguments are the answer; any other part unchanged."""
     return Text(part.arguments) if isinstance(part, ToolCall) and part.name == JSON_TOOL else part
 
 
 def thoughts_in(message: JSON, model: str) -> Iterator[Thinking]:
-    """Find the thoughts in a message, or in a piece of one: each with its signature, if it has one yet."""
+    """Yield the thinking blocks in a message, or in a chunk of one, with their signatures if they have any."""
     blocks: Any = message.get("reasoning_content")
     family = family_of(model)
     for block in blocks if isinstance(blocks, list) else []:

@@ -1,7 +1,7 @@
-"""Streams of SAP AI Core's orchestration, read: chunks of chat completions within the results of the modules.
+"""The stream reader of SAP AI Core's orchestration: a frame is a chunk of a chat completion among results of modules.
 
-The first chunk holds nothing but the prompt, the last the token counts; a failure is a frame of its own, an object or
-a list of one for each attempt, and nothing follows it.
+The first chunk has only the prompt, the last one the token counts. A failure is a frame of its own, with an error
+object or a list of errors, one for each attempt. Nothing follows it.
 """
 
 from collections.abc import Iterator
@@ -19,25 +19,25 @@ from dialects.orchestration.vocabulary import result_in, usage_of
 
 
 def reader(token: str, content_type: str) -> FrameReader:
-    """Begin to read a streamed response; it is server-sent events, whatever it is called."""
+    """Return a reader for one streamed response, which is server-sent events whatever its content type says."""
     del content_type
     return _Reader(token)
 
 
 class _Reader(ChunkReader):
-    """Reads the answer out of each frame, and nothing else of it.
+    """Reads the model's answer in each frame, and ignores the results of other modules.
 
-    A thought goes on over several chunks until it is signed; what follows a signature is another thought.
+    A thinking block continues over several chunks until its signature. The next one is another block.
     """
 
-    repeats = False  # A frame says its text twice.
+    repeats = False  # A frame contains its text twice.
 
     def __init__(self, token: str) -> None:
         super().__init__(token)
         self._model = ""
 
     def continued(self, frame: Frame) -> str:
-        """Return the text of a chunk that says nothing else; what is empty, and who speaks, is said in every one."""
+        """Return the text of a chunk without other content. Empty fields and the role, in every chunk, are ignored."""
         message = frame.glance()
         result = message["final_result"]
         if message.get("error") or "choices" in message or result["model"] != self._model:
@@ -47,7 +47,7 @@ class _Reader(ChunkReader):
         return self._only_text({**result, "choices": [{**choice, "delta": said}]})
 
     def read(self, message: JSON) -> Iterator[Event]:
-        """Give the events of one frame."""
+        """Yield the events of one frame."""
         if error := message.get("error"):
             yield from self.fail(fault_of_orchestration(error))
             return
@@ -64,7 +64,7 @@ class _Reader(ChunkReader):
         return usage_of(usage, self._model)
 
     def _call_block(self, id: str, name: str) -> Block:
-        """Show what a model was made to answer in JSON with as its answer."""
+        """Return a text block for a call of the JSON tool, whose arguments are the answer."""
         return Text() if name == JSON_TOOL else super()._call_block(id, name)
 
     def _thoughts(self, delta: JSON) -> Iterator[Event]:
@@ -81,7 +81,7 @@ class _Reader(ChunkReader):
 
 
 def _says_something(result: JSON) -> bool:
-    """Whether a chunk without an id says more than that one is to come."""
+    """Return whether a chunk without an id has any content."""
     return bool(result.get("usage")) or any(
         choice.get("finish_reason") or any(said for name, said in (choice.get("delta") or {}).items() if name != "role")
         for choice in result.get("choices") or []

@@ -1,9 +1,9 @@
-"""The template of a request to orchestration, and why no text of a user is taken for a placeholder.
+"""The template of a request to orchestration, with protection of user texts that look like placeholders.
 
-Orchestration wants a template of at least one message beside tools and formats, and puts it behind the history.
-Only the template is searched for placeholders such as ``{{?name}}``: one without a value refuses the request, and so
-does a malformed one. Therefore the conversation is the history, but for its last message, which is the template; and
-a text of that with braces as placeholders have them is the value of one of ours. Values are not searched again.
+Orchestration requires a template of at least one message, which follows the history. It searches only the template for
+placeholders such as ``{{?name}}``, and refuses the request if one has no value or is malformed. Therefore the last
+message of the conversation is the template, and all others are the history. A text of the template with such braces
+becomes the value of a placeholder of ours, because values are not searched.
 """
 
 import re
@@ -13,16 +13,16 @@ from typing import Any
 from dialects.core.conversation import JSON
 
 _MARKUP = re.compile(r"\{\s*[{%#]")
-"""What could begin a placeholder, or a statement of the language in which templates are written."""
+"""The possible beginning of a placeholder, or of a statement of the template language."""
 _BRACES = str.maketrans("{}", "()")
 TEXT = "text"
-"""How the names of our placeholders begin; a number follows."""
+"""The prefix of the names of our placeholders, before a number."""
 _FINDINGS = "Documents that were found for this:\n{}"
 _FINDINGS_LATER = "Documents that were found for the question {}:\n{}"
 
 
 def laid_out(messages: list[JSON]) -> tuple[list[JSON], list[JSON], dict[str, str]]:
-    """Divide messages into the history and the template, whose placeholders have these values."""
+    """Divide messages into the history and the template. Also return the values of the template's placeholders."""
     *history, last = messages
     values: dict[str, str] = {}
 
@@ -37,18 +37,18 @@ def laid_out(messages: list[JSON]) -> tuple[list[JSON], list[JSON], dict[str, st
 
 
 def placeholder(name: str) -> str:
-    """Write the place where a value goes."""
+    """Return the placeholder for the value *name*."""
     return f"{{{{?{name}}}}}"
 
 
 def messages_of(prompt: Mapping[str, Any], values: Mapping[str, str]) -> list[JSON]:
-    """Undo `laid_out`: give the messages of a template with the values in their places."""
+    """Undo `laid_out`: return the messages of a template with the values in place of the placeholders."""
     own = {placeholder(name): value for name, value in values.items()}
     return [_with_texts(message, lambda text: own.get(text, text)) for message in prompt.get("template", [])]
 
 
 def last_text(messages: list[JSON]) -> str:
-    """Find what the user said last."""
+    """Return the user's last text; empty if there is none."""
     for message in reversed(messages):
         if message["role"] == "user" and (texts := [text for text in _texts(message["content"]) if text]):
             return texts[-1]
@@ -62,7 +62,7 @@ def _texts(content: Any) -> list[str]:
 
 
 def _with_texts(message: JSON, held: Callable[[str], str]) -> JSON:
-    """Write each text of a message in another way; names of files, which may be any, are given no braces."""
+    """Replace each text of a message by the result of *held*, and the braces in file names by parentheses."""
     content = message["content"]
     if isinstance(content, str):
         return {**message, "content": held(content)}
@@ -82,10 +82,10 @@ def _part(part: JSON, held: Callable[[str], str]) -> JSON:
 def grounded(
     history: list[JSON], template: list[JSON], values: Mapping[str, str], question: str, findings: str
 ) -> tuple[list[JSON], dict[str, str]] | None:
-    """Make what the user said last the value of the placeholder *question*, and put *findings* behind it.
+    """Make the user's last text the value of the placeholder *question*, and add the placeholder *findings* after it.
 
-    Where the last message is a tool's, both stand in a message behind it. None where the user said nothing, or where
-    an answer has been begun for the model.
+    If the last message is a tool result, both are in a new message after it. Returns the template and the values, or
+    None if there is no text of the user, or if the last message is a prefilled answer.
     """
     last = template[-1]
     if last["role"] == "tool":

@@ -1,4 +1,4 @@
-"""SAP AI Core's orchestration: its name, whose models answer, and how it counts their tokens."""
+"""The vocabulary of SAP AI Core's orchestration: its name, the place of answers, and token counts."""
 
 from dataclasses import replace
 from typing import Any
@@ -10,20 +10,20 @@ from dialects.openai_common.vocabulary import parse_usage
 DIALECT = "orchestration"
 _FAMILIES = {Vendor.CLAUDE: Family.CLAUDE, Vendor.GEMINI: Family.GEMINI, Vendor.OPENAI: Family.OPENAI}
 _RESULTS = ("final_result", "orchestration_result")
-"""Where an answer stands; the second name is that of the first version."""
+"""The fields for the answer. The second name is that of the first version of the API."""
 _ONE_HOUR = "ephemeral_1h_input_tokens"
 _PERIODS = ("ephemeral_5m_input_tokens", _ONE_HOUR)
 
 
 def family_of(model: str) -> Family | None:
-    """Whose signatures a model writes; None if it writes none."""
+    """Return the family of the signatures that a model writes; None if it writes none."""
     return _FAMILIES.get(profile_for(model).vendor)
 
 
 def result_in(message: JSON) -> JSON:
-    """Find the answer, or a chunk of it, among the results of the modules; empty if there is none.
+    """Return the answer, or a chunk of it, from the results of the modules; empty if there is none.
 
-    The others are not looked at: they repeat the prompt.
+    The other results are ignored, because they repeat the prompt. Raises `TypeError` if the answer is not an object.
     """
     found: object = next((message[name] for name in _RESULTS if message.get(name)), {})
     if not isinstance(found, dict):
@@ -32,9 +32,10 @@ def result_in(message: JSON) -> JSON:
 
 
 def usage_of(usage: Any, model: str) -> Usage:
-    """Read token counts: with Claude the prompt's leave out what was read from a cache, or written to one.
+    """Parse token counts.
 
-    With the others they include it, as OpenAI's do; what is more than the whole cannot be a part of it.
+    For Claude, the count of the prompt excludes tokens that were read from or written to a cache. For other models it
+    includes them, as in OpenAI's API, unless there are more cached tokens than prompt tokens.
     """
     counted = parse_usage(usage, "prompt", "completion")
     if not isinstance(usage, dict):

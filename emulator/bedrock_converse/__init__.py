@@ -1,1 +1,1 @@
-"""Claude and Nova on Bedrock: `/converse` and `/converse-stream`."""
+"""Bedrock's Converse API, for Claude and Nova: `/converse` and `/converse-stream`."""

@@ -10,7 +10,7 @@ from emulator.world import Json
 
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with a Converse message, whole or streamed as the path says."""
+    """Answer with a Converse message, whole or streamed depending on the path."""
     check(request.model, body)
     [given], usage = generate(request, parse_request(request.model, body))
     paths = body.get("additionalModelResponseFieldPaths")

@@ -1,4 +1,4 @@
-"""Parsing of a Converse request."""
+"""Parser of Converse requests."""
 
 import json
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ _TTL = {"5m": 300.0, "1h": 3600.0}
 
 
 def parse_request(model: Model, body: Json) -> ModelRequest:
-    """Read a body that broke no rule."""
+    """Parse a valid body."""
     users = [message for message in body["messages"] if message["role"] == "user"]
     last = users[-1]["content"]
     config = body.get("inferenceConfig") or {}
@@ -48,19 +48,19 @@ def parse_request(model: Model, body: Json) -> ModelRequest:
 
 
 def _choice(choice: Json) -> tuple[ToolChoice, tuple[str, ...]]:
-    """Read the tool choice."""
+    """Parse the tool choice."""
     if "tool" in choice:
         return ToolChoice.REQUIRED, (choice["tool"]["name"],)
     return (ToolChoice.REQUIRED if "any" in choice else ToolChoice.AUTO), ()
 
 
 def _tool(spec: Json) -> Tool:
-    """Read a tool."""
+    """Parse a tool."""
     return Tool(spec["name"], spec["inputSchema"]["json"])
 
 
 def _schema(body: Json, extra: Json) -> Json | None:
-    """Read the schema the answer must fit, from either place."""
+    """Return the schema of the answer, from either of its two places; None if there is none."""
     wanted = (body.get("outputConfig") or {}).get("textFormat")
     if wanted:
         schema: Json = json.loads(wanted["structure"]["jsonSchema"]["schema"])
@@ -69,7 +69,7 @@ def _schema(body: Json, extra: Json) -> Json | None:
 
 
 def _media(block: Json) -> Media:
-    """Read an image or a document."""
+    """Parse an image or a document."""
     if "image" in block:
         return Media("image", f"image/{block['image']['format']}", base64_size(block["image"]["source"]["bytes"]))
     document = block["document"]
@@ -80,7 +80,7 @@ def _media(block: Json) -> Media:
 
 
 def _result(result: Json) -> ToolResult:
-    """Read what a tool gave back."""
+    """Parse the result of a tool."""
     said = [
         item["text"] if "text" in item else json.dumps(item["json"], ensure_ascii=False) for item in _worded(result)
     ]
@@ -89,12 +89,12 @@ def _result(result: Json) -> ToolResult:
 
 
 def _worded(result: Json) -> list[Json]:
-    """List the items of a result that can be read out."""
+    """Return the items of a result that can be rendered as text."""
     return [item for item in result["content"] if "text" in item or "json" in item]
 
 
 def _prompt(body: Json) -> Iterator[PromptSegment]:
-    """Lay the prompt out in the order the cache sees it; a cache point marks what stands before it."""
+    """Yield the prompt's segments in the order of the cache. A cache point marks the segment before it."""
     lists: list[tuple[str, list[Json]]] = [
         ("tool", (body.get("toolConfig") or {}).get("tools") or []),
         ("system", body.get("system") or []),

@@ -1,4 +1,4 @@
-"""The response of Converse, for Claude and for Nova."""
+"""Renderer of Converse responses, for Claude and Nova."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ STOP_REASONS = {
 
 
 def render_response(given: ModelResponse, usage: Usage, paths: Any = None) -> Json:
-    """Write the whole answer."""
+    """Render a whole response."""
     body: Json = {
         "output": {"message": {"role": "assistant", "content": [_block(part) for part in given.parts]}},
         "stopReason": STOP_REASONS[given.stop],
@@ -29,12 +29,12 @@ def render_response(given: ModelResponse, usage: Usage, paths: Any = None) -> Js
 
 
 def call_id(call: ToolCall) -> str:
-    """Name a tool call."""
+    """Return the id of a tool call."""
     return f"tooluse_{call.seed[:22]}"
 
 
 def _block(part: Part) -> Json:
-    """Write a part as a block."""
+    """Render a part as a block."""
     match part:
         case Thought(text):
             return {"reasoningContent": {"reasoningText": {"text": text, "signature": sign(text)}}}
@@ -47,12 +47,12 @@ def _block(part: Part) -> Json:
 
 
 def sealed_bytes(seed: str) -> bytes:
-    """Write a redacted thought as the bytes behind its base64."""
+    """Return the bytes of a redacted thought, which are base64 in JSON."""
     return base64.b64decode(seal(seed))
 
 
 def render_usage(usage: Usage) -> Json:
-    """Write token counts; cached ones stand beside the input."""
+    """Render the token counts. The input tokens do not include cached ones."""
     counted: Json = {
         "inputTokens": usage.fresh,
         "outputTokens": usage.output,
@@ -67,7 +67,7 @@ def render_usage(usage: Usage) -> Json:
 
 
 def additional_fields(given: ModelResponse, paths: Any) -> Json:
-    """Answer with the model's own fields that were asked for."""
+    """Render the additional response fields that the request asked for."""
     if "/stop_sequence" not in (paths or []):
         return {}
     return {"additionalModelResponseFields": {"stop_sequence": given.stop_string}}

@@ -1,4 +1,4 @@
-"""The stream of Converse: the members of `/converse-stream`."""
+"""Renderer of the events of `/converse-stream`."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from emulator.world import Json
 
 
 def render_stream(given: ModelResponse, usage: Usage, paths: Any = None) -> Iterator[StreamEvent]:
-    """Write the answer as a stream."""
+    """Render a response as a stream."""
     yield _event("messageStart", {"role": "assistant"})
     for index, part in enumerate(given.parts):
         yield from _block_events(index, part)
@@ -31,12 +31,12 @@ def render_stream(given: ModelResponse, usage: Usage, paths: Any = None) -> Iter
 
 
 def _event(name: str, value: Json, *, content: bool = False) -> StreamEvent:
-    """Make an event of the stream's union."""
+    """Build an event, an object with a single member."""
     return StreamEvent({name: value}, content, name)
 
 
 def _block_events(index: int, part: Part) -> Iterator[StreamEvent]:
-    """Write a part as events; only tool calls announce their block."""
+    """Render a part as events. Only tool calls have an event that starts their block."""
 
     def delta(value: Json) -> StreamEvent:
         return _event("contentBlockDelta", {"delta": value, "contentBlockIndex": index}, content=True)

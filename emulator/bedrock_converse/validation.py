@@ -1,4 +1,7 @@
-"""What Converse rejects in a request, for Claude and for Nova."""
+"""Validation of Converse requests, for Claude and Nova.
+
+Each check raises `ErrorResponse` for what Bedrock or the model refuses.
+"""
 
 import re
 from typing import Any
@@ -43,7 +46,7 @@ _MARKS = 4
 
 
 def check(model: Model, body: Json) -> None:
-    """Refuse the body of a `/converse` that Bedrock or its model would refuse."""
+    """Refuse an invalid body of a Converse request."""
     for key in body:
         if key not in _TOP:
             raise bedrock(f"Malformed input request: #: extraneous key [{key}] is not permitted, please reformat")
@@ -60,7 +63,7 @@ def check(model: Model, body: Json) -> None:
 
 
 def _uncontrolled(value: Any) -> None:
-    """Refuse Anthropic's cache marks anywhere outside tool inputs and schemas."""
+    """Refuse Anthropic's cache marks, except inside tool inputs and schemas."""
     match value:
         case dict():
             if isinstance(value.get("cache_control"), dict):
@@ -76,7 +79,7 @@ def _uncontrolled(value: Any) -> None:
 
 
 def _tools(body: Json) -> None:
-    """Refuse tools that are none, and choices among them."""
+    """Refuse invalid tools and tool choices."""
     config = body.get("toolConfig")
     if config is None:
         return
@@ -100,7 +103,7 @@ def _tools(body: Json) -> None:
 
 
 def _spec(spec: Json, path: str) -> str:
-    """Refuse a tool without a proper name or schema; give its name."""
+    """Refuse a tool without a valid name or schema; return its name."""
     _keys(spec, {"name", "description", "inputSchema", "strict"}, path)
     name = str(spec.get("name", ""))
     _named(name, f"{path}.name")
@@ -113,7 +116,7 @@ def _spec(spec: Json, path: str) -> str:
 
 
 def _named(name: str, path: str) -> None:
-    """Refuse a tool's name that is too long or spelt in other letters."""
+    """Refuse a tool name that is too long or has invalid characters."""
     constraint = "Member must satisfy regular expression pattern: [a-zA-Z0-9_-]+"
     if len(name) > _LONGEST_NAME:
         constraint = f"Member must have length less than or equal to {_LONGEST_NAME}"
@@ -123,7 +126,7 @@ def _named(name: str, path: str) -> None:
 
 
 def _messages(model: Model, body: Json) -> None:
-    """Refuse a conversation whose turns do not fit together."""
+    """Refuse a conversation whose turns are not in a valid order."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise bedrock("1 validation error detected: Value at 'messages' must have length at least 1")
@@ -149,7 +152,7 @@ def _messages(model: Model, body: Json) -> None:
 
 
 def _content(path: str, message: Json) -> None:
-    """Refuse the content of a message."""
+    """Refuse invalid content of a message."""
     content = message.get("content")
     if not isinstance(content, list) or not content:
         raise bedrock(
@@ -173,7 +176,7 @@ def _content(path: str, message: Json) -> None:
 
 
 def _block(path: str, block: Json) -> None:
-    """Refuse one block."""
+    """Refuse an invalid block."""
     match block:
         case {"text": _}:
             _check_text(block, "ContentBlock", path)
@@ -204,7 +207,7 @@ def _block(path: str, block: Json) -> None:
 
 
 def _thought(thought: Json, path: str) -> None:
-    """Refuse a thought nobody here thought."""
+    """Refuse a thought that has no valid signature."""
     _one(thought, {"reasoningText", "redactedContent"}, f"{path}.reasoningContent")
     if "reasoningText" in thought and not is_signed(thought["reasoningText"].get("signature")):
         raise as_model_error(bedrock(f"{path}: Invalid `signature` in `thinking` block"))
@@ -213,7 +216,7 @@ def _thought(thought: Json, path: str) -> None:
 
 
 def _media(media: Json, formats: tuple[str, ...], path: str) -> None:
-    """Refuse media in a format that is not known or with bytes that are none."""
+    """Refuse media in an unknown format, or without valid bytes."""
     if media.get("format") not in formats:
         raise bedrock(
             f"1 validation error detected: Value '{media.get('format')}' at '{path}.format' failed to satisfy "
@@ -226,7 +229,7 @@ def _media(media: Json, formats: tuple[str, ...], path: str) -> None:
 
 
 def _check_text(block: Json, kind: str, path: str) -> None:
-    """Refuse a text with nothing in it."""
+    """Refuse a blank text."""
     if "text" in block and is_blank(block["text"]):
         raise bedrock(
             f"The text field in the {kind} object at {path} is blank. Add text to the text field, and try again."
@@ -234,7 +237,7 @@ def _check_text(block: Json, kind: str, path: str) -> None:
 
 
 def _pairs(messages: list[Json], *, tools: bool) -> None:
-    """Refuse calls without results, results without calls, and either without tools."""
+    """Refuse calls without results, results without calls, and either of them without tools."""
     calls: list[str] = []
     for at, message in enumerate(messages):
         results = [block["toolResult"]["toolUseId"] for block in message["content"] if "toolResult" in block]
@@ -258,7 +261,7 @@ def _pairs(messages: list[Json], *, tools: bool) -> None:
 
 
 def _model(model: Model, body: Json) -> None:
-    """Refuse what the model itself would refuse."""
+    """Refuse settings that the model itself refuses."""
     extra = body.get("additionalModelRequestFields") or {}
     for key in extra:
         if key not in _EXTRA.get(model.family, set()):
@@ -298,7 +301,7 @@ def _model(model: Model, body: Json) -> None:
 
 
 def _choice(own: Json | None, choice: Json) -> None:
-    """Refuse a choice of Claude's own that repeats what `toolChoice` says, or leaves out what it does not."""
+    """Refuse a tool choice among Claude's own fields that repeats `toolChoice`, or that lacks a type without it."""
     if own is None:
         return
     if choice and "type" in own:
@@ -325,7 +328,7 @@ def _novas_schemas(tools: list[Json]) -> None:
 
 
 def _keys(value: Any, allowed: set[str], path: str) -> None:
-    """Refuse keys nobody asked for."""
+    """Refuse a value that is not an object, or has unknown keys."""
     if not isinstance(value, dict):
         raise bedrock(f"The format of the value at {path} is invalid. Provide a json object.")
     for key in value:
@@ -334,7 +337,7 @@ def _keys(value: Any, allowed: set[str], path: str) -> None:
 
 
 def _one(value: Any, allowed: set[str], path: str) -> None:
-    """Refuse a union with no member, several, or one that is unknown."""
+    """Refuse a union that does not have exactly one known member."""
     _keys(value, allowed, path)
     if len(value) != 1:
         raise bedrock(f"The value at {path} must set exactly one of: {', '.join(sorted(allowed))}.")

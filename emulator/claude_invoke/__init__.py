@@ -1,1 +1,1 @@
-"""Claude on Bedrock, asked in Anthropic messages: `/invoke` and `/invoke-with-response-stream`."""
+"""Claude on Bedrock with Anthropic messages: `/invoke` and `/invoke-with-response-stream`."""

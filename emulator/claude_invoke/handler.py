@@ -10,7 +10,7 @@ from emulator.world import Json
 
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with an Anthropic message, whole or streamed as the path says."""
+    """Answer with an Anthropic message, whole or streamed depending on the path."""
     check(request.model, body)
     [given], usage = generate(request, parse_request(request.model, body))
     given = without_omitted_thoughts(given, body)

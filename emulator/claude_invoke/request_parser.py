@@ -1,4 +1,4 @@
-"""Parsing of a Claude request, as Anthropic messages on `/invoke`."""
+"""Parser of requests to Claude, in Anthropic messages."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _TTL = {"5m": 300.0, "1h": 3600.0}
 
 
 def parse_request(model: Model, body: Json) -> ModelRequest:
-    """Read a body that broke no rule."""
+    """Parse a valid body."""
     messages = body["messages"]
     users = [message for message in messages if message["role"] == "user"]
     last = content_blocks(users[-1]["content"], type="text") if users else []
@@ -38,7 +38,7 @@ def parse_request(model: Model, body: Json) -> ModelRequest:
 
 
 def _media(block: Json) -> Media:
-    """Read an image or a document."""
+    """Parse an image or a document."""
     source = block["source"]
     if source["type"] == "base64":
         return Media(block["type"], source["media_type"], base64_size(source["data"]))
@@ -47,7 +47,7 @@ def _media(block: Json) -> Media:
 
 
 def _result(block: Json) -> ToolResult:
-    """Read what a tool gave back."""
+    """Parse the result of a tool."""
     inner = content_blocks(block.get("content"), type="text")
     text = "\n".join(part["text"] for part in inner if part["type"] == "text")
     images = sum(part["type"] == "image" for part in inner)
@@ -55,7 +55,7 @@ def _result(block: Json) -> ToolResult:
 
 
 def _prompt(body: Json, system: list[Json]) -> Iterator[PromptSegment]:
-    """Lay the prompt out in the order the cache sees it: tools, system, messages."""
+    """Yield the prompt's segments in the order of the cache: tools, system, messages."""
     for tool in body.get("tools") or []:
         yield _segment("tool", tool)
     for block in system:
@@ -66,7 +66,7 @@ def _prompt(body: Json, system: list[Json]) -> Iterator[PromptSegment]:
 
 
 def _segment(label: str, block: Json) -> PromptSegment:
-    """Make a stretch of the prompt from a block or a tool, without its mark."""
+    """Build the segment of a block or a tool. The cache mark becomes its `ttl`."""
     mark = block.get("cache_control")
     ttl = _TTL[mark.get("ttl", "5m")] if mark else None
     bare = {key: value for key, value in block.items() if key != "cache_control"}

@@ -1,4 +1,4 @@
-"""The response of a Claude, as an Anthropic message."""
+"""Renderer of Claude's responses, in Anthropic messages."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ STOP_REASONS = {
 
 
 def without_omitted_thoughts(given: ModelResponse, body: Json) -> ModelResponse:
-    """Leave the words of the thoughts out when the request does not want to see them."""
+    """Empty the text of thoughts if the request asks to omit it."""
     if (body.get("thinking") or {}).get("display") != "omitted":
         return given
     parts: tuple[Part, ...] = tuple(Thought("") if isinstance(part, Thought) else part for part in given.parts)
@@ -26,7 +26,7 @@ def without_omitted_thoughts(given: ModelResponse, body: Json) -> ModelResponse:
 
 
 def render_response(model: Model, given: ModelResponse, usage: Usage, id: str) -> Json:
-    """Write the whole answer."""
+    """Render a whole response."""
     return {
         "id": id,
         "type": "message",
@@ -40,12 +40,12 @@ def render_response(model: Model, given: ModelResponse, usage: Usage, id: str) -
 
 
 def call_id(call: ToolCall) -> str:
-    """Name a tool call."""
+    """Return the id of a tool call."""
     return f"toolu_bdrk_01{call.seed[:22]}"
 
 
 def render_block(part: Part) -> Json:
-    """Write a part as a block."""
+    """Render a part as a block."""
     match part:
         case Thought(text):
             return {"type": "thinking", "thinking": text, "signature": sign(text)}
@@ -58,7 +58,7 @@ def render_block(part: Part) -> Json:
 
 
 def render_usage(model: Model, usage: Usage) -> Json:
-    """Write token counts the way Claude does: what the cache took part in stands beside the rest."""
+    """Render the token counts. The input tokens do not include those read from or written to the cache."""
     five = usage.written - usage.written_1h
     return {
         "input_tokens": usage.fresh,
@@ -70,7 +70,7 @@ def render_usage(model: Model, usage: Usage) -> Json:
 
 
 def render_output_usage(model: Model, usage: Usage) -> Json:
-    """Write the output tokens; newer models say how many of them were thoughts."""
+    """Render the output tokens. Newer models also report how many of them were thoughts."""
     counted: Json = {"output_tokens": usage.output}
     if model.thinking in (Thinking.ADAPTIVE, Thinking.EITHER) and usage.reasoning:
         counted["output_tokens_details"] = {"thinking_tokens": usage.reasoning}

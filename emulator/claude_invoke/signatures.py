@@ -1,4 +1,4 @@
-"""Signatures of Claude: of thoughts that are shown, and of redacted ones."""
+"""Signatures of Claude's thoughts, visible and redacted."""
 
 from emulator import signatures
 
@@ -12,15 +12,15 @@ def sign(text: str) -> str:
 
 
 def is_signed(given: object) -> bool:
-    """Whether a thought's signature is one of ours."""
+    """Return whether a thought's signature was made by the emulator."""
     return isinstance(given, str) and signatures.made("claude", given.removeprefix(PREFIX))
 
 
 def seal(seed: str) -> str:
-    """Write the data of a redacted thought."""
+    """Return the data of a redacted thought."""
     return _REDACTED_PREFIX + signatures.sign("redacted", seed)
 
 
 def is_sealed(given: object) -> bool:
-    """Whether the data of a redacted thought is ours."""
+    """Return whether the data of a redacted thought was made by the emulator."""
     return isinstance(given, str) and signatures.made("redacted", given.removeprefix(_REDACTED_PREFIX))

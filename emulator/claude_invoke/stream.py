@@ -1,4 +1,4 @@
-"""The stream of a Claude: the events of `/invoke-with-response-stream`."""
+"""Renderer of the events of `/invoke-with-response-stream`."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,7 +28,7 @@ from emulator.world import Json
 
 
 def render_stream(model: Model, given: ModelResponse, usage: Usage, id: str) -> Iterator[StreamEvent]:
-    """Write the answer as a stream."""
+    """Render a response as a stream."""
     start = render_response(model, replace(given, parts=()), usage, id)
     start |= {
         "stop_reason": None,
@@ -52,7 +52,7 @@ def render_stream(model: Model, given: ModelResponse, usage: Usage, id: str) -> 
 
 
 def _block_events(index: int, part: Part) -> Iterator[StreamEvent]:
-    """Write a part as the events of a block."""
+    """Render a part as the events of a block."""
 
     def delta(kind: str, key: str, value: str) -> StreamEvent:
         body = {"type": "content_block_delta", "index": index, "delta": {"type": kind, key: value}}

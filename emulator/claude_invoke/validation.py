@@ -1,4 +1,7 @@
-"""What Claude rejects in a request, on `/invoke` and, as far as it applies there, on `/converse`."""
+"""Validation of requests to Claude on `/invoke`; some of it also applies on `/converse`.
+
+Each check raises `ErrorResponse` for what Claude refuses.
+"""
 
 import re
 from collections.abc import Iterator
@@ -75,9 +78,9 @@ _LEAST_BUDGET = 1024
 
 
 def check(model: Model, body: Json) -> None:
-    """Refuse the body of an `/invoke` that Claude would refuse."""
+    """Refuse an invalid body of `/invoke`."""
     if "metadata" in body:
-        raise bedrock(_NO_SYSTEM)  # it was seen to say this of the field
+        raise bedrock(_NO_SYSTEM)  # Bedrock has been seen to answer so to this field
     for key in body:
         if key not in _TOP or (key == "output_config" and not model.output_config):
             raise bedrock(f"{key}: Extra inputs are not permitted")
@@ -99,13 +102,13 @@ def check(model: Model, body: Json) -> None:
 
 
 def betas(given: Any) -> None:
-    """Refuse beta flags nobody knows, without naming them."""
+    """Refuse unknown beta flags. The error does not name them."""
     if given is not None and (not isinstance(given, list) or not BETAS.issuperset(map(str, given))):
         raise bedrock("invalid beta flag")
 
 
 def sampling(model: Model, given: Json, thinking: Any, max_tokens: int | None) -> None:
-    """Refuse samplers and thoughts that do not go together, or not with this model."""
+    """Refuse sampling and thinking settings that conflict, or that the model does not support."""
     temperature, top_p = given.get("temperature"), given.get("top_p")
     if temperature is not None and not 0 <= temperature <= 1:
         raise bedrock("temperature: range: 0..1")
@@ -123,7 +126,7 @@ def sampling(model: Model, given: Json, thinking: Any, max_tokens: int | None) -
 
 
 def _while_thinking(given: Json) -> None:
-    """Refuse samplers and tool choices that do not go with thinking."""
+    """Refuse sampling settings and tool choices that conflict with thinking."""
     temperature, top_p, top_k = given.get("temperature"), given.get("top_p"), given.get("top_k")
     if temperature not in (None, 1):
         raise bedrock("`temperature` may only be set to 1 when thinking is enabled or in adaptive mode.")
@@ -136,7 +139,7 @@ def _while_thinking(given: Json) -> None:
 
 
 def _thinking(model: Model, thinking: Json, max_tokens: int | None) -> None:
-    """Refuse a way of thinking the model does not have."""
+    """Refuse a way of thinking that the model does not support."""
     kind = thinking.get("type")
     if kind not in ("enabled", "adaptive"):
         raise bedrock(
@@ -164,7 +167,7 @@ def _thinking(model: Model, thinking: Json, max_tokens: int | None) -> None:
 
 
 def _output(model: Model, config: Any) -> None:
-    """Refuse output settings the model does not have."""
+    """Refuse output settings that the model does not support."""
     if not config:
         return
     effort = config.get("effort")
@@ -186,7 +189,7 @@ def _output(model: Model, config: Any) -> None:
 
 
 def _system(system: Any) -> None:
-    """Refuse a system prompt with blank blocks."""
+    """Refuse a system prompt with blank blocks or unknown keys."""
     for at, block in enumerate(content_blocks(system, type="text")):
         _keys(block, {"type", "text", "cache_control", "citations"}, f"system.{at}")
         if is_blank(block.get("text")) and not isinstance(system, str):
@@ -194,7 +197,7 @@ def _system(system: Any) -> None:
 
 
 def _tools(model: Model, body: Json) -> None:
-    """Refuse tools and tool choices Bedrock does not take."""
+    """Refuse tools and tool choices that Bedrock does not accept."""
     tools = body.get("tools") or []
     for at, tool in enumerate(tools):
         _tool(model, at, tool, body.get("anthropic_beta") or [])
@@ -213,7 +216,7 @@ def _tools(model: Model, body: Json) -> None:
 
 
 def _tool(model: Model, at: int, tool: Json, betas: list[str]) -> None:
-    """Refuse one tool."""
+    """Refuse an invalid tool."""
     kind = tool.get("type", "custom")
     unlocked = [f"computer_{model.computer.replace('-', '')}"] if f"computer-use-{model.computer}" in betas else []
     if kind not in (known := sorted([*_BUILT_IN, *unlocked])):
@@ -236,7 +239,7 @@ def _tool(model: Model, at: int, tool: Json, betas: list[str]) -> None:
 
 
 def check_schema(schema: Json, at: int) -> None:
-    """Refuse the schema of a tool that is a choice at its root, or names properties in odd letters."""
+    """Refuse a tool's schema that is a choice at its root, or has property names with invalid characters."""
     if not all(_PROPERTY_KEY.fullmatch(key) for key in property_keys(schema)):
         raise bedrock(
             f"tools.{at}.custom.input_schema.properties: Property keys should match pattern '{_PROPERTY_KEY.pattern}'"
@@ -247,7 +250,7 @@ def check_schema(schema: Json, at: int) -> None:
 
 
 def _messages(model: Model, body: Json) -> None:
-    """Refuse a conversation that is not one."""
+    """Refuse an invalid conversation."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise bedrock("messages: at least one message is required")
@@ -268,7 +271,7 @@ def _messages(model: Model, body: Json) -> None:
 
 
 def _content(at: int, message: Json, *, last: bool) -> None:
-    """Refuse the content of a message."""
+    """Refuse invalid content of a message."""
     content = message.get("content")
     if not content and not (last and message["role"] == "assistant"):
         raise bedrock(f"messages.{at}: all messages must have non-empty content")
@@ -285,7 +288,7 @@ def _content(at: int, message: Json, *, last: bool) -> None:
 
 
 def _block(path: str, kind: str, block: Json) -> None:
-    """Refuse one block."""
+    """Refuse an invalid block."""
     match kind:
         case "text" if not block.get("text"):
             raise bedrock("messages: text content blocks must be non-empty")
@@ -310,7 +313,7 @@ def _block(path: str, kind: str, block: Json) -> None:
 
 
 def _result(path: str, block: Json) -> None:
-    """Refuse the content of a tool result."""
+    """Refuse an invalid tool result."""
     for place, inner in enumerate(content_blocks(block.get("content"), type="text")):
         if inner.get("type") not in ("text", "image", "document", "search_result"):
             raise bedrock(f"{path}.content.{place}: Input tag '{inner.get('type')}' is not expected")
@@ -319,7 +322,7 @@ def _result(path: str, block: Json) -> None:
 
 
 def _source(path: str, kind: str, source: Json) -> None:
-    """Refuse a source that is not in the body itself."""
+    """Refuse an attachment whose data is not in the body."""
     allowed = ("base64",) if kind == "image" else ("base64", "text", "content")
     if source.get("type") not in allowed:
         raise bedrock(f"{path}.source: Input tag '{source.get('type')}' found using 'type' is not supported")
@@ -337,7 +340,7 @@ def _source(path: str, kind: str, source: Json) -> None:
 
 
 def _ids(message: Json, kind: str, key: str) -> list[str]:
-    """List the ids some blocks of a message carry."""
+    """Return the ids in a message's blocks of one kind."""
     return [block[key] for block in content_blocks(message["content"], type="text") if block["type"] == kind]
 
 
@@ -374,7 +377,7 @@ def _pairs(messages: list[Json]) -> None:
 
 
 def _prefill(model: Model, message: Json, body: Json) -> None:
-    """Refuse to go on with an answer somebody else began."""
+    """Refuse an answer that the client has begun, if the model cannot continue it or it ends in white space."""
     if not model.prefill or (body.get("thinking") or {}).get("type") in ("enabled", "adaptive"):
         raise bedrock(
             "This model does not support assistant message prefill. The conversation must end with a user message."
@@ -385,7 +388,7 @@ def _prefill(model: Model, message: Json, body: Json) -> None:
 
 
 def _thinks_first(messages: list[Json]) -> None:
-    """Refuse a last assistant turn that calls tools and does not begin with its thoughts."""
+    """Refuse a last assistant turn that calls tools but does not start with its thoughts."""
     turns = [(at, message) for at, message in enumerate(messages) if message["role"] == "assistant"]
     if not turns or not _ids(messages[-1], "tool_result", "tool_use_id"):
         return
@@ -420,7 +423,7 @@ def _marks(body: Json) -> None:
 
 
 def _found(body: Json) -> Iterator[tuple[str, Json]]:
-    """Find the cache marks in the order of the prompt."""
+    """Yield the cache marks and their paths in the order of the prompt."""
     places = [(f"tools.{at}.{tool.get('type', 'custom')}", tool) for at, tool in enumerate(body.get("tools") or [])]
     places += [(f"system.{at}", block) for at, block in enumerate(content_blocks(body.get("system")))]
     for at, message in enumerate(body["messages"]):
@@ -431,7 +434,7 @@ def _found(body: Json) -> Iterator[tuple[str, Json]]:
 
 
 def _keys(value: Any, allowed: set[str], path: str) -> None:
-    """Refuse keys nobody asked for."""
+    """Refuse a value that is not an object, or has unknown keys."""
     if not isinstance(value, dict):
         raise bedrock(f"{path}: Input should be a valid dictionary")
     for key in value:
@@ -440,6 +443,6 @@ def _keys(value: Any, allowed: set[str], path: str) -> None:
 
 
 def as_model_error(refusal: ErrorResponse) -> ErrorResponse:
-    """Say that the model itself refused, as Converse does."""
+    """Word a refusal as Converse does: as an error of the model."""
     message = refusal.body["message"] if isinstance(refusal.body, dict) else refusal.body
     return bedrock(f"The model returned the following errors: {message}")

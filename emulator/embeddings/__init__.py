@@ -1,1 +1,1 @@
-"""Embeddings, in the bodies of each vendor."""
+"""Embeddings, in each vendor's format."""

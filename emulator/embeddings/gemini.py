@@ -1,4 +1,4 @@
-"""Embeddings of Gemini: `:predict` of the first, `:embedContent` of the second."""
+"""Gemini's embeddings: `:predict` of the first model, `:embedContent` of the second."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ MOST_INSTANCES = 250
 
 
 def predict(model: Model, body: Json) -> Json:
-    """Answer `:predict` of a Gemini embedding, up to 250 instances at a time."""
+    """Answer `:predict`, with up to 250 texts."""
     for key in body:
         if key not in _PREDICT_FIELDS:
             raise google(f'Invalid JSON payload received. Unknown name "{key}": Cannot find field.')
@@ -28,7 +28,7 @@ def predict(model: Model, body: Json) -> Json:
 
 
 def check_batch(size: int) -> None:
-    """Refuse to embed too many texts, or none, in one call."""
+    """Refuse a call with too many texts, or with none."""
     if not 1 <= size <= MOST_INSTANCES:
         raise google(
             f"Unable to submit request because it has a batchSize value of {size} but the supported range is from 1 "
@@ -37,7 +37,7 @@ def check_batch(size: int) -> None:
 
 
 def _text(instance: Any) -> str:
-    """Read the text of an instance."""
+    """Return the text of an instance."""
     text = instance.get("content") if isinstance(instance, dict) else None
     if not isinstance(text, str) or not text:
         raise google("The text content is empty.")
@@ -45,13 +45,13 @@ def _text(instance: Any) -> str:
 
 
 def _prediction(text: str, dimensions: int) -> Json:
-    """Write the vector of a text, and what it was counted as."""
+    """Render the vector of a text, and its token count."""
     statistics = {"token_count": count_tokens(text), "truncated": False}
     return {"embeddings": {"values": vector(text, dimensions), "statistics": statistics}}
 
 
 def embed_content(model: Model, body: Json) -> Json:
-    """Answer `:embedContent` of the second Gemini embedding."""
+    """Answer `:embedContent`."""
     parts = (body.get("content") or {}).get("parts") or []
     text = "\n".join(part.get("text", "") for part in parts)
     if not text:

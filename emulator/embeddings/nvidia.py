@@ -1,4 +1,4 @@
-"""Embeddings on NVIDIA's NIM."""
+"""Embeddings of NVIDIA's NIM."""
 
 from emulator.embeddings.openai import render_list
 from emulator.errors import azure
@@ -9,7 +9,7 @@ _FIELDS = {"input", "model", "input_type", "encoding_format", "truncate", "dimen
 
 
 def embed(model: Model, body: Json) -> Json:
-    """Answer `/embeddings` on NVIDIA's NIM, which wants to know what the text is for."""
+    """Answer `/embeddings` of NVIDIA's NIM, which requires the purpose of the text."""
     for key in body:
         if key not in _FIELDS:
             raise azure(f"[body -> {key}] Extra inputs are not permitted", key)

@@ -1,4 +1,4 @@
-"""Embeddings on Azure OpenAI, and the list that NVIDIA writes alike."""
+"""Embeddings of Azure OpenAI, and the list of vectors, which NVIDIA has in the same format."""
 
 import base64
 import struct
@@ -15,7 +15,7 @@ MOST_INPUTS = 2048
 
 
 def embed(model: Model, body: Json) -> Json:
-    """Answer `/embeddings` on Azure."""
+    """Answer `/embeddings` of Azure OpenAI."""
     for key in body:
         if key not in _FIELDS:
             raise azure(f"Unrecognized request argument supplied: {key}")
@@ -28,7 +28,7 @@ def embed(model: Model, body: Json) -> Json:
 
 
 def render_list(model: Model, body: Json, dimensions: int) -> Json:
-    """Write a list of embeddings the way OpenAI does."""
+    """Render a list of embeddings in OpenAI's format."""
     texts = _inputs(body.get("input"))
     if len(texts) > MOST_INPUTS:
         raise azure(
@@ -54,7 +54,7 @@ def render_list(model: Model, body: Json, dimensions: int) -> Json:
 
 
 def _inputs(given: Any) -> list[str]:
-    """Read a text, texts, tokens, or lists of tokens."""
+    """Return the texts of the input. Lists of tokens become one text each."""
     match given:
         case str() if given:
             return [given]
@@ -69,7 +69,7 @@ def _inputs(given: Any) -> list[str]:
 
 
 def _written(values: list[float], style: str) -> list[float] | str:
-    """Write a vector as numbers or as little-endian floats in base64."""
+    """Render a vector as numbers, or as little-endian floats in base64."""
     if style == "float":
         return values
     return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()

@@ -11,7 +11,7 @@ _SIZES = (256, 512, 1024)
 
 
 def embed(model: Model, body: Json) -> Json:
-    """Answer `/invoke` of a Titan, one text at a time."""
+    """Answer `/invoke` of a Titan model, which takes one text."""
     for key in body:
         if key not in _FIELDS:
             raise bedrock(

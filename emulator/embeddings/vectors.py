@@ -1,4 +1,4 @@
-"""The vectors that every embedding protocol answers with."""
+"""The vectors that all embedding models return."""
 
 import hashlib
 import math
@@ -6,7 +6,7 @@ import struct
 
 
 def vector(text: str, dimensions: int) -> list[float]:
-    """Make the unit vector of a text; it depends on nothing else."""
+    """Return the unit vector of a text. Equal texts have equal vectors."""
     seed = text.encode("utf-8", "surrogatepass")
     raw = b""
     while len(raw) < dimensions * 4:

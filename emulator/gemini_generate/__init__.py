@@ -1,1 +1,1 @@
-"""Gemini on Vertex: `:generateContent` and `:streamGenerateContent`."""
+"""Gemini on Vertex AI: `:generateContent` and `:streamGenerateContent`."""

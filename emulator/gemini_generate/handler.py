@@ -12,7 +12,7 @@ from emulator.world import Json
 
 
 def handle(request: InferenceRequest, raw: Json) -> Reply:
-    """Reply with candidates, whole or streamed as the path says."""
+    """Answer with candidates, whole or streamed depending on the path."""
     body = normalize(raw)
     check(request.model, body)
     takes = (body.get("generationConfig") or {}).get("candidateCount") or 1

@@ -1,4 +1,4 @@
-"""Parsing of a Gemini request."""
+"""Parser of Gemini requests."""
 
 import json
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _LISTS = ("contents", "parts", "safetySettings", "tools", "functionDeclarations"
 
 
 def normalize(value: Any, *, closed: bool = True) -> Any:
-    """Spell keys in camel case, and put lists where a lone object stands for one."""
+    """Convert keys to camel case, and replace a single object that stands for a list of one with the list."""
     if isinstance(value, list):
         return [normalize(item, closed=closed) for item in value]
     if not isinstance(value, dict):
@@ -29,7 +29,7 @@ def normalize(value: Any, *, closed: bool = True) -> Any:
 
 
 def parse_request(model: Model, body: Json) -> ModelRequest:
-    """Read a normal body that broke no rule."""
+    """Parse a valid, normalized body."""
     config = body.get("generationConfig") or {}
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig") or {}
     users = [turn for turn in body["contents"] if turn.get("role", "user") != "model"]
@@ -54,20 +54,20 @@ def parse_request(model: Model, body: Json) -> ModelRequest:
 
 
 def _camel(key: str) -> str:
-    """Spell a key in camel case."""
+    """Convert a key to camel case."""
     head, *rest = key.split("_")
     return head + "".join(word[:1].upper() + word[1:] for word in rest)
 
 
 def _tools(body: Json) -> Iterator[Tool]:
-    """Read the declared functions."""
+    """Yield the declared functions."""
     for tool in body.get("tools") or []:
         for function in tool.get("functionDeclarations") or []:
             yield Tool(function["name"], function.get("parametersJsonSchema") or function.get("parameters") or {})
 
 
 def search_query(body: Json) -> str:
-    """Choose what to search the web for; nothing without a tool for it."""
+    """Return what to search the web for; an empty string without a search tool."""
     if not any("googleSearch" in tool for tool in body.get("tools") or []):
         return ""
     users = [turn for turn in body["contents"] if turn.get("role", "user") != "model"]
@@ -76,7 +76,7 @@ def search_query(body: Json) -> str:
 
 
 def _schema(config: Json) -> Json | None:
-    """Read the schema the answer must fit; an empty one stands for any JSON."""
+    """Return the schema of the answer. An empty one means any JSON; None means text."""
     schema = config.get("responseJsonSchema") or config.get("responseSchema")
     if schema:
         return dict(schema)
@@ -84,7 +84,7 @@ def _schema(config: Json) -> Json | None:
 
 
 def _media(part: Json) -> Media:
-    """Read an image or a document."""
+    """Parse an image or a document."""
     if "fileData" in part:
         return Media("file", part["fileData"].get("mimeType", "application/octet-stream"), 0)
     mime = part["inlineData"]["mimeType"]
@@ -93,7 +93,7 @@ def _media(part: Json) -> Media:
 
 
 def _result(given: Json) -> ToolResult:
-    """Read what a function gave back."""
+    """Parse the result of a function."""
     response = given.get("response") or {}
     failed = "error" in response
     said = response.get("result", response.get("output", response.get("error", response)))
@@ -102,7 +102,7 @@ def _result(given: Json) -> ToolResult:
 
 
 def _prompt(body: Json) -> Iterator[PromptSegment]:
-    """Lay the prompt out in the order the cache sees it."""
+    """Yield the prompt's segments in the order of the cache."""
     for tool in body.get("tools") or []:
         yield prompt_segment("tool", tool)
     for part in (body.get("systemInstruction") or {}).get("parts", []):

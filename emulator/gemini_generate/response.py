@@ -1,4 +1,4 @@
-"""The response of `:generateContent`."""
+"""Renderer of `:generateContent` responses."""
 
 import json
 
@@ -19,7 +19,7 @@ STOP_REASONS = {
 def render_response(
     model: Model, givens: list[ModelResponse], usage: Usage, id: str, created: str, query: str = ""
 ) -> Json:
-    """Write the whole answer; *query* is what was searched for."""
+    """Render a whole response. *query* is what was searched for."""
     candidates = []
     for index, given in enumerate(givens):
         candidate: Json = {"index": index} if index else {}
@@ -32,13 +32,13 @@ def render_response(
 
 
 def render_grounding(given: ModelResponse, query: str) -> Json:
-    """Write what was searched for and found, and which words come from where: stretches are counted in bytes."""
+    """Render a web search with its results and citations, whose positions are in bytes."""
     text = "".join(part.text for part in given.parts if isinstance(part, Text))
     if not query or not text:
         return {}
     first, last = len(text.encode()) // 2, len(text.encode())
     while text.encode()[first] & 0xC0 == 0x80:
-        first -= 1  # not within a character
+        first -= 1  # keep whole characters
     segments = [{"endIndex": first} if first else {"endIndex": last}, {"startIndex": first, "endIndex": last}]
     said = [text.encode()[each.get("startIndex", 0) : each["endIndex"]].decode() for each in segments]
     return {
@@ -58,12 +58,12 @@ def render_grounding(given: ModelResponse, query: str) -> Json:
 
 
 def sign_call(call: ToolCall) -> str:
-    """Sign a function call."""
+    """Return the signature of a function call."""
     return signatures.sign("gemini", f"{call.name}{call.arguments}")
 
 
 def _parts(model: Model, given: ModelResponse) -> list[Json]:
-    """Write the parts of an answer that is not streamed."""
+    """Render the parts of a response that is not streamed."""
     written = []
     signed = False
     for part in given.parts:
@@ -81,22 +81,22 @@ def _parts(model: Model, given: ModelResponse) -> list[Json]:
 
 
 def render_call(call: ToolCall) -> Json:
-    """Write a function call; it has no id."""
+    """Render a function call, which has no id."""
     return {"functionCall": {"name": call.name, "args": json.loads(call.arguments)}}
 
 
 def thought_signature(model: Model, given: ModelResponse, call: ToolCall) -> Json:
-    """Sign the first call of a turn, if the model signs calls or thought about it."""
+    """Return the signature field of a turn's first call, if the model signs calls or has thought."""
     return {"thoughtSignature": sign_call(call)} if model.signs_calls or given.reasoning else {}
 
 
 def render_foot(model: Model, id: str, created: str) -> Json:
-    """Write what stands at the end of every chunk."""
+    """Render the fields at the end of every chunk."""
     return {"modelVersion": model.answers_as, "createTime": created, "responseId": id}
 
 
 def render_usage(usage: Usage, output: int | None = None, thoughts: int | None = None) -> Json:
-    """Write token counts: thoughts beside the candidates, the cache within the prompt."""
+    """Render the token counts. Candidates exclude thoughts; the prompt includes cached tokens."""
     output = usage.output if output is None else output
     thoughts = usage.reasoning if thoughts is None else thoughts
     counted: Json = {"promptTokenCount": usage.prompt, "trafficType": "ON_DEMAND"}

@@ -1,4 +1,4 @@
-"""The stream of `:streamGenerateContent`."""
+"""Renderer of `:streamGenerateContent` streams."""
 
 from collections.abc import Iterator
 
@@ -33,7 +33,7 @@ _CHUNK = 3
 def render_stream(
     model: Model, given: ModelResponse, usage: Usage, id: str, created: str, query: str = ""
 ) -> Iterator[StreamEvent]:
-    """Write the answer as a stream; the counts in it only ever grow. *query* is what was searched for."""
+    """Render a response as a stream with growing token counts. *query* is what was searched for."""
     pieces = [] if given.stop is StopReason.REFUSAL else list(_pieces(model, given))
     thoughts = spoken = 0
     for at, (piece, part) in enumerate(pieces):
@@ -59,7 +59,7 @@ def render_stream(
 
 
 def _pieces(model: Model, given: ModelResponse) -> Iterator[tuple[Json, Part]]:
-    """Cut the parts of an answer the way Gemini streams them: text in larger pieces, calls whole."""
+    """Split the parts of a response as Gemini streams them: text in large pieces, calls whole."""
     signed = False
     for part in given.parts:
         match part:
@@ -75,6 +75,6 @@ def _pieces(model: Model, given: ModelResponse) -> Iterator[tuple[Json, Part]]:
 
 
 def _larger(text: str) -> Iterator[str]:
-    """Join a few deltas at a time."""
+    """Join groups of deltas."""
     pieces = list(text_deltas(text))
     return ("".join(pieces[at : at + _CHUNK]) for at in range(0, len(pieces), _CHUNK))

@@ -1,4 +1,7 @@
-"""What Vertex rejects in a Gemini request."""
+"""Validation of Gemini requests.
+
+Each check raises `ErrorResponse` for what Vertex AI or the model refuses.
+"""
 
 import re
 from typing import Any
@@ -92,19 +95,19 @@ _SCHEMA = frozenset(
         "defs",
     ]
 )
-# Of Gemini 2.5: Pro, which always thinks, and Flash.
+# Thinking budgets of Gemini 2.5 Pro, which always thinks, and 2.5 Flash.
 _BUDGETS = {Thinking.ALWAYS: (128, 32_768), Thinking.BUDGET: (1, 24_576)}
 _THINKING = {"includeThoughts", "thinkingBudget", "thinkingLevel"}
 _LEVELS = ("MINIMAL", "LOW", "MEDIUM", "HIGH")
 _MODES = ("AUTO", "ANY", "NONE", "VALIDATED")
 _MIMES = re.compile(r"(image/(png|jpeg|webp|heic|heif)|application/pdf|text/[\w.+-]+|(audio|video)/[\w.+-]+)")
-# Google's SDK for Python speaks of 128 characters; models were seen to refuse more than 64.
+# Google's SDK for Python allows 128 characters, but models have been seen to refuse more than 64.
 _FUNCTION_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_.:-]{0,63}")
 _INVALID = "Invalid JSON payload received."
 
 
 def check(model: Model, body: Json) -> None:
-    """Refuse the normal body of a `:generateContent` that Gemini would refuse."""
+    """Refuse an invalid body of `:generateContent`, which must be normalized."""
     for key in body:
         if key not in _TOP:
             raise google(f'{_INVALID} Unknown name "{key}": Cannot find field.')
@@ -115,7 +118,7 @@ def check(model: Model, body: Json) -> None:
 
 
 def _contents(model: Model, contents: Any) -> None:
-    """Refuse a conversation that is not one."""
+    """Refuse an invalid conversation."""
     if not isinstance(contents, list) or not contents:
         raise google("Unable to submit request because at least one contents field is required.")
     for at, turn in enumerate(contents):
@@ -132,7 +135,7 @@ def _contents(model: Model, contents: Any) -> None:
 
 
 def _part(part: Json, path: str) -> None:
-    """Refuse one part."""
+    """Refuse an invalid part."""
     _keys(part, _PART, path)
     if not part.keys() - {"thought", "thoughtSignature", "videoMetadata", "mediaResolution"}:
         raise google(f"Unable to submit request because {path} has no data. Set one of its fields.")
@@ -158,7 +161,7 @@ def _part(part: Json, path: str) -> None:
 
 
 def _pairs(contents: list[Json]) -> None:
-    """Refuse function turns that do not fit together."""
+    """Refuse function calls whose results do not follow in the next turn."""
     pending = 0
     for at, turn in enumerate(contents):
         calls = sum("functionCall" in part for part in turn["parts"])
@@ -179,7 +182,7 @@ def _pairs(contents: list[Json]) -> None:
 
 
 def _signed(contents: list[Json]) -> None:
-    """Refuse a function call of the current turn that lost its signature."""
+    """Refuse a function call of the current turn without its signature."""
     starts = [at for at, turn in enumerate(contents) if _begins(turn)]
     for at, turn in enumerate(contents):
         calls = [(place, part) for place, part in enumerate(turn["parts"]) if "functionCall" in part]
@@ -199,17 +202,17 @@ def _signed(contents: list[Json]) -> None:
 
 
 def _begins(turn: Json) -> bool:
-    """Whether a turn of the user begins something new, and is not the answer of a function."""
+    """Return whether a turn is a new one of the user, not only the result of a function."""
     return turn.get("role", "user") == "user" and any("functionResponse" not in part for part in turn["parts"])
 
 
 def _standard(given: Any) -> Any:
-    """Spell base64 in its standard alphabet."""
+    """Convert base64 to its standard alphabet."""
     return given.replace("-", "+").replace("_", "/") if isinstance(given, str) else given
 
 
 def _tools(tools: list[Json]) -> set[str]:
-    """Refuse declarations Gemini cannot read; give the names of the others."""
+    """Refuse invalid declarations; return the names of the declared functions."""
     names: list[str] = []
     for at, tool in enumerate(tools):
         _keys(tool, _TOOL, f"tools[{at}]")
@@ -235,7 +238,7 @@ def _tools(tools: list[Json]) -> set[str]:
 
 
 def _schema(schema: Any, path: str) -> None:
-    """Refuse what is JSON Schema and not Google's subset of it."""
+    """Refuse JSON Schema outside the subset that Google supports."""
     _keys(schema, set(_SCHEMA), path)
     if isinstance(schema.get("type"), list):
         raise google(f"{_INVALID} Unknown name \"type\" at '{path}': Proto field is not repeating, cannot start list.")
@@ -251,7 +254,7 @@ def _schema(schema: Any, path: str) -> None:
 
 
 def _calling(body: Json, declared: set[str]) -> None:
-    """Refuse a way of calling functions that makes no sense."""
+    """Refuse an invalid function calling mode."""
     calling = (body.get("toolConfig") or {}).get("functionCallingConfig")
     if calling is None:
         return
@@ -271,7 +274,7 @@ def _calling(body: Json, declared: set[str]) -> None:
 
 
 def _config(model: Model, config: Json, declared: set[str]) -> None:
-    """Refuse settings that are unknown, out of range or at odds."""
+    """Refuse settings that are unknown, out of range or in conflict."""
     _keys(config, set(_CONFIG), "generation_config")
     if "responseSchema" in config and "responseJsonSchema" in config:
         raise google("Only one of response_schema and response_json_schema may be set.")
@@ -296,7 +299,7 @@ def _config(model: Model, config: Json, declared: set[str]) -> None:
 
 
 def _thinking(model: Model, thinking: Json) -> None:
-    """Refuse a way of thinking the model does not have."""
+    """Refuse a way of thinking that the model does not support."""
     _keys(thinking, _THINKING, "generation_config.thinking_config")
     budget, level = thinking.get("thinkingBudget"), thinking.get("thinkingLevel")
     if budget is not None and level is not None:
@@ -313,7 +316,7 @@ def _thinking(model: Model, thinking: Json) -> None:
 
 
 def _keys(value: Any, allowed: set[str], path: str) -> None:
-    """Refuse keys the protocol buffer has no field for."""
+    """Refuse a value that is not an object, or has keys without a field in the protocol buffer."""
     if not isinstance(value, dict):
         raise google(f"Invalid value at '{path}'")
     for key in value:

@@ -1,1 +1,1 @@
-"""Chat completions on Azure OpenAI: `/chat/completions`."""
+"""Chat completions of Azure OpenAI: `/chat/completions`."""

@@ -10,7 +10,7 @@ from emulator.world import Json
 
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with a chat completion, or with its chunks if the body asks for a stream."""
+    """Answer with a chat completion, or with its chunks if the body asks for a stream."""
     check(request.model, body)
     givens, usage = generate(request, parse_request(request.model, body), body.get("n") or 1)
     name = f"chatcmpl-{request.id[:29]}"

@@ -1,4 +1,4 @@
-"""Parsing of a chat completions request."""
+"""Parser of chat completions requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from emulator.world import Json
 
 
 def parse_request(model: Model, body: Json) -> ModelRequest:
-    """Read a body that broke no rule."""
+    """Parse a valid body."""
     turns = [message for message in body["messages"] if message["role"] not in SYSTEM_ROLES]
     results = _results(turns)
     said = content_blocks(turns[-1].get("content"), type="text") if turns and turns[-1]["role"] == "user" else []
@@ -37,12 +37,12 @@ def parse_request(model: Model, body: Json) -> ModelRequest:
 
 
 def _tool(function: Json) -> Tool:
-    """Read a tool."""
+    """Parse a tool."""
     return Tool(function["name"], function.get("parameters") or {"type": "object", "properties": {}})
 
 
 def _schema(wanted: Json) -> Json | None:
-    """Read the schema the answer must fit; an empty one stands for any JSON."""
+    """Return the schema of the answer. An empty one means any JSON; None means text."""
     match wanted.get("type"):
         case "json_schema":
             schema: Json = wanted["json_schema"].get("schema") or {}
@@ -54,12 +54,12 @@ def _schema(wanted: Json) -> Json | None:
 
 
 def _text(content: Any) -> str:
-    """Read content as a text."""
+    """Join the texts of a content."""
     return "\n".join(part["text"] for part in content_blocks(content, type="text") if part.get("type") == "text")
 
 
 def _results(messages: list[Json]) -> tuple[ToolResult, ...]:
-    """Read what the tools gave back at the end of the conversation."""
+    """Return the tool results at the end of the conversation."""
     found: list[ToolResult] = []
     for message in reversed(messages):
         if message["role"] not in ("tool", "function"):
@@ -69,7 +69,7 @@ def _results(messages: list[Json]) -> tuple[ToolResult, ...]:
 
 
 def _media(part: Json) -> Media:
-    """Read an image or a file."""
+    """Parse an image or a file."""
     if part["type"] == "image_url":
         given = part["image_url"]
         uri = parse_data_uri(given["url"] if isinstance(given, dict) else given)
@@ -79,7 +79,7 @@ def _media(part: Json) -> Media:
 
 
 def _prompt(body: Json) -> Iterator[PromptSegment]:
-    """Lay the prompt out in the order the cache sees it."""
+    """Yield the prompt's segments in the order of the cache."""
     for tool in body.get("tools") or []:
         yield prompt_segment("tool", tool)
     for message in body["messages"]:

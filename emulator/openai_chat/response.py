@@ -1,4 +1,4 @@
-"""The response of `/chat/completions`."""
+"""Renderer of `/chat/completions` responses."""
 
 from emulator.model_io import ModelResponse, StopReason, Text, ToolCall, Usage, text_deltas
 from emulator.models import Model
@@ -18,7 +18,7 @@ FINGERPRINT = "fp_6f2eadacda"
 
 
 def render_response(model: Model, body: Json, givens: list[ModelResponse], usage: Usage, id: str, created: int) -> Json:
-    """Write the whole answer."""
+    """Render a whole response."""
     choices = [_choice(index, given, body) for index, given in enumerate(givens)]
     return {
         "choices": choices,
@@ -33,7 +33,7 @@ def render_response(model: Model, body: Json, givens: list[ModelResponse], usage
 
 
 def render_usage(usage: Usage) -> Json:
-    """Write token counts: the cache within the prompt, reasoning within the completion."""
+    """Render the token counts. The prompt includes cached tokens; the completion includes reasoning."""
     return {
         "completion_tokens": usage.output,
         "completion_tokens_details": {
@@ -49,7 +49,7 @@ def render_usage(usage: Usage) -> Json:
 
 
 def _choice(index: int, given: ModelResponse, body: Json) -> Json:
-    """Write one choice."""
+    """Render one choice."""
     text = joined_text(given)
     calls = [
         {"id": call_id(part), "type": "function", "function": {"name": part.name, "arguments": part.arguments}}
@@ -69,7 +69,7 @@ def _choice(index: int, given: ModelResponse, body: Json) -> Json:
 
 
 def render_logprobs(pieces: list[str], body: Json) -> Json | None:
-    """Write believable log probabilities, when they were asked for."""
+    """Render plausible log probabilities, if the request asks for them."""
     if not body.get("logprobs"):
         return None
     top = body.get("top_logprobs") or 0
@@ -81,10 +81,10 @@ def render_logprobs(pieces: list[str], body: Json) -> Json | None:
 
 
 def _token(piece: str, logprob: float) -> Json:
-    """Write one token and its probability."""
+    """Render one token and its log probability."""
     return {"token": piece, "logprob": logprob, "bytes": list(piece.encode("utf-8", "surrogatepass"))}
 
 
 def joined_text(given: ModelResponse) -> str:
-    """Join the texts of an answer."""
+    """Join the texts of a response."""
     return "".join(part.text for part in given.parts if isinstance(part, Text))

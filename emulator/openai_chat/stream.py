@@ -1,4 +1,4 @@
-"""The stream of `/chat/completions`: its chunks."""
+"""Renderer of the chunks of `/chat/completions`."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ from emulator.world import Json
 def render_stream(
     model: Model, body: Json, givens: list[ModelResponse], usage: Usage, id: str, created: int
 ) -> Iterator[StreamEvent]:
-    """Write the answer as a stream, with the empty chunk Azure sends first."""
+    """Render a response as a stream, with the chunk without choices that Azure sends first."""
     filters = [{"prompt_index": 0, "content_filter_results": SAFE}]
     yield StreamEvent(
         {"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": filters}
@@ -34,7 +34,7 @@ def render_stream(
 
 
 def _deltas(index: int, given: ModelResponse, body: Json) -> Iterator[tuple[Json, bool]]:
-    """Write one choice as chunks, each with whether it is part of the answer."""
+    """Yield the chunks of one choice, each with whether it is part of the answer."""
 
     def chunk(delta: Json, reason: str | None = None, piece: str | None = None) -> Json:
         filters = SAFE if piece is not None else {}

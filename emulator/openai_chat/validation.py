@@ -1,4 +1,7 @@
-"""What Azure OpenAI rejects in a chat completions request."""
+"""Validation of chat completions requests.
+
+Each check raises `ErrorResponse` for what Azure OpenAI refuses.
+"""
 
 from typing import Any
 
@@ -70,7 +73,7 @@ _LONGEST_CALL_ID = 40
 
 
 def check(model: Model, body: Json) -> None:
-    """Refuse the body of a `/chat/completions` that Azure would refuse."""
+    """Refuse an invalid body of `/chat/completions`."""
     for key in body:
         if key not in _FIELDS or (key in _REASONING_ONLY and not always_thinks(model)):
             raise azure(f"Unrecognized request argument supplied: {key}")
@@ -93,7 +96,7 @@ def check(model: Model, body: Json) -> None:
 
 
 def _limits(model: Model, body: Json) -> None:
-    """Refuse token limits."""
+    """Refuse invalid token limits."""
     if "max_tokens" in body and always_thinks(model):
         raise azure(
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use "
@@ -112,7 +115,7 @@ def _limits(model: Model, body: Json) -> None:
 
 
 def _stops(model: Model, stops: Any) -> None:
-    """Refuse stop strings: any of a reasoning model, more than four of others."""
+    """Refuse stop strings: any for a reasoning model, more than four for others."""
     if stops is not None and always_thinks(model):
         raise azure("Unsupported parameter: 'stop' is not supported with this model.", "stop", "unsupported_parameter")
     if isinstance(stops, list) and len(stops) > _MOST_STOPS:
@@ -124,7 +127,7 @@ def _stops(model: Model, stops: Any) -> None:
 
 
 def _pairs(body: Json) -> None:
-    """Refuse what makes sense beside another setting alone."""
+    """Refuse settings that require another setting."""
     if body.get("stream_options") is not None and not body.get("stream"):
         raise azure("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
     if body.get("metadata") is not None and not body.get("store"):
@@ -134,7 +137,7 @@ def _pairs(body: Json) -> None:
 
 
 def _tools(body: Json) -> None:
-    """Refuse tools that are no functions, and settings about tools there are none of."""
+    """Refuse tools that are not functions, and settings about tools without tools."""
     tools = body.get("tools")
     if tools is not None and not tools:
         raise azure("Invalid 'tools': empty array. Expected an array with minimum length 1.", "tools", "empty_array")
@@ -153,7 +156,7 @@ def _tools(body: Json) -> None:
 
 
 def _messages(body: Json) -> None:
-    """Refuse a conversation that is not one."""
+    """Refuse an invalid conversation."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise azure(
@@ -194,7 +197,7 @@ def _messages(body: Json) -> None:
 
 
 def _settled(pending: list[str], at: int) -> None:
-    """Refuse to go on while calls have no result."""
+    """Refuse to continue while calls have no result."""
     if pending:
         raise azure(
             "An assistant message with 'tool_calls' must be followed by tool messages responding to each "
@@ -205,7 +208,7 @@ def _settled(pending: list[str], at: int) -> None:
 
 
 def _parts(message: Json, at: int) -> None:
-    """Refuse content a role cannot have."""
+    """Refuse content that a message's role cannot have."""
     content = message.get("content")
     if content is None and not (message["role"] == "assistant" and ("tool_calls" in message or "refusal" in message)):
         kind = "Invalid value for 'content': expected a string, got null."
@@ -220,5 +223,5 @@ def _parts(message: Json, at: int) -> None:
 
 
 def _said(messages: list[Json]) -> str:
-    """Join everything that was said."""
+    """Join all contents of a conversation."""
     return " ".join(str(message.get("content")) for message in messages)

@@ -1,1 +1,1 @@
-"""What the two protocols of Azure OpenAI share."""
+"""Code that the two protocols of Azure OpenAI share."""

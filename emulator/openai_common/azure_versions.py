@@ -1,4 +1,4 @@
-"""What Azure's older api-versions do not know yet.
+"""Fields that older api-versions of Azure do not know.
 
 https://learn.microsoft.com/en-us/azure/ai-foundry/openai/api-version-lifecycle
 """
@@ -33,7 +33,7 @@ _PARTS_SINCE = "2023-12-01"
 
 
 def check(body: Json, version: str) -> None:
-    """Refuse what came with a later version than the one that is asked; a version without a date knows all."""
+    """Refuse fields that came with a later version. A version without a date knows all fields."""
     found = _DATE.match(version)
     if found is None:
         return

@@ -1,4 +1,7 @@
-"""What Azure OpenAI rejects in functions, in tool choices and in schemas."""
+"""Validation of functions, tool choices and schemas for Azure OpenAI.
+
+Each check raises `ErrorResponse` for what Azure OpenAI refuses.
+"""
 
 import re
 from collections.abc import Iterator
@@ -31,11 +34,11 @@ _STRICT = frozenset(
         "type",
     }
 )
-"""The keywords of a schema that a model can be held to."""
+"""The schema keywords that strict mode can enforce."""
 
 
 def validate_function(function: Json, path: str, *, choices: bool = False) -> None:
-    """Refuse a function without a proper name or schema; *choices* if the schema may be a choice at its root."""
+    """Refuse a function without a valid name or schema. *choices* allows the schema to be a choice at its root."""
     name = str(function.get("name", ""))
     validate_name(name, f"{path}.name")
     parameters = function.get("parameters")
@@ -46,7 +49,7 @@ def validate_function(function: Json, path: str, *, choices: bool = False) -> No
 
 
 def _wrong_with(parameters: Json, *, choices: bool, strict: bool) -> str | None:
-    """Say what is wrong with the schema of a function, if anything is."""
+    """Return what is wrong with the schema of a function, or None."""
     if wrong := _wrong_at_the_root(parameters, choices=choices):
         return wrong
     if "properties" not in parameters:
@@ -55,7 +58,7 @@ def _wrong_with(parameters: Json, *, choices: bool, strict: bool) -> str | None:
 
 
 def _wrong_at_the_root(schema: Json, *, choices: bool) -> str | None:
-    """Say why a schema describes no object, if it does not."""
+    """Return why a schema does not describe an object, or None."""
     if schema.get("type") != "object":
         kind = schema.get("type")
         return f"schema must be a JSON Schema of 'type: \"object\"', got 'type: \"{kind}\"'."
@@ -66,7 +69,7 @@ def _wrong_at_the_root(schema: Json, *, choices: bool) -> str | None:
 
 
 def _wrong_within(schema: Json, *, strict: bool) -> str | None:
-    """Say what is wrong with any schema, if anything is."""
+    """Return what is wrong with any schema inside the given one, or None."""
     if (place := _array_of_nothing(schema, ())) is not None:
         return f"In context={place!r}, array schema missing items."
     if strict and has_open_object(schema):
@@ -75,7 +78,7 @@ def _wrong_within(schema: Json, *, strict: bool) -> str | None:
 
 
 def _loose(schema: Any, place: tuple[str, ...]) -> str | None:
-    """Find what a model cannot be held to: a property that may be missing, a keyword that is not permitted."""
+    """Return what strict mode cannot enforce, such as an optional property or an unsupported keyword, or None."""
     if not isinstance(schema, dict):
         return f"In context={place!r}, schema must be an object."
     beside = sorted(schema.keys() - {"$ref", "$defs", "definitions"})
@@ -95,7 +98,7 @@ def _loose(schema: Any, place: tuple[str, ...]) -> str | None:
 
 
 def _array_of_nothing(schema: Any, place: tuple[str, ...]) -> tuple[str, ...] | None:
-    """Find an array of which is not said what it holds: where in the schema it stands."""
+    """Return the path of an array without items in a schema, or None."""
     if not isinstance(schema, dict):
         return None
     kind = schema.get("type")
@@ -108,14 +111,14 @@ def _array_of_nothing(schema: Any, place: tuple[str, ...]) -> tuple[str, ...] | 
 
 
 def _within(schema: Json) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """List the schemas in a schema, each with where it stands."""
+    """Yield the schemas directly inside a schema, each with its path."""
     yield from (((key,), schema.get(key)) for key in _ONE)
     yield from (((key, str(at)), one) for key in _MANY for at, one in enumerate(schema.get(key) or []))
     yield from (((key, name), one) for key in _NAMED for name, one in (schema.get(key) or {}).items())
 
 
 def validate_name(name: str, path: str) -> None:
-    """Refuse a function's name that is too long or spelt in other letters."""
+    """Refuse a function name that is too long or has invalid characters."""
     validate_length(name, _LONGEST_NAME, path)
     if not _NAME.fullmatch(name):
         message = (
@@ -136,7 +139,7 @@ def validate_length(text: Any, longest: int, path: str) -> None:
 
 
 def validate_tool_choice(choice: Any, names: list[str]) -> None:
-    """Refuse a choice that cannot be made."""
+    """Refuse an invalid tool choice."""
     if isinstance(choice, str) and choice not in ("auto", "none", "required"):
         raise azure(
             f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'.",
@@ -150,7 +153,7 @@ def validate_tool_choice(choice: Any, names: list[str]) -> None:
 
 
 def validate_response_format(wanted: Json, param: str, said: str) -> None:
-    """Refuse a format that cannot be kept."""
+    """Refuse an invalid response format."""
     match wanted.get("type", "text"):
         case "text":
             return
@@ -168,7 +171,7 @@ def validate_response_format(wanted: Json, param: str, said: str) -> None:
 
 
 def _schema(wanted: Json, param: str) -> None:
-    """Refuse a schema that has no name, is no object, has an array of nothing or, if strict, one that is loose."""
+    """Refuse an answer's schema that has no name, is not an object or, if strict, cannot be enforced."""
     if not wanted.get("name"):
         raise azure(f"Missing required parameter: '{param}.name'.", f"{param}.name", "missing_required_parameter")
     validate_name(str(wanted["name"]), f"{param}.name")

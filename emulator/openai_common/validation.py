@@ -1,4 +1,7 @@
-"""What Azure OpenAI rejects in chat completions and in Responses alike."""
+"""Validation that chat completions and Responses share.
+
+Each check raises `ErrorResponse` for what Azure OpenAI refuses.
+"""
 
 from typing import Any
 
@@ -14,7 +17,7 @@ LONGEST_USER = 64
 
 
 def validate_samplers(model: Model, body: Json) -> None:
-    """Refuse samplers a reasoning model does not have."""
+    """Refuse sampling settings that are out of range, or that a reasoning model does not support."""
     if not always_thinks(model):
         if not 0 <= (1 if body.get("temperature") is None else body["temperature"]) <= 2:
             raise azure(
@@ -37,7 +40,7 @@ def validate_samplers(model: Model, body: Json) -> None:
 
 
 def validate_effort(model: Model, effort: Any, param: str) -> None:
-    """Refuse an effort the model does not know."""
+    """Refuse a reasoning effort that the model does not support."""
     allowed = _EFFORTS if model.name in ("gpt-5", "gpt-5-mini") else _NEWER_EFFORTS
     if effort is None:
         return
@@ -55,7 +58,7 @@ def validate_effort(model: Model, effort: Any, param: str) -> None:
 
 
 def validate_data_uri(uri: Any, path: str) -> None:
-    """Refuse a data URI that holds no data."""
+    """Refuse a data URI without valid data."""
     if not isinstance(uri, str) or not uri.startswith("data:"):
         return
     found = parse_data_uri(uri)
@@ -64,5 +67,5 @@ def validate_data_uri(uri: Any, path: str) -> None:
 
 
 def always_thinks(model: Model) -> bool:
-    """Whether the model reasons before it speaks."""
+    """Return whether the model always reasons before it answers."""
     return model.thinking is Thinking.ALWAYS

@@ -10,7 +10,7 @@ SYSTEM_ROLES = ("system", "developer")
 
 
 def parse_tool_choice(given: Any) -> tuple[ToolChoice, tuple[str, ...]]:
-    """Read a tool choice, of chat or of Responses."""
+    """Parse a tool choice of chat completions or Responses."""
     match given:
         case {"type": "allowed_tools"}:
             inner = given.get("allowed_tools", given)
@@ -24,10 +24,10 @@ def parse_tool_choice(given: Any) -> tuple[ToolChoice, tuple[str, ...]]:
 
 
 def _named(tool: Json) -> str:
-    """Read the name of a chosen tool."""
+    """Return the name of a chosen tool."""
     return str((tool.get("function") or tool).get("name"))
 
 
 def call_id(call: ToolCall) -> str:
-    """Name a tool call."""
+    """Return the id of a tool call."""
     return f"call_{call.seed[:24]}"

@@ -1,1 +1,1 @@
-"""Responses on Azure OpenAI: `/responses`, and the responses it stores."""
+"""Responses of Azure OpenAI: `/responses`, and the responses that are stored."""

@@ -1,4 +1,4 @@
-"""The handlers of `/responses`, and of the responses that are stored."""
+"""The handlers of `/responses`, and of stored responses."""
 
 import hashlib
 
@@ -14,7 +14,7 @@ from emulator.world import Json
 
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with a response, or with its events if the body asks for a stream; store it unless `store` is false."""
+    """Answer with a response, or with its events if the body asks for a stream. Store it unless `store` is false."""
     check(request.model, body)
     items = conversation_items(body, request.store)
     check_items(list(items), request.store, request.deployment)
@@ -30,7 +30,7 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
 
 
 def handle_compaction(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with a shorter conversation: what the user said, and all else sealed. It is not streamed."""
+    """Answer with a compacted conversation: the user's messages, and everything else sealed. It is never streamed."""
     check_compaction(request.model, body)
     items = conversation_items(body, request.store)
     check_items(list(items), request.store, request.deployment)
@@ -40,7 +40,7 @@ def handle_compaction(request: InferenceRequest, body: Json) -> Reply:
 
 
 def handle_stored(request: InferenceRequest, rest: str) -> Reply:
-    """Show, delete or cancel a response that was stored."""
+    """Return, delete or cancel a stored response."""
     name, _, verb = rest.partition("/")
     kept = request.store.get(name)
     match request.method, verb:

@@ -1,4 +1,4 @@
-"""Parsing of a Responses request."""
+"""Parser of Responses requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ _TEXTS = ("input_text", "output_text")
 
 
 def parse_request(model: Model, body: Json, items: tuple[Json, ...]) -> ModelRequest:
-    """Read a body that broke no rule."""
+    """Parse a valid body. *items* are all items of the conversation."""
     turns = tuple(item for item in items if item.get("role") not in SYSTEM_ROLES)
     said = (
         content_blocks(turns[-1].get("content"), type="input_text") if turns and turns[-1].get("role") == "user" else []
@@ -38,13 +38,13 @@ def parse_request(model: Model, body: Json, items: tuple[Json, ...]) -> ModelReq
 
 
 def _text(item: Json) -> str:
-    """Read an item as a text."""
+    """Join the texts of an item."""
     parts = content_blocks(item.get("content"), type="input_text")
     return "\n".join(part["text"] for part in parts if part["type"] in _TEXTS)
 
 
 def _results(items: tuple[Json, ...]) -> tuple[ToolResult, ...]:
-    """Read what the tools gave back at the end of the conversation."""
+    """Return the tool results at the end of the conversation."""
     found: list[ToolResult] = []
     for item in reversed(items):
         if item.get("type") not in ("function_call_output", "custom_tool_call_output"):
@@ -56,14 +56,14 @@ def _results(items: tuple[Json, ...]) -> tuple[ToolResult, ...]:
 
 
 def _media(part: Json) -> Media:
-    """Read an image or a file."""
+    """Parse an image or a file."""
     kind = "image" if part["type"] == "input_image" else "document"
     uri = parse_data_uri(part.get("image_url") or part.get("file_data"))
     return Media(kind, uri[0], base64_size(uri[1])) if uri else Media(kind, f"{kind}/*", 0)
 
 
 def _schema(wanted: Json) -> Json | None:
-    """Read the schema the answer must fit; an empty one stands for any JSON."""
+    """Return the schema of the answer. An empty one means any JSON; None means text."""
     match wanted.get("type"):
         case "json_schema":
             schema: Json = wanted["schema"]
@@ -75,7 +75,7 @@ def _schema(wanted: Json) -> Json | None:
 
 
 def _prompt(body: Json, items: tuple[Json, ...]) -> Iterator[PromptSegment]:
-    """Lay the prompt out in the order the cache sees it."""
+    """Yield the prompt's segments in the order of the cache."""
     for tool in body.get("tools") or []:
         yield prompt_segment("tool", tool)
     if body.get("instructions"):
@@ -85,7 +85,7 @@ def _prompt(body: Json, items: tuple[Json, ...]) -> Iterator[PromptSegment]:
 
 
 def _item_segments(item: Json) -> Iterator[PromptSegment]:
-    """Lay one item out."""
+    """Yield the segments of one item."""
     if item.get("type", "message") != "message":
         yield prompt_segment("item", {key: value for key, value in item.items() if key not in ("id", "status")})
         return

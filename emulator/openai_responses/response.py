@@ -1,4 +1,4 @@
-"""The response of `/responses`, and its items."""
+"""Renderer of `/responses` responses and their items."""
 
 from emulator import signatures
 from emulator.model_io import ModelResponse, StopReason, Text, Thought, ToolCall, Usage
@@ -11,19 +11,19 @@ _SEALED = "gAAAAAB"
 
 
 def seal(deployment: str, id: str) -> str:
-    """Seal a reasoning item: only the deployment that made it can open it."""
+    """Return the encrypted content of a reasoning item. Only its own deployment accepts it."""
     return _SEALED + signatures.sign(f"openai {deployment}", id)
 
 
 def is_sealed(deployment: str, given: object) -> bool:
-    """Whether the deployment sealed a reasoning item."""
+    """Return whether the deployment made this encrypted content."""
     return signatures.made(f"openai {deployment}", str(given).removeprefix(_SEALED))
 
 
 def render_response(
     model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int, deployment: str
 ) -> Json:
-    """Write the whole answer."""
+    """Render a whole response."""
     reason = _INCOMPLETE.get(given.stop)
     finished = {
         "status": "incomplete" if reason else "completed",
@@ -36,7 +36,7 @@ def render_response(
 
 
 def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int, deployment: str) -> Json:
-    """Write a conversation that was made shorter."""
+    """Render a compacted conversation."""
     kept = [item | {"id": f"msg_{tail}{at}", "type": "message"} for at, item in enumerate(items) if _is_users(item)]
     sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(deployment, f"cmp_{tail}")}
     return {
@@ -49,12 +49,12 @@ def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created:
 
 
 def _is_users(item: Json) -> bool:
-    """Whether the user said this."""
+    """Return whether an item is a message of the user."""
     return item.get("role") == "user"
 
 
 def render_output(given: ModelResponse, body: Json, id: str, deployment: str) -> list[Json]:
-    """Write the items of an answer."""
+    """Render the items of a response."""
     items: list[Json] = []
     tail = id.removeprefix("resp_")
     if given.reasoning:
@@ -72,7 +72,7 @@ def render_output(given: ModelResponse, body: Json, id: str, deployment: str) ->
 
 
 def render_opening(model: Model, body: Json, id: str, created: int) -> Json:
-    """Write a response that has only begun."""
+    """Render a response that has only begun."""
     thought = body.get("reasoning") or {}
     text = body.get("text") or {}
     return {
@@ -112,7 +112,7 @@ def render_opening(model: Model, body: Json, id: str, created: int) -> Json:
 
 
 def _reasoning(given: ModelResponse, body: Json, id: str, deployment: str) -> Json:
-    """Write the item of the reasoning: its summary if wanted, its substance only sealed."""
+    """Render the reasoning item, with its summary and, if requested, its encrypted content."""
     thoughts = [{"type": "summary_text", "text": part.text} for part in given.parts if isinstance(part, Thought)]
     item: Json = {"id": id, "type": "reasoning", "summary": thoughts}
     if "reasoning.encrypted_content" in (body.get("include") or []):
@@ -121,14 +121,14 @@ def _reasoning(given: ModelResponse, body: Json, id: str, deployment: str) -> Js
 
 
 def _message(text: str, id: str, stop: StopReason) -> Json:
-    """Write the item of a text."""
+    """Render the item of a text."""
     part = {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
     status = "incomplete" if stop in _INCOMPLETE else "completed"
     return {"id": id, "type": "message", "status": status, "role": "assistant", "content": [part]}
 
 
 def _render_usage(usage: Usage) -> Json:
-    """Write token counts: the cache within the input, reasoning within the output."""
+    """Render the token counts. The input includes cached tokens; the output includes reasoning."""
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.read},

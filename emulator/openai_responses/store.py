@@ -1,4 +1,4 @@
-"""The responses that a deployment stores, to be continued, shown and deleted."""
+"""The responses that a deployment stores, so that they can be continued, read and deleted."""
 
 import threading
 from collections import OrderedDict
@@ -12,44 +12,44 @@ _KEPT = 500
 
 @dataclass(frozen=True, slots=True)
 class StoredResponse:
-    """A response that was stored, with every item of the conversation up to it."""
+    """A stored response, with all items of the conversation up to it."""
 
     response: Json
     items: tuple[Json, ...] = field(default=())
 
 
 class ResponseStore:
-    """The responses a deployment remembers; its lock guards the shelf, and takes no other."""
+    """The responses that a deployment stores. Its lock guards them; no other lock is taken inside it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, StoredResponse] = OrderedDict()
 
     def get(self, id: str) -> StoredResponse | None:
-        """Find a response."""
+        """Return a response, or None."""
         with self._lock:
             return self._kept.get(id)
 
     def put(self, id: str, kept: StoredResponse) -> None:
-        """Keep a response, and forget the oldest if there are too many."""
+        """Store a response, and delete the oldest ones if there are too many."""
         with self._lock:
             self._kept[id] = kept
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
 
     def drop(self, id: str) -> bool:
-        """Forget a response; whether there was one."""
+        """Delete a response; return whether it existed."""
         with self._lock:
             return self._kept.pop(id, None) is not None
 
     def item_ids(self) -> set[str]:
-        """Name every item that is remembered."""
+        """Return the ids of all stored items."""
         with self._lock:
             kept = list(self._kept.values())
         return {item["id"] for one in kept for item in one.items if "id" in item}
 
     def reasoning_behind(self) -> dict[str, str]:
-        """Name for each item that is remembered the reasoning that led to it, where there was any."""
+        """Return the id of the reasoning behind each stored item, by the item's id."""
         with self._lock:
             kept = list(self._kept.values())
         return {
@@ -62,12 +62,12 @@ class ResponseStore:
 
 
 def not_found(id: str) -> Exception:
-    """Say that a response is not there."""
+    """Build the error for a response that is not stored."""
     return azure(f"Response with id '{id}' not found.", status=404)
 
 
 def conversation_items(body: Json, store: ResponseStore) -> tuple[Json, ...]:
-    """Lay out all items of the conversation: what is remembered, then what was sent."""
+    """Return all items of the conversation: the stored ones, then those that were sent."""
     given = body["input"]
     items = [{"role": "user", "content": given}] if isinstance(given, str) else list(given)
     previous = body.get("previous_response_id")

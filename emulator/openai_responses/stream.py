@@ -1,4 +1,4 @@
-"""The stream of `/responses`: its numbered events."""
+"""Renderer of the numbered events of `/responses`."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from emulator.world import Json
 def render_stream(
     model: Model, body: Json, given: ModelResponse, usage: Usage, id: str, created: int, deployment: str
 ) -> Iterator[StreamEvent]:
-    """Write the answer as a stream, its events numbered."""
+    """Render a response as a stream of numbered events."""
     opening = render_opening(model, body, id, created)
     whole = render_response(model, body, given, usage, id, created, deployment)
     ending = {"type": f"response.{whole['status']}", "response": whole}
@@ -29,7 +29,7 @@ def render_stream(
 
 
 def _item_events(index: int, item: Json) -> Iterator[StreamEvent]:
-    """Write an item as events."""
+    """Render an item as events."""
     added: Json = {"reasoning": {"summary": []}, "message": {"content": []}, "function_call": {"arguments": ""}}
     begun = item | added[item["type"]] | ({} if item["type"] == "reasoning" else {"status": "in_progress"})
     is_call = item["type"] == "function_call"
@@ -52,7 +52,7 @@ def _item_events(index: int, item: Json) -> Iterator[StreamEvent]:
 
 
 def _text_events(kind: str, place: Json, part: Json) -> Iterator[StreamEvent]:
-    """Write a text part as events."""
+    """Render a text part as events."""
     extra: Json = {"logprobs": []} if kind == "output" else {}
     around = "response.content_part" if kind == "output" else f"response.{kind}_part"
     yield StreamEvent({"type": f"{around}.added", **place, "part": part | {"text": ""}})
@@ -64,5 +64,5 @@ def _text_events(kind: str, place: Json, part: Json) -> Iterator[StreamEvent]:
 
 
 def _noise(piece: str) -> str:
-    """Pad a delta so that its length says nothing."""
+    """Return padding for a delta, so that its length reveals nothing."""
     return "obfuscation1"[: max(1, 12 - len(piece))]

@@ -1,4 +1,7 @@
-"""What Azure OpenAI rejects in a Responses request."""
+"""Validation of Responses requests.
+
+Each check raises `ErrorResponse` for what AI Core or Azure OpenAI refuses.
+"""
 
 from typing import Any
 
@@ -72,7 +75,7 @@ _LONGEST_CALL_ID = 64
 
 
 def check(model: Model, body: Json) -> None:
-    """Refuse the body of a `/responses` that AI Core or Azure would refuse."""
+    """Refuse an invalid body of `/responses`."""
     tools = body.get("tools") or []
     refused = sorted({str(tool.get("type")) for tool in tools if tool.get("type") != "function"})
     if refused:
@@ -98,7 +101,7 @@ def check(model: Model, body: Json) -> None:
     _includes(model, body.get("include") or [])
     validate_effort(model, (body.get("reasoning") or {}).get("effort"), "reasoning.effort")
     for at, tool in enumerate(tools):
-        # GPT-5 takes a choice at the root of a schema here, but not on chat completions.
+        # GPT-5 accepts a choice at the root of a schema here, but not on chat completions.
         validate_function(tool, f"tools[{at}]", choices=model.name.startswith("gpt-5"))
     validate_tool_choice(body.get("tool_choice"), [tool["name"] for tool in tools])
     wanted = (body.get("text") or {}).get("format") or {}
@@ -107,7 +110,7 @@ def check(model: Model, body: Json) -> None:
 
 
 def check_compaction(model: Model, body: Json) -> None:
-    """Refuse the body of a `/responses/compact` that Azure would refuse."""
+    """Refuse an invalid body of `/responses/compact`."""
     for key in body:
         if key not in _COMPACTION_FIELDS:
             raise azure(f"Unknown parameter: '{key}'.", key, "unknown_parameter")
@@ -115,7 +118,7 @@ def check_compaction(model: Model, body: Json) -> None:
 
 
 def _includes(model: Model, includes: list[Any]) -> None:
-    """Refuse to put into an answer what nobody knows, or what the model does not have."""
+    """Refuse values of `include` that are unknown, or that the model does not support."""
     for at, wanted in enumerate(includes):
         if wanted not in _INCLUDES:
             raise azure(f"Invalid value: '{wanted}'.", f"include[{at}]", "invalid_value")
@@ -124,7 +127,7 @@ def _includes(model: Model, includes: list[Any]) -> None:
 
 
 def check_items(items: list[Json], store: ResponseStore, deployment: str) -> None:
-    """Refuse input items, the earlier ones of the conversation included, that do not fit together."""
+    """Refuse input items that do not fit together, including those of earlier turns."""
     calls: set[tuple[int, str]] = set()
     known, behind = store.item_ids(), store.reasoning_behind()
     given = {item.get("id") for item in items}
@@ -161,7 +164,7 @@ def check_items(items: list[Json], store: ResponseStore, deployment: str) -> Non
 
 
 def _answered(items: list[Json], calls: set[tuple[int, str]]) -> None:
-    """Refuse calls that have no output."""
+    """Refuse calls without an output."""
     kinds = {kind: place for place, kind in enumerate(_OUTPUTS)}
     answered = {(kinds[item["type"]], item.get("call_id")) for item in items if item.get("type") in kinds}
     open_calls = calls - answered
@@ -171,7 +174,7 @@ def _answered(items: list[Json], calls: set[tuple[int, str]]) -> None:
 
 
 def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> None:
-    """Refuse reasoning that the deployment did not seal, was not kept, or led to nothing."""
+    """Refuse reasoning that the deployment neither sealed nor stored, or that no item follows."""
     item = items[at]
     sealed = item.get("encrypted_content")
     if sealed is not None:
@@ -189,14 +192,14 @@ def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> 
 
 
 def _sealed(item: Json, deployment: str) -> None:
-    """Refuse what somebody else has sealed."""
+    """Refuse encrypted content that another deployment made."""
     if not is_sealed(deployment, item.get("encrypted_content")):
         message = f"The encrypted content for item {item.get('id')} could not be verified."
         raise azure(message, None, "invalid_encrypted_content")
 
 
 def _input_parts(item: Json, at: int) -> None:
-    """Refuse a message with parts nobody knows."""
+    """Refuse a message with an invalid role or unknown parts."""
     if item.get("role") not in ("user", "assistant", "system", "developer"):
         raise azure(f"Invalid value: '{item.get('role')}'.", f"input[{at}].role", "invalid_value")
     for place, part in enumerate(content_blocks(item.get("content"), type="input_text")):

@@ -1,1 +1,1 @@
-"""The orchestration service, version 2: modules around the models of all vendors, behind one deployment."""
+"""Version 2 of the orchestration service: modules around the models of all vendors, in one deployment."""

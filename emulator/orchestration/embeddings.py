@@ -1,4 +1,4 @@
-"""`/v2/embeddings`: vectors of every vendor's models, in the words of OpenAI."""
+"""`/v2/embeddings`: embeddings of all vendors' models in OpenAI's format."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ _LOCATION = "Embedding Module"
 
 
 def embed(body: Json, request_id: str, call: Callable[[Model], None]) -> Json:
-    """Write the embeddings of texts; *call* reaches the model, and raises a `ModuleFailure` if that fails."""
+    """Return the embeddings of texts. *call* calls the model, and raises `ModuleFailure` if that fails."""
     modules = body["config"]["modules"]
     wanted = modules["embeddings"]["model"]
     given = body["input"]["text"]
@@ -42,7 +42,7 @@ def embed(body: Json, request_id: str, call: Callable[[Model], None]) -> Json:
 
 
 def _model(name: str) -> Model:
-    """Find a model that embeds."""
+    """Return an embedding model by name; raises `ModuleFailure` if there is none."""
     known = {key: model for key, model in orchestrated().items() if model.embeds}
     if name not in known:
         raise ModuleFailure(f"Model name must be one of dict_keys({list(known)}).")
@@ -50,7 +50,7 @@ def _model(name: str) -> Model:
 
 
 def _vectors(model: Model, texts: list[str], params: Json) -> Json:
-    """Write the vectors of texts, of which each vendor takes so many."""
+    """Return the embeddings of texts; raises if there are more than the vendor accepts."""
     if model.family is Family.GEMINI_EMBEDDING:
         check_batch(len(texts))
     if isinstance(params.get("encoding_format"), list):

@@ -1,4 +1,4 @@
-"""How orchestration fails: where, with what it had done so far, as a body or as an event of a stream."""
+"""Failures of orchestration: where it failed, and its results so far, as a body or as a stream's event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _FALLS_BACK = (408, 429)
 
 
 class ModuleFailure(Exception):  # noqa: N818  # what is sent, not a mishap
-    """A module has failed; `steps` are the results of those before it, which the service shows with the error."""
+    """A failure of a module. `steps` are the results of the modules before it, which the error includes."""
 
     def __init__(
         self,
@@ -31,21 +31,21 @@ class ModuleFailure(Exception):  # noqa: N818  # what is sent, not a mishap
         self.status = status
         self.headers = headers or {}
         self.unsupported = unsupported
-        """Whether the model is not there at all: another may be tried even while a stream has begun."""
+        """Whether the model does not exist. Another one may then be tried even after a stream has begun."""
         self.steps: Json = {}
 
     @property
     def transient(self) -> bool:
-        """Whether the service asks the model once more."""
+        """Whether the service calls the model once more."""
         return self.status in _RETRIED or self.status >= 500
 
     @property
     def falls_back(self) -> bool:
-        """Whether the next configuration of a list is tried."""
+        """Whether the service tries the next configuration of a list."""
         return self.unsupported or self.status in _FALLS_BACK or self.status >= 500
 
     def as_json(self, request_id: str) -> Json:
-        """Write the failure, with the prompt it echoes."""
+        """Render the failure, with the intermediate results."""
         written: Json = {
             "request_id": request_id,
             "code": self.status,
@@ -58,24 +58,24 @@ class ModuleFailure(Exception):  # noqa: N818  # what is sent, not a mishap
 
 
 def render_error(failures: Sequence[ModuleFailure], request_id: str, *, listed: bool) -> Json:
-    """Write the body of an error: a list where the configurations were a list."""
+    """Render the body of an error: a list if the configurations were a list."""
     written = [failure.as_json(request_id) for failure in failures]
     return {"error": written if listed else written[-1]}
 
 
 def refusal(failures: Sequence[ModuleFailure], request_id: str, *, listed: bool) -> ErrorResponse:
-    """Refuse with the status of the last failure."""
+    """Build the error response, with the status of the last failure."""
     last = failures[-1]
     return ErrorResponse(last.status, render_error(failures, request_id, listed=listed), last.headers)
 
 
 def from_provider(error: ErrorResponse) -> ModuleFailure:
-    """Read what a provider said, in whichever shape its family writes errors."""
+    """Build the failure for an error of a provider, in the format of any family."""
     return ModuleFailure(_message(error.body), LLM, error.status, error.headers)
 
 
 def _message(body: Any) -> str:
-    """Find the message of an error's body."""
+    """Return the message in an error's body."""
     match body:
         case {"error": {"message": str(message)}} | {"message": str(message)}:
             return message

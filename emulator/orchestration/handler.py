@@ -26,7 +26,7 @@ _RETRIES = 2
 
 
 def handle(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with a completion, whole or streamed, by the first configuration of modules that succeeds."""
+    """Answer with a completion, whole or streamed, of the first configuration that succeeds."""
     try:
         check(body, COMPLETION)
     except ModuleFailure as failure:
@@ -51,7 +51,7 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
 
 
 def handle_embeddings(request: InferenceRequest, body: Json) -> Reply:
-    """Reply with embeddings."""
+    """Answer with embeddings."""
     try:
         check(body, EMBEDDINGS)
         wanted = body["config"]["modules"]["embeddings"]["model"]
@@ -63,7 +63,7 @@ def handle_embeddings(request: InferenceRequest, body: Json) -> Reply:
 def _answer(
     request: InferenceRequest, prepared: Prepared, failures: list[ModuleFailure], *, stream: Json | None, listed: bool
 ) -> Reply:
-    """Ask the model and write its answer; what fails from here on fails with the prompt."""
+    """Call the model and render its answer. A failure includes the intermediate results."""
     try:
         asked = prepared.ask()
         _call(request, asked.model, prepared.wanted)
@@ -100,7 +100,7 @@ def _answer(
 
 
 def _call(request: InferenceRequest, model: Model, wanted: Json) -> None:
-    """Call a model, and once more as often as the request wants where it fails for a time; Vertex is called once."""
+    """Call a model; retry temporary failures as often as the request allows, but never with Vertex AI."""
     retries = 0 if model.executable == "gcp-vertexai" else wanted.get("max_retries", _RETRIES)
     for attempt in range(retries + 1):
         fault = request.calls.make()

@@ -1,4 +1,4 @@
-"""What stands around the model: grounding, masking, filtering and translation, each as simple as can be seen to act."""
+"""The modules around the model: simple versions of grounding, masking, filtering and translation."""
 
 import json
 import re
@@ -12,7 +12,7 @@ from emulator.world import Json
 _INPUT_FILTER = "Filtering Module - Input Filter"
 _FILTERED = "Content filtered due to safety violations. Please modify the prompt and try again."
 _HARM = re.compile(r"\bharm:(\w+)\b")
-"""How a prompt pretends to be harmful: `harm:violence`, `harm:jailbreak`, `harm:privacy`."""
+"""The words that make a prompt count as harmful: `harm:violence`, `harm:jailbreak`, `harm:privacy`."""
 _SEVERITY = 6
 _PATTERNS = {
     "profile-email": ("EMAIL", re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")),
@@ -20,18 +20,18 @@ _PATTERNS = {
     "profile-iban": ("IBAN", re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b")),
     "profile-url": ("URL", re.compile(r"https?://[^\s\"'<>]+")),
 }
-"""The entities that are found; the others are accepted, and nothing is found of them."""
+"""The entities that are recognised. Others are accepted, but nothing is masked for them."""
 
 
 @dataclass(slots=True)
 class Masks:
-    """What was masked in one request; pseudonyms can be undone."""
+    """The masked texts of one request. Pseudonyms can be undone."""
 
     undone: dict[str, str] = field(default_factory=dict)
     _numbered: dict[tuple[str, str], str] = field(default_factory=dict)
 
     def number(self, label: str, original: str, *, undo: bool) -> str:
-        """Find or make the numbered mask of a text: the same for the same text."""
+        """Return the numbered mask of a text. Equal texts get equal masks."""
         if (label, original) not in self._numbered:
             number = 1 + sum(known == label for known, _ in self._numbered)
             self._numbered[label, original] = f"{label}_{number}"
@@ -41,21 +41,21 @@ class Masks:
         return mask
 
     def unmask(self, text: str) -> str:
-        """Put the original texts back."""
+        """Replace masks with the original texts."""
         for mask in sorted(self.undone, key=len, reverse=True):
             text = text.replace(mask, self.undone[mask])
         return text
 
 
 def masking_of(modules: Json) -> list[Json]:
-    """List the masking providers of a configuration, by either name of the list."""
+    """Return the masking providers of a configuration, under either name of the list."""
     masking = modules.get("masking") or {}
     providers: list[Json] = masking.get("providers") or masking.get("masking_providers") or []
     return providers
 
 
 def mask_text(text: str, providers: list[Json], masks: Masks) -> str:
-    """Replace what the providers look for."""
+    """Mask what the providers look for in a text."""
     for provider in providers:
         keep = provider["method"] == "pseudonymization"
         allowed = provider.get("allowlist") or []
@@ -65,7 +65,7 @@ def mask_text(text: str, providers: list[Json], masks: Masks) -> str:
 
 
 def _mask_entity(text: str, entity: Json, masks: Masks, allowed: list[str], *, keep: bool) -> str:
-    """Replace one kind of entity; with *keep*, by a pseudonym."""
+    """Mask one kind of entity. *keep* makes the masks pseudonyms that can be undone."""
     strategy = entity.get("replacement_strategy") or {}
     if "regex" in entity:
         label, pattern = strategy["value"], re.compile(entity["regex"])
@@ -84,7 +84,7 @@ def _mask_entity(text: str, entity: Json, masks: Masks, allowed: list[str], *, k
 
 
 def mask_messages(messages: list[Json], providers: list[Json], masks: Masks) -> list[Json]:
-    """Replace what the providers look for in every text of a conversation; files must have a rule of their own."""
+    """Mask the texts of a conversation; raises `ModuleFailure` if it has files and a provider has no rule for them."""
     if not all(provider.get("mask_file_input_method") for provider in providers) and any(
         part.get("type") == "file" for message in messages for part in _parts(message)
     ):
@@ -93,7 +93,7 @@ def mask_messages(messages: list[Json], providers: list[Json], masks: Masks) -> 
 
 
 def _changed(message: Json, change: Callable[[str], str]) -> Json:
-    """Change the texts of a message."""
+    """Apply *change* to the texts of a message."""
     content = message.get("content")
     if isinstance(content, str):
         return {**message, "content": change(content)}
@@ -102,18 +102,18 @@ def _changed(message: Json, change: Callable[[str], str]) -> Json:
 
 
 def _parts(message: Json) -> list[Json]:
-    """List the parts of a message's content; none if it is a text."""
+    """Return the parts of a message's content; none if the content is a text."""
     content: Any = message.get("content")
     return content if isinstance(content, list) else []
 
 
 def masking_result(messages: list[Json]) -> Json:
-    """Say what was masked."""
+    """Render the result of the masking module."""
     return {"message": "Input to LLM is masked successfully.", "data": {"masked_template": json.dumps(messages)}}
 
 
 def said_in(messages: list[Json]) -> str:
-    """Join every text of a conversation."""
+    """Join all texts of a conversation."""
     texts: list[str] = []
     for message in messages:
         content = message.get("content")
@@ -122,7 +122,7 @@ def said_in(messages: list[Json]) -> str:
 
 
 def harms_in(text: str, filters: list[Json]) -> Json:
-    """Find what filters object to: by filter, its findings; empty if there is nothing."""
+    """Return what the filters object to, by filter; empty if they object to nothing."""
     pretended = set(_HARM.findall(text))
     found: Json = {}
     for one in filters:
@@ -142,12 +142,12 @@ _HARMS = ("hate", "self_harm", "sexual", "violence")
 
 
 def _title(harm: str) -> str:
-    """Write a harm as the safety service does."""
+    """Return the name of a harm in the format of the safety service."""
     return "".join(word.capitalize() for word in harm.split("_"))
 
 
 def filter_input(messages: list[Json], filters: list[Json], steps: Json) -> None:
-    """Refuse a prompt that a filter objects to; otherwise record that it passed."""
+    """Raise `ModuleFailure` for a prompt that a filter objects to; record that it passed otherwise."""
     found = harms_in(said_in(messages), filters)
     if found:
         steps["input_filtering"] = {"message": _FILTERED, "data": found}
@@ -159,14 +159,14 @@ def filter_input(messages: list[Json], filters: list[Json], steps: Json) -> None
 
 
 def filtering_result(found: Json, filters: list[Json]) -> Json:
-    """Say what an output filter found."""
+    """Render the result of the output filters."""
     if found:
         return {"message": "Content filtered due to safety violations.", "data": found}
     return {"message": "Output Filter passed successfully.", "data": {one["type"]: {} for one in filters}}
 
 
 def ground(grounding: Json, values: Json, steps: Json) -> Json:
-    """Look documents up: the value of the placeholder for what was found."""
+    """Look up documents; return the value of the placeholder for what was found."""
     placeholders = grounding["config"]["placeholders"]
     query = " ".join(values.get(name, "") for name in placeholders["input"]).strip()
     found = f"A document about: {query}"
@@ -178,7 +178,7 @@ def ground(grounding: Json, values: Json, steps: Json) -> Json:
 
 
 def record_translation(translation: Json, steps: Json, side: str) -> None:
-    """Record a translation; the words stay as they are."""
+    """Record a translation. The texts stay as they are."""
     if side in translation:
         language = translation[side]["config"]["target_language"]
         steps[f"{side}_translation"] = {"message": f"Translated {side} to {json.dumps(language)} successfully."}

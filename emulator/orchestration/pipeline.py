@@ -1,4 +1,4 @@
-"""The modules around the model, in their order: what is prepared before it is asked, and what becomes of its answer."""
+"""The order of the modules: those before the model, and those after it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -27,7 +27,7 @@ from emulator.world import Json
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A configuration of modules whose model can be asked."""
+    """A configuration whose modules before the model have run."""
 
     modules: Json
     messages: list[Json]
@@ -37,19 +37,19 @@ class Prepared:
 
     @property
     def wanted(self) -> Json:
-        """The model that is wanted, and how."""
+        """The requested model and its parameters."""
         found: Json = self.modules["prompt_templating"]["model"]
         return found
 
     def ask(self) -> ModelRequest:
-        """Ask the model in its vendor's words; raises if there is none such, or if it is not to be asked so."""
+        """Build the request to the model; raises `ModuleFailure` if the model does not exist or refuses it."""
         model = _model(self.wanted)
         params = self.wanted.get("params") or {}
         tools, wanted = self.prompt.get("tools") or [], self.prompt.get("response_format") or {}
         return parse_request(Harmonized(model, self.messages, params, tools, wanted))
 
     def finished(self, given: ModelResponse) -> tuple[ModelResponse, Json]:
-        """Undo pseudonyms in an answer and let filters look at it: what remains, and what the modules say."""
+        """Undo pseudonyms in an answer and filter it; return the result and what the modules report."""
         steps: Json = {}
         said = _with_text(given, self.masks.unmask)
         filters = ((self.modules.get("filtering") or {}).get("output") or {}).get("filters") or []
@@ -63,7 +63,7 @@ class Prepared:
 
 
 def _model(wanted: Json) -> Model:
-    """Find a model that orchestration serves, in the version that is wanted."""
+    """Return the requested model and version; raises `ModuleFailure` if orchestration does not serve it."""
     name, version = wanted["name"], wanted.get("version", "latest")
     model = orchestrated().get(name)
     if model is None or model.embeds or version not in ("latest", *versions_of(model)):
@@ -72,7 +72,7 @@ def _model(wanted: Json) -> Model:
 
 
 def _check_stream(modules: Json, options: Json) -> None:
-    """Refuse to stream what cannot be streamed."""
+    """Raise `ModuleFailure` if the request cannot be streamed."""
     model = orchestrated().get(modules["prompt_templating"]["model"]["name"])
     if model is not None and not listing_of(model).orchestration_streams:
         raise ModuleFailure("Streaming is not supported for this model.", REQUEST_BODY)
@@ -81,7 +81,7 @@ def _check_stream(modules: Json, options: Json) -> None:
 
 
 def prepare(modules: Json, body: Json, *, stream: bool) -> Prepared:
-    """Run the modules that stand before the model; raises a `ModuleFailure` that says which failed."""
+    """Run the modules before the model; raises `ModuleFailure` if one of them fails."""
     templating = modules["prompt_templating"]
     history, values = body.get("messages_history") or [], body.get("placeholder_values") or {}
     if "prompt" not in templating and not history:
@@ -101,7 +101,7 @@ def prepare(modules: Json, body: Json, *, stream: bool) -> Prepared:
 
 
 def _guarded(prepared: Prepared) -> Prepared:
-    """Translate, mask and filter what the model is to read."""
+    """Translate, mask and filter the prompt."""
     steps, messages = prepared.steps, prepared.messages
     try:
         record_translation(prepared.modules.get("translation") or {}, steps, "input")
@@ -119,6 +119,6 @@ def _guarded(prepared: Prepared) -> Prepared:
 
 
 def _with_text(given: ModelResponse, change: Callable[[str], str]) -> ModelResponse:
-    """Change the words of an answer."""
+    """Apply *change* to the texts of an answer."""
     parts: tuple[Part, ...] = tuple(Text(change(part.text)) if isinstance(part, Text) else part for part in given.parts)
     return replace(given, parts=parts)

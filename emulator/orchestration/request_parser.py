@@ -1,4 +1,4 @@
-"""Parsing of a harmonized request: as the model behind it is asked, in the body and under the rules of its vendor."""
+"""Parser of harmonized requests. Each is converted to the body of the model's vendor, and checked by its rules."""
 
 from dataclasses import dataclass, replace
 
@@ -23,7 +23,7 @@ from emulator.world import Json
 
 @dataclass(frozen=True, slots=True)
 class Harmonized:
-    """What orchestration asks of whichever model: a conversation in the words of OpenAI's chat."""
+    """A request in the format of OpenAI chat, which orchestration has for all models."""
 
     model: Model
     messages: list[Json]
@@ -33,7 +33,7 @@ class Harmonized:
 
 
 def parse_request(asked: Harmonized) -> ModelRequest:
-    """Ask a model in its vendor's words; raises where the service or the vendor would refuse."""
+    """Build the request to a model; raises if the service or the vendor refuses it."""
     check_parameters(asked.model, asked.params)
     try:
         match asked.model.family:
@@ -50,7 +50,7 @@ def parse_request(asked: Harmonized) -> ModelRequest:
 
 
 def _claude(asked: Harmonized) -> ModelRequest:
-    """Ask a Claude."""
+    """Build the request to a Claude model."""
     body = claude_body(asked.model, asked.messages, asked.params, asked.tools)
     schema = _schema(asked.response_format)
     if schema and asked.model.output_config:
@@ -61,21 +61,21 @@ def _claude(asked: Harmonized) -> ModelRequest:
 
 
 def _gemini(asked: Harmonized) -> ModelRequest:
-    """Ask a Gemini."""
+    """Build the request to a Gemini model."""
     body = gemini_body(asked.model, asked.messages, asked.params, asked.tools, asked.response_format)
     gemini_validation.check(asked.model, body)
     return gemini_parser.parse_request(asked.model, body)
 
 
 def _nova(asked: Harmonized) -> ModelRequest:
-    """Ask a Nova."""
+    """Build the request to a Nova model."""
     body = nova_body(asked.messages, asked.params, asked.tools)
     converse_validation.check(asked.model, body)
     return _with_schema(converse_parser.parse_request(asked.model, body), _schema(asked.response_format))
 
 
 def _gpt(asked: Harmonized) -> ModelRequest:
-    """Ask a GPT, which knows neither cache marks nor reasoning."""
+    """Build the request to a GPT model, which knows neither cache marks nor reasoning."""
     body: Json = {key: value for key, value in asked.params.items() if key != "stream_options"}
     body["messages"] = [_plain(message) for message in asked.messages]
     if asked.tools:
@@ -87,7 +87,7 @@ def _gpt(asked: Harmonized) -> ModelRequest:
 
 
 def _plain(message: Json) -> Json:
-    """Leave out of a message what only Claude and Gemini have."""
+    """Remove what only Claude and Gemini know from a message."""
     kept = {key: value for key, value in message.items() if key != "reasoning_content"}
     if isinstance(message.get("content"), list):
         kept["content"] = [
@@ -97,7 +97,7 @@ def _plain(message: Json) -> Json:
 
 
 def _schema(wanted: Json) -> Json | None:
-    """Read the schema the answer must fit; an empty one stands for any JSON."""
+    """Return the schema of the answer. An empty one means any JSON; None means text."""
     match wanted.get("type"):
         case "json_schema":
             return dict(wanted["json_schema"].get("schema") or {})
@@ -108,5 +108,5 @@ def _schema(wanted: Json) -> Json | None:
 
 
 def _with_schema(asked: ModelRequest, schema: Json | None) -> ModelRequest:
-    """Hold an answer to a schema that the vendor's body has no field for."""
+    """Set the schema of the answer, for which the vendor's body has no field."""
     return asked if schema is None else replace(asked, schema=schema)

@@ -1,4 +1,4 @@
-"""The response of `/v2/completion`: what the model said, in the words of OpenAI's chat, whoever made it."""
+"""Renderer of `/v2/completion` responses, in the format of OpenAI chat for all models."""
 
 from typing import Any
 
@@ -18,19 +18,19 @@ _NAMES = {Family.CLAUDE: "msg_bdrk_01", Family.GPT: "chatcmpl-"}
 
 
 def head(model: Model, kind: str, request_id: str, created: int) -> Json:
-    """Write what stands at the top of an answer and of each of its chunks."""
+    """Render the first fields of a response and of each of its chunks."""
     name = f"{_NAMES.get(model.family, '')}{request_id[:22]}"
     written: Json = {"id": name, "object": kind, "created": created, "model": model.answers_as}
     return written | ({"system_fingerprint": FINGERPRINT} if model.family is Family.GPT else {})
 
 
 def call_id(model: Model, call: ToolCall) -> str:
-    """Name a tool call as the model's vendor does."""
+    """Return the id of a tool call in the format of the model's vendor."""
     return _CALL_IDS.get(model.family, openai_call_id)(call)
 
 
 def render_choice(model: Model, index: int, given: ModelResponse, params: Json) -> Json:
-    """Write one choice; a refusal is a message without content."""
+    """Render one choice. A refusal is a message without content."""
     message: Json = {"role": "assistant"}
     text = joined_text(given)
     message["refusal" if text and given.stop is StopReason.REFUSAL else "content"] = text
@@ -45,13 +45,13 @@ def render_choice(model: Model, index: int, given: ModelResponse, params: Json) 
 
 
 def render_call(model: Model, call: ToolCall) -> Json:
-    """Write a tool call."""
+    """Render a tool call."""
     function = {"name": call.name, "arguments": call.arguments}
     return {"id": call_id(model, call), "type": "function", "function": function}
 
 
 def render_reasoning(model: Model, given: ModelResponse) -> list[Json]:
-    """Write the reasoning that is shown, signed; GPT shows none, and a Gemini signs its first call with it."""
+    """Render the visible reasoning with its signature. GPT models show none."""
     match model.family:
         case Family.CLAUDE:
             return [block for part in given.parts for block in _claude_block(part)]
@@ -62,7 +62,7 @@ def render_reasoning(model: Model, given: ModelResponse) -> list[Json]:
 
 
 def _claude_block(part: Any) -> list[Json]:
-    """Write a thought of a Claude; what nobody may read has a signature alone."""
+    """Render a thought of Claude. A redacted one has only a signature."""
     match part:
         case Thought(text):
             return [{"content": text, "signature": sign(text)}]
@@ -73,7 +73,7 @@ def _claude_block(part: Any) -> list[Json]:
 
 
 def _gemini_blocks(model: Model, given: ModelResponse) -> list[Json]:
-    """Write the thoughts of a Gemini with the signature that its first call must come back with."""
+    """Render Gemini's thoughts, with the signature that its first call needs."""
     text = "".join(part.text for part in given.parts if isinstance(part, Thought))
     call = next((part for part in given.parts if isinstance(part, ToolCall)), None)
     if call is not None and (model.signs_calls or given.reasoning):
@@ -84,7 +84,10 @@ def _gemini_blocks(model: Model, given: ModelResponse) -> list[Json]:
 
 
 def render_usage(model: Model, usage: Usage, *, stream: bool = False) -> Json:
-    """Write token counts: a Claude's prompt without what the cache took part in, and streams without what it kept."""
+    """Render the token counts.
+
+    A Claude prompt excludes cached tokens; streams do not report those written to the cache.
+    """
     prompt = usage.fresh if model.family is Family.CLAUDE else usage.prompt
     details: Json = {"cached_tokens": usage.read} if usage.read or model.family is Family.GPT else {}
     if usage.written and not stream:
@@ -104,6 +107,6 @@ def render_usage(model: Model, usage: Usage, *, stream: bool = False) -> Json:
 
 
 def render_result(model: Model, choices: list[Json], usage: Usage, request_id: str, created: int) -> Json:
-    """Write the whole answer of the model."""
+    """Render the whole response of the model."""
     top = head(model, "chat.completion", request_id, created)
     return top | {"choices": choices, "usage": render_usage(model, usage)}

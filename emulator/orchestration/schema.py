@@ -1,4 +1,4 @@
-"""What bodies of `/v2/completion` and `/v2/embeddings` look like; nearly every object is closed to unknown keys."""
+"""Schemas of the bodies of `/v2/completion` and `/v2/embeddings`. Nearly all objects refuse unknown keys."""
 
 from typing import Any
 
@@ -6,23 +6,23 @@ from emulator.world import Json
 
 
 def _object(properties: Json, *required: str, **more: Any) -> Json:
-    """Describe an object that has these properties alone."""
+    """Return the schema of an object that has only these properties."""
     closed = {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
     return closed | more
 
 
 def _list(items: Json, least: int = 0) -> Json:
-    """Describe a list."""
+    """Return the schema of a list with at least *least* items."""
     return {"type": "array", "items": items, "minItems": least}
 
 
 def _one_of(*values: str) -> Json:
-    """Describe a word out of several."""
+    """Return the schema of a string with one of several values."""
     return {"type": "string", "enum": list(values)}
 
 
 def _switched(key: str, cases: Json) -> Json:
-    """Describe an object whose kind is told by one of its properties."""
+    """Return the schema of an object whose property *key* selects one of several schemas."""
     return {"type": "object", "switch": (key, cases)}
 
 
@@ -70,7 +70,7 @@ _ASSISTANT = _object(
         "reasoning_content": _list(_REASONING),
     },
     "role",
-    "content",  # not required by the published schema, but by the service
+    "content",  # required by the service, though not by its published schema
 )
 _PLAIN = _object({"role": _TEXT, "content": _CONTENT}, "role", "content")
 _MESSAGE = _switched(
@@ -168,7 +168,7 @@ _LLAMA_GUARD = _object(
 
 
 def _filter(extra: str) -> Json:
-    """Describe a filter, whose safety service knows one more switch for input and another for output."""
+    """Return the schema of a filter. *extra* is a switch that only input or only output filters have."""
     azure = _object({"type": _TEXT, "config": _object(_HARMS | {extra: _FLAG})})
     return _switched("type", {"azure_content_safety": azure, "llama_guard_3_8b": _LLAMA_GUARD})
 

@@ -1,4 +1,4 @@
-"""What is wrong with a body by its schema: the first problem, and where it stands."""
+"""Validation of a body by its schema, which finds the first problem and its place."""
 
 import re
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A value that does not fit its schema."""
+    """A value that does not fit its schema, and its place in the body."""
 
     text: str
     place: tuple[str | int, ...]
@@ -32,10 +32,10 @@ class Problem:
 
 
 def find_problem(value: Any, schema: Json, place: tuple[str | int, ...] = ()) -> Problem | None:
-    """Find what is wrong with a value.
+    """Return the first problem of a value, or None.
 
-    A schema is a part of JSON Schema. Beside it stands `switch`: the name of a property, and a schema for each of
-    its values.
+    A schema is a subset of JSON Schema, with one addition: `switch` has the name of a property, and a schema for each
+    of its values.
     """
     if "oneOf" in schema:
         return _of_several(value, schema["oneOf"], place)
@@ -55,21 +55,21 @@ def find_problem(value: Any, schema: Json, place: tuple[str | int, ...] = ()) ->
 
 
 def _is(value: Any, kind: str) -> bool:
-    """Whether a value is of a type; true and false are no numbers."""
+    """Return whether a value is of a type. Booleans are not numbers."""
     if isinstance(value, bool):
         return kind == "boolean"
     return isinstance(value, _TYPES[kind])
 
 
 def _of_several(value: Any, schemas: list[Json], place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with a value of which one schema must be true: the deepest problem, of the first schema."""
+    """Return the deepest problem of a value that fits none of several schemas, or None if it fits one."""
     problems = [find_problem(value, schema, place) for schema in schemas]
     found = [problem for problem in problems if problem is not None]
     return max(found, key=lambda problem: len(problem.place)) if len(found) == len(problems) else None
 
 
 def _in_text(value: str, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with a text."""
+    """Return the problem of a text, or None."""
     if len(value) < schema.get("minLength", 0):
         return Problem(f"{value!r} should be non-empty", place)
     if len(value) > schema.get("maxLength", len(value)):
@@ -80,7 +80,7 @@ def _in_text(value: str, schema: Json, place: tuple[str | int, ...]) -> Problem 
 
 
 def _in_number(value: float, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with a number."""
+    """Return the problem of a number, or None."""
     if value < schema.get("minimum", value):
         return Problem(f"{value!r} is less than the minimum of {schema['minimum']}", place)
     if value > schema.get("maximum", value):
@@ -89,7 +89,7 @@ def _in_number(value: float, schema: Json, place: tuple[str | int, ...]) -> Prob
 
 
 def _in_list(value: list[Any], schema: Json, place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with a list, or with the first of its items that is wrong."""
+    """Return the problem of a list, or of its first item that has one, or None."""
     if len(value) < schema.get("minItems", 0):
         return Problem(f"{value!r} should be non-empty", place)
     found = (find_problem(item, schema.get("items", {}), (*place, at)) for at, item in enumerate(value))
@@ -97,7 +97,7 @@ def _in_list(value: list[Any], schema: Json, place: tuple[str | int, ...]) -> Pr
 
 
 def _in_object(value: Json, schema: Json, place: tuple[str | int, ...]) -> Problem | None:
-    """Find what is wrong with an object: the first value that is wrong, or a key that is missing or too many."""
+    """Return the problem of an object, or None: an invalid value, a missing key, or an unknown key."""
     if "switch" in schema:
         key, cases = schema["switch"]
         if key not in value:

@@ -1,4 +1,4 @@
-"""The templates that a tenant has in its prompt registry; every tenant of the emulator has the same."""
+"""The templates in a tenant's prompt registry. All tenants of the emulator have the same."""
 
 from emulator.world import Json
 
@@ -15,7 +15,7 @@ _BY_NAME = {("writing", "summary"): {"1.0.0": _SUMMARY, "latest": _SUMMARY}}
 
 
 def find_template(reference: Json) -> Json | None:
-    """Find a template by its id, or by its scenario, name and version."""
+    """Return a template by its id, or by its scenario, name and version; None if there is none."""
     if "id" in reference:
         return _BY_ID.get(reference["id"])
     return _BY_NAME.get((reference["scenario"], reference["name"]), {}).get(reference["version"])

@@ -1,4 +1,4 @@
-"""The stream of `/v2/completion`: the prompt first, then every chunk twice, its texts in pieces of some length."""
+"""Renderer of `/v2/completion` streams: first the prompt, then chunks of a minimum length, each in two forms."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _NOBODY: Json = {"id": "", "object": "", "created": 0, "model": "", "system_fing
 
 @dataclass(frozen=True, slots=True)
 class Chunks:
-    """What a stream is made of."""
+    """Renders the chunks of one stream."""
 
     model: Model
     request_id: str
@@ -33,7 +33,7 @@ class Chunks:
     chunk_size: int
 
     def prompt(self, steps: Json, failures: Sequence[ModuleFailure]) -> StreamEvent:
-        """Write the first chunk: the results of the modules before the model, and no word of it."""
+        """Render the first chunk, which has the results of the modules before the model and no text."""
         first: Json = {
             "request_id": self.request_id,
             "intermediate_results": steps,
@@ -44,7 +44,7 @@ class Chunks:
         return StreamEvent(first)
 
     def answer(self, givens: list[ModelResponse], usage: Usage, steps: Json) -> Iterator[StreamEvent]:
-        """Write the choices, with the token counts on the last chunk; *steps* are what other modules say of each."""
+        """Render the choices. The last chunk has the token counts; *steps* are the reports of other modules."""
         for index, given in enumerate(givens):
             for delta in self._deltas(given):
                 yield self._chunk(index, delta, "", steps, content=True)
@@ -56,7 +56,7 @@ class Chunks:
     def _chunk(
         self, index: int, delta: Json, reason: str, steps: Json, counts: Json | None = None, *, content: bool = False
     ) -> StreamEvent:
-        """Write a chunk: twice, once as what the model said and once as what came of it."""
+        """Render a chunk. It holds the delta twice: as the model's result, and as the final result."""
         choice = {"index": index, "delta": {"role": "assistant", "content": "", **delta}, "finish_reason": reason}
         top = head(self.model, "chat.completion.chunk", self.request_id, self.created)
         result = top | {"choices": [choice]} | (counts or {})
@@ -68,7 +68,7 @@ class Chunks:
         return StreamEvent(written, content)
 
     def _deltas(self, given: ModelResponse) -> Iterator[Json]:
-        """Write one choice in pieces: reasoning, then words, then calls."""
+        """Yield the deltas of one choice: reasoning, then text, then calls."""
         for block in render_reasoning(self.model, given):
             for piece in text_deltas(block["content"]):
                 yield {"reasoning_content": [{"content": piece, "signature": ""}]}
@@ -87,12 +87,12 @@ class Chunks:
 
 
 def failed(failures: Sequence[ModuleFailure], request_id: str, *, listed: bool) -> StreamEvent:
-    """Write the error with which a stream ends, without another word."""
+    """Render the error that ends a stream."""
     return StreamEvent(render_error(failures, request_id, listed=listed))
 
 
 def _grouped(text: str, size: int) -> Iterator[str]:
-    """Join the pieces of a text until each is long enough."""
+    """Join the pieces of a text until each has at least *size* characters."""
     held = ""
     for piece in text_deltas(text):
         held += piece

@@ -1,4 +1,4 @@
-"""The templating module: placeholders are filled in the template, and nowhere else."""
+"""The templating module, which fills the placeholders of the template."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -9,12 +9,12 @@ from emulator.world import Json
 
 _PLACEHOLDER = re.compile(r"\{\{\s*\?(.*?)\}\}", re.DOTALL)
 _NAME = re.compile(r"[A-Za-z](?:[_-]?[A-Za-z0-9])*\s*")
-"""It begins with a letter, ends with a letter or a digit, and holds no two dashes beside each other."""
+"""Names start with a letter, end with a letter or a digit, and have no two dashes or underscores in a row."""
 _LOCATION = "Templating Module"
 
 
 def resolve_prompt(prompt: Json) -> Json:
-    """Look a stored template up where the prompt refers to one."""
+    """Return the prompt with the template that it refers to, if any; raises `ModuleFailure` if that does not exist."""
     reference = prompt.get("template_ref")
     if reference is None:
         return prompt
@@ -28,10 +28,10 @@ def resolve_prompt(prompt: Json) -> Json:
 def fill_template(
     prompt: Json, values: Mapping[str, str], extra: Mapping[str, str], used: Collection[str] = ()
 ) -> list[Json]:
-    """Fill the placeholders of a template; *extra* are values that nobody gave, such as what grounding found.
+    """Fill the placeholders of a template. *extra* are values from other modules, such as what grounding found.
 
-    Raises if a name is malformed, if a placeholder has no value, or if a value has no placeholder and is not *used*
-    elsewhere. The service has one text for both of the latter.
+    Raises `ModuleFailure` if a name is malformed, if a placeholder has no value, or if a value has no placeholder and
+    is not *used* elsewhere. The service has the same message for the last two.
     """
     template: list[Json] = prompt.get("template", [])
     known = {**prompt.get("defaults", {}), **values, **extra}
@@ -45,7 +45,7 @@ def fill_template(
 
 
 def _texts(message: Json) -> Iterator[str]:
-    """List the texts of a message."""
+    """Yield the texts of a message."""
     content = message.get("content", "")
     if isinstance(content, str):
         yield content
@@ -54,7 +54,7 @@ def _texts(message: Json) -> Iterator[str]:
 
 
 def _names(text: str) -> Iterator[str]:
-    """List the placeholders of a text."""
+    """Yield the placeholders in a text; raises `ModuleFailure` for a malformed one."""
     for found in _PLACEHOLDER.finditer(text):
         if not _NAME.fullmatch(found[1]):
             raise ModuleFailure(f"Error parsing the template. Invalid placeholder: {found[0]!r}.", _LOCATION)
@@ -62,7 +62,7 @@ def _names(text: str) -> Iterator[str]:
 
 
 def _filled(message: Json, values: Mapping[str, str]) -> Json:
-    """Fill the placeholders of a message; what is filled in is not read again."""
+    """Fill the placeholders of a message. Placeholders inside the values are not filled."""
 
     def fill(text: str) -> str:
         return _PLACEHOLDER.sub(lambda found: values[found[1].strip()], text)

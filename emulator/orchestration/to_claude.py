@@ -1,4 +1,4 @@
-"""A harmonized request as the body that Claude is asked with."""
+"""Conversion of harmonized requests to the body for Claude."""
 
 import json
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _CHOICES: dict[str, Json] = {"auto": {"type": "auto"}, "required": {"type": "any
 
 
 def claude_body(model: Model, messages: list[Json], params: Json, tools: list[Json]) -> Json:
-    """Write the body of an `/invoke`."""
+    """Build the body of `/invoke`."""
     thinking = params.get("thinking") or _thinking(model, params.get("reasoning_effort"))
     body: Json = {
         "anthropic_version": VERSION,
@@ -48,7 +48,7 @@ _SYSTEM = ("system", "developer")
 
 
 def _thinking(model: Model, effort: Any) -> Json | None:
-    """Say how a Claude is to think, by the effort of all vendors."""
+    """Convert the reasoning effort to Claude's thinking settings."""
     if effort in (None, "none"):
         return None
     if model.thinking is Thinking.BUDGET:
@@ -57,7 +57,7 @@ def _thinking(model: Model, effort: Any) -> Json | None:
 
 
 def _choice(params: Json) -> Json | None:
-    """Say which tool must be called."""
+    """Convert the tool choice."""
     choice = params.get("tool_choice")
     single = params.get("parallel_tool_calls") is False
     if choice is None and not single:
@@ -70,7 +70,7 @@ def _choice(params: Json) -> Json | None:
 
 
 def _tool(tool: Json) -> Json:
-    """Write a function as a tool."""
+    """Convert a function to a tool."""
     function = tool["function"]
     written: Json = {"name": function["name"], "input_schema": function.get("parameters") or {"type": "object"}}
     if "description" in function:
@@ -79,19 +79,19 @@ def _tool(tool: Json) -> Json:
 
 
 def _mark(value: Json) -> Json:
-    """Keep a cache mark."""
+    """Return the cache mark of a value, if it has one."""
     return {"cache_control": value["cache_control"]} if "cache_control" in value else {}
 
 
 def _texts(message: Json) -> Iterator[Json]:
-    """Write the texts of a message as blocks; empty ones are left out."""
+    """Yield the texts of a message as blocks, without empty ones."""
     for part in content_blocks(message.get("content"), type="text"):
         if part["text"]:
             yield {"type": "text", "text": part["text"]} | _mark(part)
 
 
 def _turns(model: Model, messages: list[Json]) -> list[Json]:
-    """Write the conversation: results of tools belong to the user, and neighbours of one role are one turn."""
+    """Convert the conversation. Tool results become the user's, and consecutive turns of one role are joined."""
     turns: list[Json] = []
     for message in messages:
         if message["role"] in _SYSTEM:
@@ -106,7 +106,7 @@ def _turns(model: Model, messages: list[Json]) -> list[Json]:
 
 
 def _blocks(model: Model, message: Json) -> Iterator[Json]:
-    """Write the blocks of a message."""
+    """Yield the blocks of a message."""
     match message["role"]:
         case "tool":
             if not isinstance(message["content"], str):
@@ -124,7 +124,7 @@ def _blocks(model: Model, message: Json) -> Iterator[Json]:
 
 
 def _thought(block: Json) -> Json:
-    """Write a stretch of reasoning; one without words is what nobody may read."""
+    """Convert a piece of reasoning. One without text is redacted."""
     signature = block.get("signature", "")
     if not block.get("content") and is_sealed(signature):
         return {"type": "redacted_thinking", "data": signature}
@@ -132,7 +132,7 @@ def _thought(block: Json) -> Json:
 
 
 def _call(call: Json) -> Json:
-    """Write a call of a tool."""
+    """Convert a tool call."""
     try:
         given = json.loads(call["function"]["arguments"] or "{}")
     except ValueError:
@@ -141,7 +141,7 @@ def _call(call: Json) -> Json:
 
 
 def _part(model: Model, part: Json) -> Json:
-    """Write a part of what the user says."""
+    """Convert a part of a user's message."""
     match part["type"]:
         case "image_url":
             uri = parse_data_uri(part["image_url"]["url"])

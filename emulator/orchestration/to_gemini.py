@@ -1,4 +1,4 @@
-"""A harmonized request as the body that Gemini is asked with."""
+"""Conversion of harmonized requests to the body for Gemini."""
 
 import json
 from typing import Any
@@ -22,7 +22,7 @@ _SETTINGS = {
 
 
 def gemini_body(model: Model, messages: list[Json], params: Json, tools: list[Json], wanted: Json) -> Json:
-    """Write the body of a `:generateContent`."""
+    """Build the body of `:generateContent`."""
     if any(message["role"] == "developer" for message in messages):
         raise ModuleFailure("Invalid role 'developer' in message")
     system = [part for message in messages if message["role"] == "system" for part in _texts(message)]
@@ -40,20 +40,20 @@ def gemini_body(model: Model, messages: list[Json], params: Json, tools: list[Js
 
 
 def _function(function: Json) -> Json:
-    """Write a function."""
+    """Convert a function."""
     written: Json = {"name": function["name"], "parametersJsonSchema": function.get("parameters") or {"type": "object"}}
     return written | ({"description": function["description"]} if "description" in function else {})
 
 
 def _calling(choice: Any) -> Json:
-    """Say which function must be called."""
+    """Convert the tool choice."""
     if isinstance(choice, dict):
         return {"mode": "ANY", "allowedFunctionNames": [choice["function"]["name"]]}
     return {"mode": _MODES[choice or "auto"]}
 
 
 def _format(wanted: Json) -> Json:
-    """Say that the answer is to be JSON, and of which schema."""
+    """Convert the response format."""
     match wanted.get("type"):
         case "json_schema":
             schema = wanted["json_schema"].get("schema") or {"type": "object"}
@@ -65,7 +65,7 @@ def _format(wanted: Json) -> Json:
 
 
 def _thinking(model: Model, params: Json) -> Json:
-    """Say how much to think, by the effort of all vendors or by a budget."""
+    """Convert the reasoning effort or budget to Gemini's thinking settings."""
     effort, budget = params.get("reasoning_effort"), (params.get("thinking") or {}).get("budget_tokens")
     if budget is not None:
         return {"thinkingConfig": {"includeThoughts": True, "thinkingBudget": budget}}
@@ -77,13 +77,13 @@ def _thinking(model: Model, params: Json) -> Json:
 
 
 def _texts(message: Json) -> list[Json]:
-    """Write the texts of a message; empty ones are left out."""
+    """Return the texts of a message as parts, without empty ones."""
     parts = content_blocks(message.get("content"), type="text")
     return [{"text": part["text"]} for part in parts if part.get("text")]
 
 
 def _turns(messages: list[Json]) -> list[Json]:
-    """Write the conversation; results of functions that stand beside each other are one turn."""
+    """Convert the conversation. Consecutive results of functions become one turn."""
     names = {call["id"]: call["function"]["name"] for message in messages for call in message.get("tool_calls") or []}
     turns: list[Json] = []
     for message in messages:
@@ -108,12 +108,12 @@ def _turns(messages: list[Json]) -> list[Json]:
 
 
 def _with_words(message: Json) -> list[Json]:
-    """List the parts of what the user says, without empty texts."""
+    """Return the parts of a user's message without empty texts."""
     return [part for part in content_blocks(message["content"], type="text") if part.get("text") != ""]
 
 
 def _answer(message: Json) -> list[Json]:
-    """Write what the model said: the signature of its reasoning belongs to its first call."""
+    """Convert a message of the model. The signature of its reasoning goes on its first call."""
     reasoning = message.get("reasoning_content") or []
     parts: list[Json] = [{"text": block["content"], "thought": True} for block in reasoning if block.get("content")]
     parts += _texts(message)
@@ -125,7 +125,7 @@ def _answer(message: Json) -> list[Json]:
 
 
 def _arguments(call: Json) -> Any:
-    """Read the arguments of a call."""
+    """Parse the arguments of a call; raises `ModuleFailure` if they are not JSON."""
     try:
         return json.loads(call["function"]["arguments"] or "{}")
     except ValueError:
@@ -133,7 +133,7 @@ def _arguments(call: Json) -> Any:
 
 
 def _part(part: Json) -> Json:
-    """Write a part of what the user says."""
+    """Convert a part of a user's message."""
     match part["type"]:
         case "text":
             return {"text": part["text"]}
@@ -144,7 +144,7 @@ def _part(part: Json) -> Json:
 
 
 def _data(address: str) -> Json:
-    """Write data, or where it stands."""
+    """Convert a data URI to inline data, and any other URL to a file reference."""
     uri = parse_data_uri(address)
     if uri is None:
         return {"fileData": {"fileUri": address, "mimeType": "image/png"}}

@@ -1,4 +1,4 @@
-"""A harmonized request as the body that Nova is asked with, on Converse."""
+"""Conversion of harmonized requests to the Converse body for Nova."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ _SYSTEM = ("system", "developer")
 
 
 def nova_body(messages: list[Json], params: Json, tools: list[Json]) -> Json:
-    """Write the body of a `/converse`."""
+    """Build the body of `/converse`."""
     body: Json = {"messages": _turns(messages)}
     system = [block for message in messages if message["role"] in _SYSTEM for block in _texts(message)]
     config: Json = {"temperature": params.get("temperature"), "topP": params.get("top_p")}
@@ -27,14 +27,14 @@ def nova_body(messages: list[Json], params: Json, tools: list[Json]) -> Json:
 
 
 def _choice(choice: Any) -> Json:
-    """Say which tool must be called."""
+    """Convert the tool choice."""
     if isinstance(choice, dict):
         return {"toolChoice": {"tool": {"name": choice["function"]["name"]}}}
     return {"toolChoice": {"any": {}}} if choice == "required" else {}
 
 
 def _tool(function: Json) -> Json:
-    """Write a function as a tool."""
+    """Convert a function to a tool."""
     schema = function.get("parameters") or {"type": "object", "properties": {}}
     written: Json = {"name": function["name"], "inputSchema": {"json": schema}}
     if function.get("description"):
@@ -43,12 +43,12 @@ def _tool(function: Json) -> Json:
 
 
 def _texts(message: Json) -> list[Json]:
-    """Write the texts of a message; empty ones are left out."""
+    """Return the texts of a message as blocks, without empty ones."""
     return [{"text": part["text"]} for part in content_blocks(message.get("content"), type="text") if part.get("text")]
 
 
 def _turns(messages: list[Json]) -> list[Json]:
-    """Write the conversation: results of tools belong to the user, and neighbours of one role are one turn."""
+    """Convert the conversation. Tool results become the user's, and consecutive turns of one role are joined."""
     turns: list[Json] = []
     for message in messages:
         if message["role"] in _SYSTEM:
@@ -63,7 +63,7 @@ def _turns(messages: list[Json]) -> list[Json]:
 
 
 def _blocks(message: Json) -> list[Json]:
-    """Write the blocks of a message."""
+    """Return the blocks of a message."""
     match message["role"]:
         case "tool":
             result = {"toolUseId": message["tool_call_id"], "content": _texts(message), "status": "success"}
@@ -76,7 +76,7 @@ def _blocks(message: Json) -> list[Json]:
 
 
 def _call(call: Json) -> Json:
-    """Write a call of a tool."""
+    """Convert a tool call."""
     try:
         given = json.loads(call["function"]["arguments"] or "{}")
     except ValueError:
@@ -85,7 +85,7 @@ def _call(call: Json) -> Json:
 
 
 def _part(part: Json, at: int) -> Json:
-    """Write a part of what the user says."""
+    """Convert a part of a user's message."""
     match part["type"]:
         case "text":
             return {"text": part["text"]}

@@ -1,4 +1,7 @@
-"""What orchestration rejects: bodies that do not fit, files that say nothing of themselves, and odd parameters."""
+"""Validation of orchestration requests: bodies, files and parameters.
+
+Each check raises `ModuleFailure` for what the service refuses.
+"""
 
 import re
 from typing import Any
@@ -45,7 +48,7 @@ def check(body: Json, schema: Json) -> None:
 
 
 def check_files(messages: list[Json]) -> None:
-    """Refuse files that do not say what they are."""
+    """Refuse files whose data URI has no media type."""
     for message in messages:
         for part in content_blocks(message.get("content"), type="text"):
             data = part["file"]["file_data"] if "file" in part else ""
@@ -58,7 +61,7 @@ def check_files(messages: list[Json]) -> None:
 
 
 def check_parameters(model: Model, params: Json) -> None:
-    """Refuse parameters that a model does not take, in the words of the service's own library."""
+    """Refuse parameters that the model does not support, in the wording of the service's own library."""
     taken = _TAKEN[model.family]
     if model.name.startswith("gpt-5.6"):
         taken = taken - {"tool_choice"}
@@ -76,7 +79,7 @@ def check_parameters(model: Model, params: Json) -> None:
 
 
 def _claude_samplers(model: Model, params: Json) -> None:
-    """Refuse samplers that a Claude does not have, or not together."""
+    """Refuse sampling settings that a Claude model does not support, or not together."""
     if model.no_samplers:
         _only_one(params, f"{model.answers_as} does not support")
         if params.get("top_p") is not None:
@@ -86,7 +89,7 @@ def _claude_samplers(model: Model, params: Json) -> None:
 
 
 def _only_one(params: Json, subject: str) -> None:
-    """Refuse any temperature but the default."""
+    """Refuse any temperature except the default."""
     temperature: Any = params.get("temperature")
     if temperature not in (None, 1):
         raise ModuleFailure(f"{subject} temperature={temperature}. Only temperature=1 is supported.")

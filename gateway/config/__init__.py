@@ -1,1 +1,1 @@
-"""From a config file to frozen settings."""
+"""The configuration: reads the config file and the environment into frozen settings."""

@@ -1,4 +1,4 @@
-"""Reads the keys of callers: those that have names, and those that have none."""
+"""Reader of the keys of callers, with and without names."""
 
 import re
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _HASH_PREFIX: Final = "sha256:"
 
 
 def read_caller_keys(config: ConfigFile, findings: Findings) -> tuple[CallerKey, ...]:
-    """Read the keys without names, then the named ones; what cannot be used goes to *findings*."""
+    """Read the keys without names, then the named ones; report unusable keys to *findings*."""
     unnamed: dict[bytes, tuple[str, CallerKey]] = {}
     for index, text in enumerate(config.secret_authentication_tokens):
         where = f"{_UNNAMED}[{index}]"
@@ -32,7 +32,7 @@ def read_caller_keys(config: ConfigFile, findings: Findings) -> tuple[CallerKey,
 
 
 def _named(section: KeySection, where: str, findings: Findings) -> CallerKey | None:
-    """Read one named key; None if it cannot be used."""
+    """Read one named key; report it and return None if it cannot be used."""
     name = section.name
     if name == ANONYMOUS or _DIGEST_NAME.fullmatch(name):
         what = f"{name!r} is reserved: callers without a named key are called so; write another name"
@@ -50,7 +50,7 @@ def _named(section: KeySection, where: str, findings: Findings) -> CallerKey | N
 
 
 def _report_clashes(keys: Iterable[tuple[str, CallerKey]], findings: Findings) -> None:
-    """Report names that two keys have, and keys that two callers have."""
+    """Report names that two keys share, and keys that two callers share."""
     by_name: dict[str, str] = {}
     by_digest: dict[bytes, str] = {}
     for where, key in keys:

@@ -1,4 +1,4 @@
-"""The API keys of callers, with the name of the caller and its permissions."""
+"""The API keys of callers, with each caller's name and permissions."""
 
 import hashlib
 from collections.abc import Iterable, Sequence
@@ -8,16 +8,16 @@ from typing import Final
 from gateway.config.service_keys import Secret
 
 ANONYMOUS: Final = "anonymous"
-"""The name of every caller of a proxy that has no keys."""
+"""The name of every caller if the proxy has no keys."""
 DIGEST_NAME_LENGTH: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class CallerKey:
-    """A key that opens the proxy, and the name of the caller whose key it is.
+    """A key that clients send to the proxy, and the name of its caller.
 
-    Log lines and `/router/state` show the name, and response ids and seals are signed for it. *secret* is the key
-    itself, or None where the config file holds only its hash.
+    The name appears in log lines and in `/router/state`, and response ids and seals are signed for it. *secret* is the
+    key itself, or None if the config file holds only its hash.
     """
 
     name: str
@@ -26,7 +26,7 @@ class CallerKey:
     secret: Secret | None = None
     is_admin: bool = False
     where: str = field(default="", compare=False)
-    """The setting or the environment variable that the key stands in."""
+    """The setting or the environment variable that contains the key."""
 
 
 def digest_of(key: str) -> bytes:
@@ -35,13 +35,13 @@ def digest_of(key: str) -> bytes:
 
 
 def unnamed_key(key: str, where: str = "") -> CallerKey:
-    """Describe a key that has no name of its own: it is called by the first digits of its digest."""
+    """Build a key without a name of its own. The first digits of its digest serve as its name."""
     digest = digest_of(key)
     return CallerKey(digest.hex()[:DIGEST_NAME_LENGTH], digest, Secret(key), where=where)
 
 
 def fits_header(key: str) -> bool:
-    """Tell whether a caller can send *key* in a header: each character is in Latin-1 and can be printed."""
+    """Return whether *key* can be sent in a header: each character is printable and in Latin-1."""
     try:
         key.encode("latin-1")
     except UnicodeEncodeError:
@@ -50,12 +50,15 @@ def fits_header(key: str) -> bool:
 
 
 def key_for_models(keys: Sequence[CallerKey]) -> Secret | None:
-    """Choose the key that a tool asks models with; an admin key only where every key is one."""
+    """Return the key that a tool uses to call models: an admin key only if every key is one.
+
+    Return None if only hashes are known.
+    """
     return _first_secret([key for key in keys if not key.is_admin] or keys)
 
 
 def key_for_operations(keys: Sequence[CallerKey]) -> Secret | None:
-    """Choose the key that reads `/router/state` and `/metrics`: an admin key where there is one."""
+    """Return the key for `/router/state` and `/metrics`: an admin key if there is one, or None if all are hashes."""
     return _first_secret([key for key in keys if key.is_admin] or keys)
 
 

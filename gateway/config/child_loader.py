@@ -1,4 +1,4 @@
-"""Loads the settings in a process that ends with that: what validates them takes no memory where they are used."""
+"""Loads the settings in a child process, so that the memory used by validation is freed when that process ends."""
 
 import gc
 import os
@@ -13,8 +13,8 @@ from gateway.config.settings import Settings, SettingsError
 def load_in_child(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
     """Load the settings as `loader.load` does, in a child process where that is possible.
 
-    It is not on Windows, in a process that has threads, and for settings that name extensions, which are imported
-    where they are used. Raises `SettingsError`.
+    The settings are loaded in this process on Windows, if this process has several threads, and if the settings name
+    extensions, which must be imported where they are used. Raises `SettingsError`.
     """
     if hasattr(os, "fork") and threading.active_count() == 1:
         outcome = _outcome_of_child(path, env, home)
@@ -22,13 +22,13 @@ def load_in_child(path: Path | None, env: Mapping[str, str], home: Path | None) 
             raise outcome
         if outcome is not None:
             return outcome
-    from gateway.config.loader import load  # noqa: PLC0415 - it brings what validates
+    from gateway.config.loader import load  # noqa: PLC0415 - it imports pydantic
 
     return load(path, env, home)
 
 
 def _outcome_of_child(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings | SettingsError | None:
-    """Give what a child process loads, or why it cannot; None if the child has nothing to say."""
+    """Return the settings that a child process loads, or its error; None if the child wrote nothing."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
@@ -45,7 +45,7 @@ def _outcome_of_child(path: Path | None, env: Mapping[str, str], home: Path | No
 
 
 def _be_child(writer: int, path: Path | None, env: Mapping[str, str], home: Path | None) -> None:
-    """Write the outcome to the pipe and end, whatever happens: nothing that the parent has begun is ended here."""
+    """Write the outcome to the pipe and exit the child process without running the parent's cleanup handlers."""
     gc.disable()
     try:
         with os.fdopen(writer, "wb") as pipe:
@@ -55,8 +55,8 @@ def _be_child(writer: int, path: Path | None, env: Mapping[str, str], home: Path
 
 
 def written_outcome(path: Path | None, env: Mapping[str, str], home: Path | None) -> bytes:
-    """Load the settings, and give them or the `SettingsError` as bytes for `pickle`; none if they name extensions."""
-    from gateway.config.loader import load_unless_extended  # noqa: PLC0415 - it brings what validates
+    """Load the settings and return them or the `SettingsError`, pickled; empty if the settings name extensions."""
+    from gateway.config.loader import load_unless_extended  # noqa: PLC0415 - it imports pydantic
 
     outcome: Settings | SettingsError | None
     try:

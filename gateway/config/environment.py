@@ -1,4 +1,7 @@
-"""Settings from environment variables: `SAP_AI_PROXY_` and the path of any key of the config file."""
+"""Settings from environment variables.
+
+A variable's name is `SAP_AI_PROXY_` and the path of a key in the config file.
+"""
 
 import difflib
 import json
@@ -14,11 +17,11 @@ _Path = tuple[str, ...]
 
 PREFIX: Final = "SAP_AI_PROXY_"
 _OF_SAP: Final = "AICORE_"
-"""The prefix of the variables in which SAP's tools look for a service key."""
+"""The prefix of the environment variables that SAP's tools use for a service key."""
 _BETWEEN: Final = "__"
-"""What stands between the keys of a path."""
+"""The separator between the keys of a path."""
 _SAME_KEYS: Final = (
-    # keys of one object that say the same
+    # keys of one object that set the same
     ("service_key", "service_key_json"),
     ("include", "include_filters"),
     ("exclude", "exclude_filters"),
@@ -28,19 +31,19 @@ _SAME_PLACES: Final[tuple[tuple[_Path, _Path], ...]] = (
     (("port",), ("server", "port")),
 )
 _FOR_A_DEMO: Final = ("host", "port", "server", "log_level", "log_format")
-"""The settings of how the proxy runs, without those of accounts and callers."""
+"""The settings that a demo takes from the environment. Those of accounts and callers are not among them."""
 _LIKENESS: Final = 0.75
-"""How similar a key is that may have been meant."""
+"""The minimum similarity, from 0 to 1, of a key that is suggested in place of an unknown one."""
 _LIKENESS_OF_WHOLE: Final = 0.92
-"""How similar the whole name of a variable is that may have been meant."""
+"""The minimum similarity, from 0 to 1, of a variable's whole name that is suggested in place of an unknown one."""
 _OF_KUBERNETES: Final = re.compile(
     rf"{PREFIX}(PORT=(tcp|udp|sctp)://.*|(SERVICE_HOST|SERVICE_PORT|PORT_\d+_(TCP|UDP|SCTP))(_[A-Z0-9_]+)?=.*)"
 )
-"""What Kubernetes sets in each container beside a service that is called sap-ai-proxy."""
+"""The variables that Kubernetes sets in each container if there is a service with the name sap-ai-proxy."""
 
 
 def variables(env: Mapping[str, str]) -> dict[str, str]:
-    """Select the variables that are settings; an empty one counts as not set."""
+    """Return the environment variables that are settings. A blank one counts as not set."""
     return {
         name: text
         for name, text in env.items()
@@ -49,7 +52,7 @@ def variables(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def names_subaccounts(env: Mapping[str, str]) -> bool:
-    """Tell whether a variable holds a subaccount."""
+    """Return whether a variable configures a subaccount."""
     return any(_first_key(name) == "subaccounts" for name in variables(env))
 
 
@@ -66,10 +69,10 @@ def for_demo(env: Mapping[str, str]) -> dict[str, str]:
 
 
 def overlaid(raw: Any, findings: Findings) -> Any:
-    """Apply the variables to *raw*, the content of the config file; mistakes in them go to *findings*.
+    """Apply the variables to *raw*, the content of the config file; report mistakes in them to *findings*.
 
-    A variable replaces what stands at its place, the whole of an object too. Of two that meet, the one with the
-    longer path adds to the other.
+    A variable replaces the whole value at its place, even if that is an object. If the place of one variable is within
+    that of another, the one with the longer path is applied last.
     """
     held = variables(findings.env)
     if not held or not isinstance(raw, dict):
@@ -99,24 +102,24 @@ def overlaid(raw: Any, findings: Findings) -> Any:
 
 
 class _Tree:
-    """The shape of the config file: which keys there are at a place."""
+    """The structure of the config file according to its JSON Schema: which keys exist at a place."""
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._root = schema
 
     def keys(self, place: _Path) -> list[str] | None:
-        """List the keys that an object at *place* has; None where it has names that users chose, or is no object."""
+        """List the keys of the object at *place*. None if users choose its keys, or if there is no object."""
         found = [key for node in self._at(place) for key in node.get("properties", ())]
         return found or None
 
     def places(self, place: _Path = ()) -> Iterator[_Path]:
-        """List the places that are not below a name that users chose."""
+        """List all places in the file except those below a key that users choose."""
         for key in self.keys(place) or ():
             yield (*place, key)
             yield from self.places((*place, key))
 
     def is_named(self, place: _Path) -> bool:
-        """Tell whether users choose the names of what is at *place*."""
+        """Return whether users choose the keys of the object at *place*."""
         return any(isinstance(node.get("additionalProperties"), Mapping) for node in self._at(place))
 
     def _at(self, place: _Path) -> list[Mapping[str, Any]]:
@@ -127,7 +130,7 @@ class _Tree:
         return nodes
 
     def _choices(self, node: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-        """List the shapes that something of the shape *node* may have."""
+        """List the schemas that a value of the schema *node* may have, with references resolved."""
         if "$ref" in node:
             node = self._root["$defs"][node["$ref"].rpartition("/")[2]]
         yield node
@@ -136,7 +139,7 @@ class _Tree:
 
 
 def _place(name: str, raw: Mapping[str, Any], tree: _Tree, findings: Findings) -> _Path | None:
-    """Find the place in the file that the variable *name* sets; report a variable that sets none."""
+    """Return the place in the file that the variable *name* sets; report a variable that sets none."""
     place: _Path = ()
     for step in name.removeprefix(PREFIX).split(_BETWEEN):
         keys, there = tree.keys(place), _get(raw, place)
@@ -152,7 +155,7 @@ def _place(name: str, raw: Mapping[str, Any], tree: _Tree, findings: Findings) -
 
 
 def _hint(name: str, place: _Path, step: str, tree: _Tree) -> str:
-    """Say what may have been meant by the variable *name*, whose *step* leads nowhere from *place*."""
+    """Return a hint about the intended name of the variable *name*, whose part *step* matches no key at *place*."""
     keys = tree.keys(place)
     if keys is None:
         return f"; write JSON into {variable_of(place)}"
@@ -163,12 +166,12 @@ def _hint(name: str, place: _Path, step: str, tree: _Tree) -> str:
 
 
 def variable_of(place: _Path) -> str:
-    """Name the variable for a place of the file."""
+    """Return the name of the variable that sets *place*."""
     return PREFIX + _BETWEEN.join(str(step).upper() for step in place)
 
 
 def _same(step: str, names: Iterable[str]) -> str | None:
-    """Find the key that a part of a variable's name refers to; case and word separators do not matter."""
+    """Return the one of *names* that a part of a variable's name refers to, regardless of case and word separators."""
     wanted = _folded(step)
     return next((name for name in names if _folded(name) == wanted), None)
 
@@ -178,7 +181,10 @@ def _folded(name: str) -> str:
 
 
 def _value(text: str) -> Any:
-    """Read the value of a variable: an object, a list or null as JSON, anything else as it stands."""
+    """Parse the value of a variable: an object, a list or null as JSON, anything else as a string.
+
+    Raises `ValueError` for invalid JSON.
+    """
     text = text.strip()
     if text != "null" and text[:1] not in ("{", "["):
         return text
@@ -191,7 +197,7 @@ def _value(text: str) -> Any:
 
 
 def _twins(place: _Path) -> Iterator[_Path]:
-    """List the places that say the same as *place*: what a variable says there replaces what the file says here."""
+    """List the other places that set the same as *place*. A variable for *place* replaces what the file has there."""
     for pair in _SAME_PLACES:
         if place in pair:
             yield from (each for each in pair if each != place)
@@ -211,7 +217,7 @@ def _get(raw: Any, place: _Path) -> Any:
 
 
 def _put(raw: dict[str, Any], place: _Path, value: Any) -> None:
-    """Set what is at *place*, in objects that are made where there is none."""
+    """Set the value at *place*, and create the objects around it that do not exist."""
     *outer, key = place
     for step in outer:
         if not isinstance(raw.get(step), dict):
@@ -221,7 +227,7 @@ def _put(raw: dict[str, Any], place: _Path, value: Any) -> None:
 
 
 def _take_out(raw: Any, place: _Path) -> None:
-    """Remove what is at *place*, if anything is."""
+    """Remove the value at *place*, if there is one."""
     outer = _get(raw, place[:-1])
     if isinstance(outer, dict):
         outer.pop(place[-1], None)

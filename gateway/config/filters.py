@@ -9,11 +9,11 @@ class Filters:
     """Regular expressions that are searched for in the names of models."""
 
     include: tuple[str, ...] = ()
-    """Only models that match one of these are served; without any, all are."""
+    """Only models that match one of these are served. If empty, all models are."""
     exclude: tuple[str, ...] = ()
     """Models that match one of these are not served."""
 
     def admits(self, model: str) -> bool:
-        """Tell whether *model* is served."""
+        """Return whether *model* is served."""
         wanted = not self.include or any(re.compile(pattern).search(model) for pattern in self.include)
         return wanted and not any(re.compile(pattern).search(model) for pattern in self.exclude)

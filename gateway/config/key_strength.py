@@ -1,4 +1,4 @@
-"""Keys of callers that others may know or guess: they are refused, or warned about, before the proxy serves."""
+"""Checks of callers' keys that others may know or guess. They are refused or warned about before the proxy serves."""
 
 from dataclasses import replace
 from typing import Final
@@ -9,10 +9,10 @@ from gateway.config.network import is_loopback
 from gateway.config.settings import Settings, SettingsError
 
 PLACEHOLDER_KEYS: Final = ("sk-demo", "sk-choose-your-own", "sk-mine", "CHANGE-ME")
-"""The keys that the documentation and its examples show: everybody who reads them knows these."""
+"""The keys that the documentation and its examples show, which everybody can read."""
 _PLACEHOLDER_DIGESTS: Final = frozenset(map(digest_of, PLACEHOLDER_KEYS))
 _SHORTEST: Final = 16
-"""How many characters a key has that is not warned about."""
+"""The minimum length, in characters, of a key that causes no warning."""
 _PLACEHOLDER: Final = "is an example key of the documentation, which everybody can read"
 _SHORT: Final = f"is shorter than {_SHORTEST} characters, so it can be guessed"
 _REMEDY: Final = 'write another one, as `echo "sk-$(openssl rand -hex 24)"` prints'
@@ -21,8 +21,8 @@ _REMEDY: Final = 'write another one, as `echo "sk-$(openssl rand -hex 24)"` prin
 def with_judged_keys(settings: Settings) -> Settings:
     """Add a warning for each key that others may know or guess.
 
-    Raises `SettingsError` for an example key of the documentation where other machines can reach the proxy. The demo,
-    whose key is one, is left as it is.
+    Raises `SettingsError` for an example key of the documentation if other machines can reach the proxy. The demo is
+    exempt, because it uses such a key.
     """
     if settings.is_demo:
         return settings

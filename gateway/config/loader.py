@@ -1,4 +1,4 @@
-"""Reads the settings from a config file and the environment, and reports every mistake at once."""
+"""Loader of the settings from a config file and the environment. It reports all mistakes at once."""
 
 import difflib
 import importlib
@@ -35,37 +35,40 @@ _T = TypeVar("_T")
 
 
 def load(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings:
-    """Read the settings from *path* and the environment, which takes precedence; raises `SettingsError`."""
+    """Load the settings from *path* and the environment, which takes precedence. Raises `SettingsError`."""
     loader = _Loader(path, env, home)
     return loader.settings(loader.config())
 
 
 def load_unless_extended(path: Path | None, env: Mapping[str, str], home: Path | None) -> Settings | None:
-    """Read the settings as `load` does; None if they name extensions, which are not imported then."""
+    """Load the settings as `load` does. If they name extensions, import none of them and return None."""
     loader = _Loader(path, env, home)
     config = loader.config()
     return None if config.extensions else loader.settings(config)
 
 
 def demo_address(env: Mapping[str, str]) -> tuple[str, int]:
-    """Tell the host and the port on which a demo listens in this environment; raise `SettingsError` as `load` does."""
+    """Return the host and the port on which a demo listens in this environment.
+
+    Raises `SettingsError` as `load` does.
+    """
     return _Loader(None, for_demo(env), None).address()
 
 
 def network_of(path: Path | None, env: Mapping[str, str]) -> Network:
-    """Read the network settings alone; raises `SettingsError` as `load` does."""
+    """Load the network settings only. Raises `SettingsError` as `load` does."""
     return _Loader(path, env, None).network()
 
 
 class _Loader:
-    """Reads one config file, or none."""
+    """Loads one config file together with the environment, or the environment alone."""
 
     def __init__(self, path: Path | None, env: Mapping[str, str], home: Path | None) -> None:
         self._path = path
         self._found = Findings(Path() if path is None else path.parent, env, home)
 
     def settings(self, config: ConfigFile) -> Settings:
-        """Resolve what the file says, or raise all that is wrong."""
+        """Resolve the content of the file. Raises `SettingsError` with all mistakes."""
         extensions = self._extensions(config.extensions)
         keys = read_caller_keys(config, self._found)
         settings = Settings(
@@ -111,7 +114,10 @@ class _Loader:
         return found
 
     def config(self) -> ConfigFile:
-        """Read the file into its shape; what has a mistake is reported and left out, so that the rest is read."""
+        """Read and validate the file.
+
+        Values with mistakes are reported and left out, so that the rest can be checked.
+        """
         raw = overlaid(self._with_new_names(self._raw()), self._found)
         config, complaints = validated(raw, self._found, "forbid")
         if config is not None:
@@ -133,7 +139,7 @@ class _Loader:
         return config
 
     def _with_new_names(self, raw: Any) -> Any:
-        """Read a section under the name that it had before, with a warning."""
+        """Rename a section that has an old name, with a warning."""
         match raw:
             case {"routing": {"cooling": section, **others}} if "cooldown" not in others:
                 self._found.odd("routing.cooling", "is called routing.cooldown now; the old name still works")
@@ -142,7 +148,7 @@ class _Loader:
                 return raw
 
     def _extensions(self, names: Sequence[str]) -> tuple[ModuleType, ...]:
-        """Import the user's own modules, which may lie beside the config file."""
+        """Import the user's extension modules. The folder of the config file is added to the import path."""
         folder = str(self._found.folder.resolve())
         if names and folder not in sys.path:
             sys.path.append(folder)
@@ -162,7 +168,7 @@ class _Loader:
             raw = load_json(self._path, self._written_twice)
         except ServiceKeyError as error:
             for mistake in error.mistakes:
-                # The path is named in front of every mistake.
+                # `SettingsError` puts the path in front of every mistake.
                 self._found.wrong("", mistake.what.removeprefix(f"{self._path} "))
             raise self._error() from None
         if is_service_key(raw):
@@ -175,7 +181,7 @@ class _Loader:
         self._found.odd(spelled((key,)), "is written twice in one object; only the last one counts")
 
     def _subaccounts(self, config: ConfigFile) -> dict[str, SubAccount]:
-        """Resolve the subaccounts in their order; without any, the one that the environment tells of."""
+        """Resolve the subaccounts in their order; if there are none, use the service key from the environment."""
         reader = SubaccountReader(self._found, config.model_filters.resolved())
         if not config.subaccounts:
             return {} if self._found.mistakes else reader.from_environment()
@@ -208,7 +214,7 @@ class _Loader:
             return policy
 
     def _either(self, outer: _T | None, inner: _T | None, name: str) -> _T | None:
-        """Choose between a key at the top and its twin under `server`; two values are one too many."""
+        """Return the value of a top-level key or of the same key under `server`; report two that differ."""
         if outer is not None and inner is not None and outer != inner:
             self._found.wrong(f"server.{name}", f"differs from {name} at the top level; keep one of them")
         return outer if inner is None else inner
@@ -220,7 +226,10 @@ class _Loader:
         return self._either(config.host, config.server.host, "host") or LOOPBACK
 
     def _address(self, config: ConfigFile, keys: Sequence[CallerKey]) -> str:
-        """Choose where to listen: without keys for callers, on this machine only, unless more is said to be meant."""
+        """Return the address to listen on.
+
+        Without keys of callers it is on this machine, unless unauthenticated use is allowed.
+        """
         host = self._host(config)
         if keys or config.allow_unauthenticated or _is_loopback(host):
             return host
@@ -237,12 +246,15 @@ class _Loader:
 
 
 def _take_out(raw: Any, place: Place) -> None:
-    """Remove what holds a mistake: a key of a subaccount, of `routing` or of `upstream`, or else one at the top."""
+    """Remove a value with a mistake from the content of the file.
+
+    This removes a whole key of a subaccount, of `routing` or of `upstream`, or else a whole top-level key.
+    """
     if place:
         depth = {"subAccounts": 3, "routing": 2, "upstream": 2}.get(str(place[0]), 1)
         *outer, key = place[:depth]
         for step in outer:
-            raw = raw.get(step, {})  # it may be out already, with a mistake of its own
+            raw = raw.get(step, {})  # an earlier mistake may have removed it
         raw.pop(key, None)
 
 

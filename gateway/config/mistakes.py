@@ -15,18 +15,18 @@ _WORD: Final = re.compile(r"\w+")
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """One thing that is wrong: where it is, what it is, and what to write instead."""
+    """One mistake: its place, what is wrong, and what to write instead."""
 
     where: str
     what: str
 
     def under(self, prefix: str) -> "Mistake":
-        """Give the same mistake with its place seen from further out."""
+        """Return the same mistake with *prefix* in front of its place."""
         return Mistake(".".join(filter(None, (prefix, self.where))), self.what)
 
 
 class ServiceKeyError(ValueError):
-    """A service key cannot be used; `mistakes` says why, all at once."""
+    """Raised for a service key that cannot be used; `mistakes` lists all reasons."""
 
     def __init__(self, *mistakes: Mistake) -> None:
         super().__init__("; ".join(f"{each.where}: {each.what}" if each.where else each.what for each in mistakes))
@@ -34,7 +34,7 @@ class ServiceKeyError(ValueError):
 
 
 class Findings:
-    """Collects mistakes and warnings while a config file is read."""
+    """Collector of mistakes and warnings while a config file is read."""
 
     def __init__(self, folder: Path, env: Mapping[str, str], home: Path | None) -> None:
         self.folder = folder
@@ -42,34 +42,37 @@ class Findings:
         self.home = home
         self.mistakes: list[Mistake] = []
         self.texts: set[Place] = set()
-        """The places that an environment variable sets to a plain text."""
+        """The places that an environment variable sets to a string that is not JSON."""
         self._odd: list[Mistake] = []
         self._variables: dict[str, str] = {}
-        """By the place in the config file, the environment variable that sets what is there."""
+        """The environment variables that set values, by the place in the config file."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is odd, a line for each."""
+        """The warnings, one line for each."""
         return tuple(f"{each.where}: {each.what}" for each in map(self._as_set, self._odd))
 
     @property
     def complaints(self) -> tuple[Mistake, ...]:
-        """What is wrong; an environment variable is named instead of the place in the file that it sets."""
+        """The mistakes.
+
+        For a value that comes from an environment variable, the variable replaces the place in the file.
+        """
         return tuple(map(self._as_set, self.mistakes))
 
     def name_variable(self, place: Place, name: str, *, is_text: bool) -> None:
-        """Note that the environment variable *name* sets what is at *place*, to a plain text or to JSON."""
+        """Record that the environment variable *name* sets the value at *place*, as plain text or as JSON."""
         self._variables[spelled(place)] = name
         if is_text:
             self.texts.add(place)
 
     def variable(self, where: str) -> str | None:
-        """Name the environment variable that sets what is at *where*, if one does."""
+        """Return the environment variable that sets the value at *where*, or None if no variable does."""
         place = max((each for each in self._variables if _is_within(where, each)), key=len, default=None)
         return None if place is None else self._variables[place] + where[len(place) :]
 
     def _as_set(self, mistake: Mistake) -> Mistake:
-        """Give a mistake with the environment variable that made it, if one did, instead of its place in the file."""
+        """Return a mistake with the environment variable that caused it, if there is one, as its place."""
         name = self.variable(mistake.where)
         if name is None and mistake.where:
             words = _WORD.findall(mistake.what)
@@ -78,20 +81,23 @@ class Findings:
         return mistake if name is None else Mistake(name, mistake.what)
 
     def wrong(self, where: str, what: str) -> None:
-        """Report a mistake: something that must be corrected."""
+        """Add a mistake, which must be corrected."""
         self.mistakes.append(Mistake(where, what))
 
     def odd(self, where: str, what: str) -> None:
-        """Report a warning: something that may be a mistake."""
+        """Add a warning about a setting that is probably a mistake."""
         self._odd.append(Mistake(where, what))
 
     def reported(self, where: str) -> bool:
-        """Whether there is a mistake at a place or below it."""
+        """Return whether there is a mistake at *where* or below it."""
         return any(_is_within(each.where, where) for each in self.mistakes)
 
     @contextmanager
     def of_key(self, where: str, file: Path | None = None) -> Iterator[None]:
-        """Report what is wrong with the service key that is read within: at *where*, or in the *file* that it names."""
+        """Report mistakes in the service key that is read in this context.
+
+        They are reported at *where*, with the name of the *file* if the key is in one.
+        """
         try:
             yield
         except ServiceKeyError as error:
@@ -102,7 +108,10 @@ class Findings:
                     self.wrong(where, f"in {file}, {each.where} {each.what}" if each.where else each.what)
 
     def file(self, name: str | None, where: str) -> Path | None:
-        """Find a file that the config file names, in its own folder or else in the current one."""
+        """Return the path of a file that the config file names; report it and return None if it does not exist.
+
+        A relative path starts from the folder of the config file or, with a warning, from the current folder.
+        """
         if name is None:
             return None
         if not name.strip():
@@ -126,7 +135,7 @@ class Findings:
 
 
 def kind(value: object) -> str:
-    """Name the kind of a JSON value."""
+    """Return a phrase for the type of a JSON value."""
     match value:
         case None:
             return "null"
@@ -143,12 +152,12 @@ def kind(value: object) -> str:
 
 
 def _is_within(where: str, outer: str) -> bool:
-    """Tell whether the place *where* is *outer*, or below it."""
+    """Return whether the place *where* is *outer* or below it."""
     return where.startswith(outer) and where[len(outer) : len(outer) + 1] in ("", ".", "[", " ")
 
 
 def spelled(place: Iterable[str | int]) -> str:
-    """Write a place as in JavaScript: names in quotes where they need them, indexes in brackets."""
+    """Format a place as in JavaScript: names that need them are in quotes, and indexes are in brackets."""
     text = ""
     for step in place:
         if isinstance(step, int):

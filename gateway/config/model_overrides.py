@@ -1,4 +1,7 @@
-"""Checks the settings of single models under `routing` and `orchestration`, and reports those without an effect."""
+"""Checks of the settings for single models under `routing` and `orchestration`.
+
+They report settings without an effect.
+"""
 
 import difflib
 from collections.abc import Collection, Iterator
@@ -11,13 +14,16 @@ from routing.policy import Policy
 from routing.strategy import STRATEGIES
 
 _NAMED = 3
-"""How many models a warning names."""
+"""The number of models that a warning names."""
 _READ_BY_ALL = frozenset({0.0, 1.0})
-"""The weights that count under every strategy: 0 drains, and 1 is the default."""
+"""The weights that take effect under every strategy: 0 drains, and 1 is the default."""
 
 
 def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[str]) -> Iterator[str]:
-    """Report names that match none of the *deployed* models; *per_model* are the names under `orchestration`."""
+    """Yield a warning for each name that matches none of the *deployed* models.
+
+    *per_model* are the names under `orchestration`.
+    """
     names = ModelNames(deployed, policy.aliases, fallback=False)
     own_names = ModelNames(deployed, fallback=False)
     for section, known, where in (
@@ -33,7 +39,10 @@ def unmatched(policy: Policy, per_model: Collection[str], deployed: Collection[s
 
 
 def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> Iterator[str]:
-    """Say that of the models with deployments *alone*, some are asked there without the masking or filtering set."""
+    """Yield a warning if models with masking or filtering also have deployments outside orchestration, which bypass it.
+
+    *alone* are the models that have such deployments.
+    """
     modules = ((model, orchestration.modules_for(model)) for model in alone)
     named = [model for model, around in modules if around.masking is not None or around.filtering is not None]
     if named:
@@ -43,7 +52,7 @@ def unguarded(orchestration: OrchestrationOptions, alone: Collection[str]) -> It
 
 
 def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[str, str]]:
-    """Say where something stands that the strategies in use do not look at, and what."""
+    """Yield the place and the text of a warning for each setting that no strategy in use reads."""
     for family in policy.fallbacks or ():
         if family not in FALLBACKS:
             what = f"there is no such family, so it has no effect; write one of {', '.join(FALLBACKS)}"
@@ -63,7 +72,7 @@ def unused(accounts: Collection[SubAccount], policy: Policy) -> Iterator[tuple[s
 def _ignored(
     where: str, whose: str, strategies: Collection[str], policy: Policy, weight: bool, tier: bool
 ) -> Iterator[tuple[str, str]]:
-    """Say that a weight or a tier that is set is read by none of *strategies*."""
+    """Yield a warning for a weight or a tier that is set although none of *strategies* reads it."""
     named = ", ".join(sorted(strategies))
     for what, is_set in (("weight", weight), ("tier", tier)):
         if strategies and is_set and not any(_reads(strategy, what, policy) for strategy in strategies):

@@ -9,11 +9,11 @@ from typing import Final, Literal
 from gateway.config.service_keys import Secret
 
 Store = Literal["certifi", "system"]
-"""The authorities that are trusted: those of Mozilla, from `certifi`, or those of the operating system."""
+"""A store of certificate authorities: those of Mozilla, from `certifi`, or those of the operating system."""
 PROXY: Final = "upstream.proxy"
 """The setting that names the HTTP proxy."""
 NO_PROXY: Final = "upstream.no_proxy"
-"""The setting with the hosts that are reached without an HTTP proxy."""
+"""The setting that lists the hosts which are reached without an HTTP proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,45 +21,48 @@ class Proxy:
     """An HTTP proxy."""
 
     url: Secret
-    """Its URL, with a user and a password if it requires them."""
+    """The URL of the proxy, with a user and a password if it requires them."""
     named_in: str = PROXY
     """The setting or the environment variable that names it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proxies:
-    """Selects the HTTP proxy for a host, if one is needed.
+    """The HTTP proxies, and the hosts that are reached without one.
 
-    What *exempt* lists is reached without one, as NO_PROXY says in curl, Go and requests: `*` for every host, a name
-    for that host and all below it, with a leading dot, with `*.` or without, an IP address, or a network (10.0.0.0/8);
-    each but `*` with a port, if it is for that port alone. Names end at dots: corp.example is not in
-    notcorp.example. No name is looked up to be compared with an address. This machine itself is never reached through
-    a proxy, unless *loopback* says so.
+    The entries of *exempt* have the meaning that NO_PROXY has in curl, Go and requests. An entry is `*` for every host,
+    a host name (with or without a leading `.` or `*.`) for that host and its subdomains, an IP address, or a network
+    (10.0.0.0/8). An entry other than `*` may end with a port, and then applies to that port only. Names match at dots:
+    corp.example does not match notcorp.example. Host names are not resolved for a comparison with addresses. This
+    machine itself is reached through a proxy only if *loopback* is true.
     """
 
     https: Proxy | None = None
-    """The proxy to hosts that speak TLS."""
+    """The proxy for hosts that are reached by TLS."""
     http: Proxy | None = None
-    """The proxy to all others."""
+    """The proxy for all other hosts."""
     exempt: Sequence[str] = ()
     exempt_in: str = NO_PROXY
-    """The setting or the environment variable that says what is exempt."""
+    """The setting or the environment variable that lists the exempt hosts."""
     loopback: bool = False
     unused: str = ""
-    """The environment variable that names a proxy which the settings keep from being used."""
+    """The environment variable that names a proxy, where `upstream.proxy` switches that proxy off."""
 
     @classmethod
     def by(cls, proxy: Proxy, *, loopback: bool = False) -> "Proxies":
-        """Go through one proxy to every host."""
+        """Return proxies that use *proxy* for every host."""
         return cls(proxy, proxy, loopback=loopback)
 
     def to(self, host: str, port: int, *, secure: bool) -> Proxy | None:
-        """Give the proxy to *host*, which speaks TLS or not; none if it is reached without."""
+        """Return the proxy for a host, or None if the host is reached directly.
+
+        *secure* says whether it is reached by TLS.
+        """
         proxy = self.https if secure else self.http
         return None if proxy is None or self.exempts(host, port) else proxy
 
     def exempts(self, host: str, port: int) -> bool:
-        """Tell whether *host* is reached without a proxy, even if there is one."""
+        """Return whether *host* is reached directly even if there is a proxy."""
         host = host.strip("[]").removesuffix(".").lower()
         if is_loopback(host):
             return not self.loopback
@@ -69,14 +72,14 @@ class Proxies:
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """Which certificates are trusted, and how strictly they are verified."""
+    """The certificates that are trusted, and how strictly they are verified."""
 
     store: Store | None = "certifi"
-    """None trusts only the certificates in the bundles."""
+    """The store of trusted authorities. With None, only the certificates in *bundles* are trusted."""
     bundles: Sequence[Path] = ()
-    """Files and folders of certificates in PEM that are trusted as well."""
+    """Files and folders of PEM certificates that are trusted in addition to the store."""
     strict: bool | None = None
-    """Whether certificates must keep to every rule of RFC 5280; by default as Python has it, from 3.13 on they must."""
+    """Whether certificates must obey every rule of RFC 5280. None uses Python's default, which is true from 3.13 on."""
     named_in: str = "upstream.ca_bundle"
     """The setting or the environment variable that names the bundles."""
 
@@ -89,22 +92,22 @@ class Network:
     trust: Trust = Trust()
 
     def through(self, proxy: Secret | None) -> "Network":
-        """Leave it through another proxy, or none."""
+        """Return these settings with another HTTP proxy for every host, or with none."""
         other = None if proxy is None else Proxy(proxy)
         return replace(self, proxies=replace(self.proxies, https=other, http=other))
 
     def trusting(self, bundle: Path) -> "Network":
-        """Trust what a bundle holds in place of the bundles so far, and of the authorities that come with `certifi`."""
+        """Return these settings with *bundle* as the only bundle, and without the authorities of `certifi`."""
         store = None if self.trust.store == "certifi" else self.trust.store
         return replace(self, trust=Trust(store, (bundle,), self.trust.strict))
 
 
 DIRECT: Final = Network()
-"""Without a proxy, and with the authorities that Mozilla trusts."""
+"""Network settings without an HTTP proxy, and with the authorities that Mozilla trusts."""
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself, by its name or address alone."""
+    """Return whether *host* is this machine, judged by its name or address alone, without a lookup."""
     address = _address(host)
     if address is None:
         return host == "localhost" or host.endswith(".localhost")
@@ -113,7 +116,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _matches(entry: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:
-    """Tell whether an *entry* of NO_PROXY is for a host, which may be an *address*."""
+    """Return whether an entry of NO_PROXY matches a host and port; *address* is the host if it is an IP address."""
     if entry == "*":
         return True
     name, own_port = _split(entry)
@@ -129,7 +132,7 @@ def _matches(entry: str, host: str, address: IPv4Address | IPv6Address | None, p
 
 
 def _split(entry: str) -> tuple[str, str]:
-    """Split an entry into what it names and its port, which is empty if there is none."""
+    """Split an entry into its host and its port; the port is empty if the entry has none."""
     if entry.startswith("["):
         name, _, rest = entry[1:].partition("]")
         return name, rest.removeprefix(":")

@@ -1,4 +1,4 @@
-"""Reads the network settings, from the config file or else from the environment."""
+"""Reader of the network settings: from the config file, or else from the environment."""
 
 import os
 from collections.abc import Mapping
@@ -13,14 +13,14 @@ from gateway.config.service_keys import Secret
 _FOR_TLS: Final = ("https_proxy", "all_proxy")
 _FOR_OTHERS: Final = ("http_proxy", "all_proxy")
 _FOLDERS: Final = "SSL_CERT_DIR"
-"""The variable that may name several folders."""
+"""The environment variable that may list several folders."""
 _BUNDLES: Final = (("REQUESTS_CA_BUNDLE",), ("CURL_CA_BUNDLE",), ("SSL_CERT_FILE", _FOLDERS))
-"""The variables that name certificates to trust: the first of these that are set count."""
+"""The environment variables that name trusted certificates. The first group with a variable that is set is used."""
 _INSTEAD: Final = f'; set {PROXY} to one, or to "{NO_PROXY_AT_ALL}"'
 
 
 def read_network(section: UpstreamSection, findings: Findings) -> Network:
-    """Read the network settings; what cannot be used goes to *findings*."""
+    """Read the network settings; report unusable values to *findings*."""
     return Network(_proxies(section, findings), _trust(section, findings))
 
 
@@ -40,7 +40,7 @@ def _proxies(section: UpstreamSection, findings: Findings) -> Proxies:
 
 
 def _named(names: tuple[str, ...], findings: Findings) -> Proxy | None:
-    """Give the proxy that the first of some variables names; one that cannot be used is reported."""
+    """Return the proxy in the first of some variables that is set, or None; report a proxy that cannot be used."""
     for each in names:
         name, text = _variable(findings.env, each)
         if not text:
@@ -69,7 +69,7 @@ def _trust(section: UpstreamSection, findings: Findings) -> Trust:
 
 
 def _paths(name: str, findings: Findings) -> list[Path]:
-    """Give the file or the folders that the variable *name* names; what is not there is reported."""
+    """Return the file or the folders that the variable *name* lists; report those that do not exist."""
     text = findings.env.get(name, "").strip()
     named = [Path(each) for each in (text.split(os.pathsep) if name == _FOLDERS else [text]) if each]
     found = [path for path in named if path.exists()]
@@ -79,9 +79,9 @@ def _paths(name: str, findings: Findings) -> list[Path]:
 
 
 def _variable(env: Mapping[str, str], name: str) -> tuple[str, str]:
-    """Give a variable that has its name in small letters, or else in capitals, with its text; empty where none is set.
+    """Return the name and the value of an environment variable, in lower case or else in capitals.
 
-    As curl has it, one in small letters that is empty hides the other.
+    Both are empty if neither is set. As in curl, an empty variable in lower case hides the one in capitals.
     """
     for each in (name, name.upper()):
         if each in env:

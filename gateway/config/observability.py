@@ -1,25 +1,25 @@
-"""Settings of SAP AI Core's own records of requests, and the headers that request them."""
+"""Settings of the request records that SAP AI Core keeps, and the headers that request them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 LABEL_PREFIX: Final = "ext.ai.sap.com/"
-"""How SAP AI Core wants the names of labels that are not its own to begin."""
+"""The prefix that SAP AI Core requires for the names of a customer's own labels."""
 LONGEST_VALUE: Final = 256
-"""How many characters the value of a label may have."""
+"""The maximum length of a label's value, in characters."""
 _SEPARATORS: Final = ",="
-"""What stands between labels, and between the name and the value of each."""
+"""The separators between labels, and between the name and the value of a label."""
 
 
 def fits(letter: str) -> bool:
-    """Tell whether the value of a label may hold a letter."""
+    """Return whether the value of a label may contain this character."""
     return " " <= letter <= "~" and letter not in _SEPARATORS
 
 
 @dataclass(frozen=True, slots=True)
 class Observability:
-    """What SAP AI Core notes of each request; `gateway.config.observability_section` says what may stand here."""
+    """What SAP AI Core records of each request. `gateway.config.observability_section` defines the permitted values."""
 
     labels: Mapping[str, str] = field(default_factory=dict)
     caller_label: str | None = None
@@ -27,7 +27,7 @@ class Observability:
     object_store_secret: str | None = None
 
     def headers(self) -> Mapping[str, str]:
-        """Write the headers that every request to a deployment has; none where nothing is configured."""
+        """Build the headers for every request to a deployment; empty if nothing is configured."""
         written = {
             "ai-inference-observability-persistence-mode": self.persistence_mode,
             "ai-object-store-secret-name": self.object_store_secret,
@@ -36,7 +36,7 @@ class Observability:
         return {name: value for name, value in written.items() if value}
 
     def headers_for(self, caller: str) -> Mapping[str, str]:
-        """Write what replaces these headers for a request of *caller*; nothing where its name is not sent."""
+        """Build the headers that replace these for a request of *caller*; empty if the caller's name is not sent."""
         if self.caller_label is None:
             return {}
         value = "".join(letter if fits(letter) else "_" for letter in caller[:LONGEST_VALUE]).strip()

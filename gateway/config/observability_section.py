@@ -1,4 +1,4 @@
-"""The part of the config file about what SAP AI Core notes of each request: what may stand where."""
+"""The section `upstream.observability` of the config file and its validators."""
 
 import re
 from typing import Annotated, Final, Literal, Self
@@ -39,18 +39,18 @@ _ObjectName = Annotated[str, AfterValidator(_object_name)]
 
 
 class ObservabilitySection(BaseModel):
-    """What SAP AI Core notes of each request in records of its own, which its extended plan has."""
+    """What SAP AI Core records of each request in its own store, a feature of its extended plan."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
     labels: Annotated[dict[_LabelName, _LabelValue], Field(max_length=_MOST_LABELS)] = Field(default_factory=dict)
-    """Labels that SAP AI Core notes with each request, at most 16; they are sent with the prefix ext.ai.sap.com/."""
+    """Labels that SAP AI Core records with each request, at most 16. They are sent with the prefix ext.ai.sap.com/."""
     caller_label: _LabelName | None = None
-    """The name of one more label, whose value is the name of the caller in the log of the proxy."""
+    """The name of a further label. Its value is the name of the caller, as in the proxy's log."""
     persistence_mode: Literal["full", "metadata"] | None = None
-    """What SAP AI Core keeps of each request: "full" with prompts and answers, or "metadata" without them."""
+    """What SAP AI Core stores of each request: "full" with prompts and answers, or "metadata" without them."""
     object_store_secret: _ObjectName | None = None
-    """The name of the object store secret, in the resource group, under which SAP AI Core keeps its records."""
+    """The name of the object store secret that SAP AI Core uses to store its records. It is in the resource group."""
 
     @model_validator(mode="after")
     def _has_room_for_the_caller(self) -> Self:
@@ -61,5 +61,5 @@ class ObservabilitySection(BaseModel):
         return self
 
     def resolved(self) -> Observability:
-        """Give what is to be noted."""
+        """Return the settings as a frozen value."""
         return Observability(self.labels, self.caller_label, self.persistence_mode, self.object_store_secret)

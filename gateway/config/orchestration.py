@@ -1,4 +1,4 @@
-"""What the settings say about orchestration: which models it serves, and what it does around each of them."""
+"""Orchestration settings: which models orchestration serves, and with which modules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,29 +44,32 @@ ORCHESTRATED: Final = (
     "sap-abap-1",
     "nvidia--llama-3.2-nv-embedqa-1b",
 )
-"""The models that orchestration serves and that have no end in sight: the model types of @sap-ai-sdk/core 2.16,
-without those that are asked in a protocol of their own."""
+"""The models that orchestration serves and that have no announced end of life. They are the model types of
+@sap-ai-sdk/core 2.16, without those that have a protocol of their own."""
 
 
 @dataclass(frozen=True, slots=True)
 class OrchestrationOptions:
-    """Orchestration deployments, each of which serves many models."""
+    """Settings of orchestration deployments, each of which serves many models."""
 
     standby: bool = True
-    """Whether they are asked for a model only where no deployment of it alone is available."""
+    """Whether orchestration serves a model only while no other deployment of that model is available."""
     models: tuple[str, ...] | None = None
-    """The models that they serve, by their names in SAP AI Core; None if its catalogue says which they are."""
+    """The models that orchestration serves, by their names in SAP AI Core. None takes them from the catalogue."""
     modules: Modules = field(default_factory=Modules)
-    """What they do around every model that is not in `per_model`."""
+    """The modules for every model that is not in `per_model`."""
     per_model: Mapping[str, Modules] = field(default_factory=dict)
-    """What they do around single models, by any of their names."""
+    """The modules for single models, by any of their names."""
 
     def named(self, model: str) -> str:
-        """Give the name by which orchestration knows *model*, as far as the settings or what is built in say."""
+        """Return the name under which orchestration knows *model*.
+
+        If neither the settings nor the built-in list have the model, return *model*.
+        """
         known = ORCHESTRATED if self.models is None else self.models
         return ModelNames(known, fallback=False).same(model) or model
 
     def modules_for(self, model: str) -> Modules:
-        """Give what orchestration does around *model*."""
+        """Return the modules of orchestration for *model*."""
         name = ModelNames(self.per_model, fallback=False).same(model)
         return self.modules if name is None else self.per_model[name]

@@ -1,4 +1,4 @@
-"""The shape of the config file, for people, for editors and for the reader of the settings."""
+"""Pydantic models of the config file. They validate it, and the JSON Schema for editors is generated from them."""
 
 import re
 from collections.abc import Callable
@@ -21,14 +21,14 @@ from gateway.server.options import Port, ServerOptions
 from routing.policy import Policy
 
 _ANY = "*"
-"""Stands for any name where the file has objects by name."""
+"""The step of a place in `known_keys` that stands for any key of an object whose keys are names."""
 
 _KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
-"""The names of callers' keys: a log line, a metric and a header can carry them as they are."""
+"""The pattern of the names of callers' keys. Such a name needs no escaping in log lines, metrics and headers."""
 _KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
 _SCHEME: Final = "bearer "
 _SHORTEST_KEY = 16
-"""How many characters a signing key has at least."""
+"""The minimum length of a signing key, in characters."""
 
 _MASKING = (frozenset({"providers"}),)
 _AROUND = (frozenset({"input"}), frozenset({"output"}))
@@ -39,18 +39,19 @@ _Name = Annotated[str, Field(min_length=1)]
 
 
 class _Section(BaseModel):
-    """One object of the file. The dataclasses of `routing.policy` follow the same rules."""
+    """Base class of the objects in the file. The dataclasses of `routing.policy` follow the same rules."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class _Deployment(_Section):
     weight: _Weight = 1.0
-    """The share of the requests beside the other deployments of the model. 0 drains the deployment."""
+    """The deployment's share of the requests, relative to the model's other deployments. 0 drains the deployment."""
     tier: int = 0
-    """The strategy `priority` uses the deployments with the lowest tier first."""
+    """The strategy `priority` prefers the deployments with the lowest tier."""
     orchestration: bool = False
-    """Whether it is an orchestration deployment. One that discovery finds is recognised without this."""
+    """Whether this is an orchestration deployment. The proxy recognises those that discovery finds without this
+    setting."""
 
 
 class DeploymentEntry(_Deployment):
@@ -72,12 +73,12 @@ def _lower(value: Any) -> Any:
 
 
 def _listed(value: Any) -> Any:
-    """Let one entry stand for a list of it."""
+    """Wrap a single entry in a list."""
     return [value] if isinstance(value, str | dict) else value
 
 
 def _hosts(value: Any) -> Any:
-    """Let a text stand for the list of what it holds between commas or blanks, as NO_PROXY does."""
+    """Split a string at commas and blanks, as in NO_PROXY; return other values unchanged."""
     return value.replace(",", " ").split() if isinstance(value, str) else value
 
 
@@ -90,7 +91,7 @@ def _network(text: str) -> str:
 
 
 def _under(name: str) -> Callable[[Any], Any]:
-    """Let a text alone stand for an object with nothing but that text under *name*."""
+    """Return a function that wraps a string in an object with the one key *name*."""
     return lambda value: {name: value} if isinstance(value, str) else value
 
 
@@ -101,7 +102,7 @@ def _key_or_env(value: Any) -> Any:
 
 
 def _expanded(text: str, info: ValidationInfo) -> str:
-    """Replace ${NAME} in a string with that environment variable; the validation context is the environment."""
+    """Replace each ${NAME} in a string with that environment variable. The validation context is the environment."""
     return expand(text, info.context or {}).strip()
 
 
@@ -146,7 +147,10 @@ def _not_short(text: str) -> str:
 
 
 def proxy_url(text: str) -> str:
-    """Give the URL of an HTTP proxy as it is; raises `ValueError`, in words without it, if it cannot be used."""
+    """Return the URL of an HTTP proxy unchanged.
+
+    Raises `ValueError`, without the URL in its text, if it cannot be used.
+    """
     if not is_url(text):
         raise ValueError("is not a URL; write one that starts with http:// and names a host")
     if text.lower().startswith("https:"):
@@ -155,12 +159,12 @@ def proxy_url(text: str) -> str:
 
 
 def proxy_or_none(text: str) -> str:
-    """Give the URL of an HTTP proxy, or what stands for none; raises `ValueError` as `proxy_url`."""
+    """Return the URL of an HTTP proxy, or `NO_PROXY_AT_ALL`. Raises `ValueError` as `proxy_url` does."""
     return NO_PROXY_AT_ALL if text.lower() == NO_PROXY_AT_ALL else proxy_url(text)
 
 
 def _with(*keys: frozenset[str]) -> AfterValidator:
-    """Require that an object has all keys of at least one of the sets *keys*."""
+    """Return a validator which requires that an object has all keys of at least one of the sets *keys*."""
 
     def check(value: dict[str, Any]) -> dict[str, Any]:
         if not any(choice <= value.keys() for choice in keys):
@@ -209,7 +213,7 @@ _KeyHash = Annotated[
 ]
 _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded), AfterValidator(_not_short)]
 NO_PROXY_AT_ALL: Final = "none"
-"""Stands for no HTTP proxy, whatever the environment names."""
+"""The value of `upstream.proxy` that switches the HTTP proxy off, even if the environment names one."""
 _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
 _Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
 _Networks = Annotated[
@@ -227,57 +231,60 @@ class SubAccountSection(_Section):
     resource_group: _Name | None = None
     """The resource group of the deployments. The default is "default"."""
     service_key_json: str | None = None
-    """The path of the service key file, relative to the config file. The key has a client secret or a certificate."""
+    """The path of the service key file, relative to the config file. The key holds a client secret or a certificate."""
     service_key: Annotated[dict[str, Any] | Literal["env"] | None, BeforeValidator(_key_or_env)] = None
-    """The service key itself, or "env" to find it where SAP's SDKs do. It may hold ${VARIABLES}."""
+    """The service key itself, or "env" to read it from where SAP's SDKs look for it. It may contain ${VARIABLES}."""
     deployment_models: dict[_Name, _Urls] = Field(default_factory=dict)
-    """For each model, the URLs of its deployments: a list, or one alone. A list may be empty."""
+    """For each model, the URLs of its deployments: a list or a single URL. A list may be empty."""
     deployment_ids: dict[_Name, _Ids] = Field(default_factory=dict)
-    """For each model, the ids of its deployments: a list, or one alone. A list may be empty."""
+    """For each model, the ids of its deployments: a list or a single id. A list may be empty."""
     weight: _Weight = 1.0
-    """The share of requests of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
+    """The weight of the whole subaccount. It multiplies the weights of its deployments; 0 drains them."""
     tier: int = 0
     """The tier of the whole subaccount. It is added to the tiers of its deployments."""
     discovery: bool | None = None
-    """Whether the proxy looks up which deployments are running, at the host of AI_API_URL, and adds them to those that
-    are listed. The default is to do so if none is listed. What a listed deployment is seen to run decides in which
-    protocol it is asked."""
+    """Whether the proxy asks the host of AI_API_URL for running deployments and adds them to the listed ones. By
+    default it does so if none is listed. For a listed deployment, the model that it is found to run determines its
+    protocol."""
 
 
 class KeySection(_Section):
     """The key of one caller."""
 
     name: _KeyName
-    """The name of the caller, in log lines and in /router/state. Response ids are signed for it, so a caller whose key
-    is replaced under the same name keeps its conversations."""
+    """The name of the caller in log lines and in /router/state. Response ids are signed for this name, so a caller
+    keeps its conversations when its key is replaced under the same name."""
     key: _Token | None = None
     """The key itself. It may contain ${VARIABLES}."""
     hash: _KeyHash | None = None
-    """Instead of the key: sha256: followed by the SHA-256 of the key in hexadecimal digits."""
+    """The hash of the key, in place of the key: sha256: followed by the SHA-256 of the key in hexadecimal digits."""
     admin: bool = False
-    """Whether it is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
-    change what the proxy does."""
+    """Whether this is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
+    change the proxy while it runs."""
 
 
 class FilterSection(_Section):
-    """Which models are served. Regular expressions are searched for in the names of models."""
+    """Filters that decide which models are served.
+
+    Each is a regular expression that is searched for in the model's name.
+    """
 
     include_filters: _Patterns = Field(default_factory=list)
-    """Only models that match one of these are served. The default is all models."""
+    """The proxy serves only models that match one of these. The default is all models."""
     exclude_filters: _Patterns = Field(default_factory=list)
-    """Of those, models that match one of these are not served."""
+    """The proxy does not serve models that match one of these, even if include_filters admits them."""
     include: _Patterns = Field(default_factory=list)
-    """Another name of include_filters."""
+    """An alias of include_filters."""
     exclude: _Patterns = Field(default_factory=list)
-    """Another name of exclude_filters."""
+    """An alias of exclude_filters."""
 
     def resolved(self) -> Filters:
-        """Give the filters, whichever of their names they were written under."""
+        """Return the filters, with those under both names merged."""
         return Filters((*self.include_filters, *self.include), (*self.exclude_filters, *self.exclude))
 
 
 class FallbackModel(_Section):
-    """A model that orchestration itself asks if the one before it fails."""
+    """A model that orchestration calls if the one before it fails."""
 
     model: _Name
     """The name of the model in SAP AI Core."""
@@ -294,18 +301,19 @@ _Template = Annotated[
 
 
 class ModulesSection(_Section):
-    """What orchestration does around one model. SAP's documentation describes the objects."""
+    """The orchestration modules for one model. SAP's documentation describes the objects."""
 
     masking: Annotated[dict[str, Any], _with(*_MASKING)] | None = None
-    """What is masked in prompts: {"providers": […]}."""
+    """Masking of prompts: {"providers": […]}."""
     filtering: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """What is filtered in prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
+    """Content filters for prompts and answers: {"input": {"filters": […]}, "output": {"filters": […]}}."""
     grounding: Annotated[dict[str, Any], AfterValidator(_grounding)] | None = None
-    """Where documents for a prompt are looked up. Its placeholders get the user's last message and what is found."""
+    """Grounding: where orchestration looks up documents for a prompt. The input placeholder receives the user's last
+    message, and the output placeholder receives what was found."""
     translation: Annotated[dict[str, Any], _with(*_AROUND)] | None = None
-    """The languages from and to which prompts and answers are translated: {"input": {…}, "output": {…}}."""
+    """Translation of prompts and answers: {"input": {…}, "output": {…}}."""
     fallbacks: list[_Fallback] | None = None
-    """The models that orchestration itself asks, one after another, if this one fails. Each is a name or an object."""
+    """The models that orchestration calls, one after another, if this model fails. Each is a name or an object."""
     template: _Template | None = None
     """A stored template that is added to the conversation: its id, or {"scenario": …, "name": …, "version": …}."""
     placeholders: dict[str, str] | None = None
@@ -313,27 +321,27 @@ class ModulesSection(_Section):
     version: _Name | None = None
     """The version of the model. The default is the latest."""
     timeout: Annotated[int, Field(ge=1, le=1200)] | None = None
-    """Orchestration waits for each call of a model for this many seconds. Its default is 600."""
+    """The time limit of orchestration for each call of a model, in seconds. Orchestration's default is 600."""
     chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
-    """This many characters of a stream are filtered or translated at a time. The default of orchestration is 100."""
+    """The number of characters of a stream that orchestration filters or translates at a time. Its default is 100."""
     delimiters: list[_Name] | None = None
-    """The texts after which a stream may be cut for that."""
+    """The texts at which orchestration may split a stream into these pieces."""
 
 
 class OrchestrationSection(ModulesSection):
-    """When orchestration deployments are asked, for which models, and what they do around them."""
+    """Orchestration deployments: when they are used, for which models, and with which modules."""
 
     standby: bool = True
-    """Whether orchestration is asked for a model only if no deployment of that model is available."""
+    """Whether orchestration serves a model only while no other deployment of that model is available."""
     models: list[_Name] | None = None
-    """The models that orchestration serves, by their names in SAP AI Core; [] means none. The default is what the
-    catalogue of SAP AI Core says."""
+    """The models that orchestration serves, by their names in SAP AI Core; [] means none. The default is the list in
+    the catalogue of SAP AI Core."""
     per_model: dict[_Name, ModulesSection] = Field(default_factory=dict)
-    """What differs for single models, each under any of its names. A module here replaces the one for all models, and
-    null switches it off."""
+    """Modules for single models, each under any of its names. A module here replaces the one for all models, and null
+    switches it off."""
 
     def resolved(self) -> OrchestrationOptions:
-        """Give the settings of orchestration, with what it does around single models complete."""
+        """Return the orchestration settings, with the modules of single models merged with those for all models."""
         return OrchestrationOptions(
             self.standby,
             None if self.models is None else tuple(self.models),
@@ -342,7 +350,7 @@ class OrchestrationSection(ModulesSection):
         )
 
     def _modules(self, own: ModulesSection | None = None) -> Modules:
-        """Put together what is done around a model, of which the section *own* says what differs."""
+        """Return the modules of a model: those that its section *own* sets, and otherwise those for all models."""
         written = own.model_fields_set if own is not None else frozenset()
         given = {each: getattr(own if each in written else self, each) for each in ModulesSection.model_fields}
         given = {module: value for module, value in given.items() if value is not None}
@@ -352,76 +360,78 @@ class OrchestrationSection(ModulesSection):
 
 @dataclass(frozen=True, slots=True)
 class ServerSection(ServerOptions):
-    """How the proxy listens, and how many requests it takes."""
+    """Settings of the server: where it listens, and how many requests it accepts."""
 
     host: _Name | None = None
-    """Another place for host."""
+    """Same as the top-level host."""
     port: Port | None = None
-    """Another place for port."""
+    """Same as the top-level port."""
     trusted_proxies: _Networks = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
-    """This setting has no effect any more. See requests and connections."""
+    """This setting no longer has any effect. Use requests and connections."""
 
     def resolved(self) -> ServerOptions:
-        """Give the settings of the server itself."""
+        """Return the settings of the server, without the fields that only the config file has."""
         return ServerOptions(**{each.name: getattr(self, each.name) for each in fields(ServerOptions)})
 
 
 class UpstreamSection(_Section):
-    """How the proxy reaches SAP AI Core."""
+    """How the proxy connects to SAP AI Core."""
 
     proxy: _ProxyUrl | None = None
-    """The URL of an HTTP proxy on the way out, http://user:password@host:port, or "none". The default is what
-    HTTPS_PROXY, HTTP_PROXY or ALL_PROXY names."""
+    """The URL of the HTTP proxy for outgoing connections, http://user:password@host:port, or "none". The default is the
+    proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."""
     no_proxy: _Hosts | None = None
-    """Hosts and their subdomains, addresses and networks that are reached without the HTTP proxy. The default is
+    """Hosts with their subdomains, addresses and networks that the proxy reaches without the HTTP proxy. The default is
     NO_PROXY."""
     proxy_loopback: bool = False
-    """Whether this machine itself is reached through the HTTP proxy as well."""
+    """Whether connections to this machine also go through the HTTP proxy."""
     ca_bundle: str | None = None
-    """The path of a PEM file with the certificates to trust, relative to the config file. The default is what
-    REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE or SSL_CERT_FILE and SSL_CERT_DIR name."""
+    """The path of a PEM file with the certificates to trust, relative to the config file. The default is the first of
+    these that is set: REQUESTS_CA_BUNDLE, CURL_CA_BUNDLE, or SSL_CERT_FILE together with SSL_CERT_DIR."""
     trust: Annotated[Store, BeforeValidator(_lower)] | None = None
-    """Which authorities are trusted beside ca_bundle: "system" for those of the operating system, or "certifi" for
-    those of Mozilla. The default is ca_bundle alone, or certifi if there is none."""
+    """The authorities that are trusted in addition to ca_bundle: "system" for those of the operating system, "certifi"
+    for those of Mozilla. Without this setting, the proxy trusts ca_bundle alone, or certifi if there is no
+    ca_bundle."""
     strict_certificates: bool | None = None
-    """Whether certificates must obey every rule of RFC 5280. The default is that of Python, which is true from 3.13 on;
-    false is for authorities that do not obey them."""
+    """Whether certificates must obey every rule of RFC 5280. The default is Python's, which is true from 3.13 on. Use
+    false for authorities that break these rules."""
     fetch_media: bool = True
-    """Whether images and documents that are named by URL are fetched for models that want bytes: from ports 80 and 443
-    of public addresses, at most 32 MiB for each request."""
+    """Whether the proxy downloads images and documents that a request names by URL, for models that need the bytes. It
+    connects to ports 80 and 443 of public addresses only, and downloads at most 32 MiB for each request."""
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 
 class TelemetrySection(_Section):
-    """Traces and metrics for OpenTelemetry; the OTEL_* variables set where they are sent."""
+    """OpenTelemetry traces and metrics. The OTEL_* variables set where they are sent."""
 
     otlp: bool | None = None
-    """Whether they are sent by OTLP over HTTP. The default is to do so if OTEL_EXPORTER_OTLP_ENDPOINT is set."""
+    """Whether to send traces and metrics by OTLP over HTTP. By default they are sent if OTEL_EXPORTER_OTLP_ENDPOINT is
+    set."""
 
 
 class ConfigFile(_Section):
     """The config file of the SAP AI Core LLM proxy."""
 
     schema_: str | None = Field(None, alias="$schema")
-    """The path or URL of the JSON Schema, for editors."""
+    """The path or URL of the JSON Schema, which editors use."""
     subaccounts: dict[_Name, SubAccountSection] = Field(default_factory=dict, alias="subAccounts")
-    """The subaccounts by name, in the order in which they take turns. The default is one subaccount, whose service key
-    is in the environment."""
+    """The subaccounts by name, in the order in which round robin uses them. The default is one subaccount, whose
+    service key is in the environment."""
     secret_authentication_tokens: list[_Token] = Field(default_factory=list)
-    """The keys with which clients open the proxy. They may hold ${VARIABLES}. See allow_unauthenticated."""
+    """The API keys that clients send to the proxy. They may contain ${VARIABLES}. See allow_unauthenticated."""
     keys: list[KeySection] = Field(default_factory=list)
-    """Further keys with which clients open the proxy, each with the name of its caller."""
+    """Further API keys that clients send to the proxy, each with the name of its caller."""
     secret_signing_keys: list[_SigningKey] = Field(default_factory=list)
-    """The keys that sign response ids and reasoning. The first one signs, and the others are still accepted. They may
-    hold ${VARIABLES}. The default is keys that are derived from the secrets of the service keys."""
+    """The keys that sign response ids and reasoning. The first one signs; signatures of the others are still accepted.
+    They may contain ${VARIABLES}. The default keys are derived from the secrets of the service keys."""
     port: Port | None = None
     """The port to listen on. The default is 3001."""
     host: _Name | None = None
     """The address to listen on. The default is 127.0.0.1."""
     extensions: list[_Name] = Field(default_factory=list)
-    """Python modules that register strategies, or have a function `extend(router)`. They lie beside the config file or
-    are installed."""
+    """Python modules that register strategies or define a function `extend(router)`. They are next to the config file
+    or installed."""
     model_filters: FilterSection = FilterSection.model_construct()
     orchestration: OrchestrationSection = OrchestrationSection.model_construct()
     routing: Policy = Policy()
@@ -429,16 +439,16 @@ class ConfigFile(_Section):
     upstream: UpstreamSection = UpstreamSection.model_construct()
     telemetry: TelemetrySection = TelemetrySection.model_construct()
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] = "info"
-    """The lowest level that is logged."""
+    """The lowest level of messages in the log."""
     log_format: Annotated[Literal["text", "json"], BeforeValidator(_lower)] = "text"
-    """The form of the log: lines of text for people, or an object of JSON in each line for programs."""
+    """The format of the log: "text" for people, or "json" for programs, with one JSON object in each line."""
     allow_unauthenticated: bool = False
-    """Whether everybody may use a proxy without keys, from any machine and under any host name. Otherwise a proxy
-    without keys serves this machine only."""
+    """Whether a proxy without keys serves everybody, from any machine and under any host name. Otherwise a proxy
+    without keys serves only this machine."""
 
 
 def known_keys(place: Place) -> list[str]:
-    """List the keys that the object at a place of the config file may have."""
+    """List the keys that the object at *place* in the config file may have."""
     listed = {"deployment_models": {_ANY: ""}, "deployment_ids": {_ANY: ""}}
     modules = {"fallbacks": [_ANY]}
     example = {

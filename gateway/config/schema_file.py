@@ -1,4 +1,4 @@
-"""The description of the config file for editors: JSON Schema, which `make schema` writes."""
+"""The file with the JSON Schema of the config file, which `make schema` writes."""
 
 import json
 from pathlib import Path
@@ -7,17 +7,17 @@ from typing import Any, Final
 JSON = Any
 SCHEMA_FILE: Final = Path(__file__).parent / "config.schema.json"
 UNSEEN: Final = "writeOnly"
-"""What JSON Schema says of a value that is shown to nobody."""
+"""The keyword of JSON Schema that marks secret values."""
 
 
 def json_schema() -> dict[str, JSON]:
-    """Read the description."""
+    """Read the JSON Schema from its file."""
     schema: dict[str, JSON] = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
     return schema
 
 
 def secret_keys() -> frozenset[str]:
-    """Name the keys of the config file whose values, or lists of values, nobody is shown."""
+    """Return the keys of the config file whose values, or whose lists of values, are secret."""
     schema = json_schema()
     sections = (schema, *schema["$defs"].values())
     return frozenset(key for each in sections for key, value in each.get("properties", {}).items() if _is_secret(value))

@@ -1,4 +1,4 @@
-"""Writes the JSON Schema of the config file, with every description that an editor can show: `make schema`."""
+"""Writer of the JSON Schema of the config file, with a description of every key: `make schema`."""
 
 import ast
 import inspect
@@ -17,7 +17,7 @@ from routing import policy
 
 
 def written_schema() -> dict[str, JSON]:
-    """Describe the config file as JSON Schema."""
+    """Generate the JSON Schema of the config file."""
     written = ConfigFile.model_json_schema()
     sections = {"": ConfigFile} | {each.__name__: each for each in _sections()}
     for name, definition in (("", written), *written["$defs"].items()):
@@ -33,7 +33,7 @@ def written_schema() -> dict[str, JSON]:
 
 
 def _sections() -> Iterator[type]:
-    """List what a section may be: models, and dataclasses of the routing."""
+    """Yield the classes that may be a section: pydantic models, and the dataclasses of `routing.policy`."""
     for module in (schema, policy):
         for each in vars(module).values():
             if isinstance(each, type) and (issubclass(each, BaseModel) or is_dataclass(each)):
@@ -41,7 +41,7 @@ def _sections() -> Iterator[type]:
 
 
 def _descriptions(section: type) -> Iterator[tuple[str, str]]:
-    """Give the keys of a section, and the docstrings below their fields."""
+    """Yield the keys of a section, each with the docstring below its field."""
     models: dict[str, FieldInfo] = getattr(section, "model_fields", {})
     for each in reversed(section.__mro__):
         if each.__module__.partition(".")[0] in {"gateway", "routing"}:
@@ -55,7 +55,7 @@ def _descriptions(section: type) -> Iterator[tuple[str, str]]:
 
 
 def _ranges(section: type) -> Iterator[tuple[str, policy.Range]]:
-    """Give the fields of a section of the routing that are numbers within a range."""
+    """Yield the numeric fields of a section of `routing`, each with its range."""
     for each in fields(section) if is_dataclass(section) else ():
         for option in (each.type, *get_args(each.type)):
             for limit in getattr(option, "__metadata__", ()):
@@ -64,14 +64,14 @@ def _ranges(section: type) -> Iterator[tuple[str, policy.Range]]:
 
 
 def _limit(described: JSON, limit: policy.Range) -> None:
-    """Say of a number which range it has, be it one of several choices or the only one."""
+    """Add the range to a number in the schema, also where it is one of several alternatives."""
     for choice in described.get("anyOf", [described]):
         if choice.get("type") in {"integer", "number"}:
             choice |= {"minimum": limit.low, "maximum": limit.high}
 
 
 def main() -> None:
-    """Write the file."""
+    """Write the JSON Schema to its file."""
     SCHEMA_FILE.write_text(json.dumps(written_schema(), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

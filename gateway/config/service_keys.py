@@ -1,4 +1,4 @@
-"""Service keys of SAP AI Core: read from anywhere SAP's own tools read them, checked, and kept out of sight."""
+"""Service keys of SAP AI Core: how they are found and checked, and how their secrets are kept out of logs."""
 
 import json
 import re
@@ -16,7 +16,7 @@ _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a password
 _API_VERSION = "/v2"
 
 _FROM_ENVIRONMENT: Final = {
-    # key of a service key   the variable that carries it
+    # key of a service key   the variable that holds it
     "clientid": "AICORE_CLIENT_ID",
     "clientsecret": "AICORE_CLIENT_SECRET",
     "url": "AICORE_AUTH_URL",
@@ -31,20 +31,20 @@ _FROM_ENVIRONMENT: Final = {
 _RESOURCE_GROUP: Final = "AICORE_RESOURCE_GROUP"
 _API_URL: Final = "serviceurls.AI_API_URL"
 _CREDENTIALS: Final = (("clientsecret",), ("certificate", "key"), ("cert_file_path", "key_file_path"))
-"""The kinds of credentials of a client, each with the keys of a service key that it needs."""
+"""The kinds of a client's credentials, each with the keys of the service key that it needs."""
 SECRET_KEYS: Final = frozenset({"clientsecret", "certificate", "key"})
-"""The keys of a service key whose values nobody is shown."""
+"""The keys of a service key whose values are secret."""
 _MISSING: Final = "is missing; copy it from the service key in the BTP cockpit"
 
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """A text that shows itself only when asked to."""
+    """A string that is hidden in `repr`, and so in logs and error messages."""
 
     _text: str
 
     def reveal(self) -> str:
-        """Hand out the text itself."""
+        """Return the string itself."""
         return self._text
 
     def __repr__(self) -> str:
@@ -68,11 +68,11 @@ class CertificateFiles:
 
 
 Proof = Secret | CertificateText | CertificateFiles
-"""The credentials of a client: a secret, or an X.509 certificate."""
+"""The credentials of a client: a secret or an X.509 certificate."""
 
 
 def secret_of(proof: Proof) -> str:
-    """Give what only this client knows; nothing if it is in a file that cannot be read."""
+    """Return the secret part of the credentials; an empty string if it is in a file that cannot be read."""
     match proof:
         case Secret():
             return proof.reveal()
@@ -87,36 +87,39 @@ def secret_of(proof: Proof) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ServiceKey:
-    """The credentials for the tokens of one tenant, and the URL of its API."""
+    """The credentials that obtain tokens of one tenant, and the URL of its API."""
 
     client_id: str
     proof: Proof
     token_url: str
-    """The whole URL of the token endpoint."""
+    """The complete URL of the token endpoint."""
     api_url: str
-    """The base of the AI API, with its version and without a trailing slash."""
+    """The base URL of the AI API, with its version and without a trailing slash."""
     tenant: str = ""
-    """The identity zone: sent as AI-Tenant-Id where a request names its tenant."""
+    """The identity zone, which is sent as AI-Tenant-Id in requests that name their tenant."""
 
 
 def is_same_tenant(one: ServiceKey, other: ServiceKey) -> bool:
-    """Tell whether two service keys belong to the same tenant."""
+    """Return whether two service keys belong to the same tenant."""
     same_tenant = bool(one.tenant) and one.tenant == other.tenant
     return one.api_url == other.api_url and (same_tenant or one.token_url == other.token_url)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A service key from the environment, with what else was said there."""
+    """A service key from the environment, and the resource group that is configured there."""
 
     key: ServiceKey
     resource_group: str
     source: str = ""
-    """Where it was found, for people."""
+    """The variable or the file that holds the key, for messages."""
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
-    """Replace `${NAME}` in *text* with that environment variable; `$${NAME}` becomes `${NAME}`."""
+    """Replace `${NAME}` in *text* with that environment variable; `$${NAME}` becomes `${NAME}`.
+
+    Raises `ServiceKeyError` if the variable is not set.
+    """
 
     def value(match: re.Match[str]) -> str:
         if match[0].startswith("$$"):
@@ -129,7 +132,7 @@ def expand(text: str, env: Mapping[str, str]) -> str:
 
 
 class _KeyReader:
-    """Reads the strings of one service key; `mistakes` says what is wrong with them."""
+    """Reader of the strings in one service key; it collects what is wrong in `mistakes`."""
 
     def __init__(self, raw: Mapping[str, Any], env: Mapping[str, str]) -> None:
         services = raw.get("serviceurls")
@@ -138,7 +141,7 @@ class _KeyReader:
         self.mistakes: list[Mistake] = []
 
     def text(self, name: str, *, required: bool = False) -> str:
-        """Read one string; one that has a mistake or is not there is empty."""
+        """Read one string; return an empty string if it is missing or has a mistake."""
         value = self._raw.get(name)
         if required and value in (None, ""):
             self.wrong(name, _MISSING)
@@ -152,18 +155,18 @@ class _KeyReader:
         return ""
 
     def url(self, name: str, suffix: str) -> str:
-        """Read one URL that must be there, and give it the *suffix* that it lacks."""
+        """Read one required URL, and append *suffix* if it does not end with it."""
         text = self.text(name, required=True).rstrip("/")
         if text and not is_url(text):
             self.wrong(name, "is not a URL; write one that starts with https:// and names a host")
         return text if text.endswith(suffix) else text + suffix
 
     def token_url(self) -> str:
-        """Read the URL of the token endpoint: a certificate has its own."""
+        """Read the URL of the token endpoint. A service key with a certificate has a URL of its own for it."""
         return self.url("certurl" if self._raw.get("certurl") else "url", _TOKEN_PATH)
 
     def proof(self, base: Path) -> Proof | None:
-        """Read the credentials of this client, which must be of one kind."""
+        """Read the credentials of the client, which must be of exactly one kind; None if they have a mistake."""
         before = len(self.mistakes)
         texts = {name: self.text(name) for names in _CREDENTIALS for name in names}
         if len(self.mistakes) > before:
@@ -199,7 +202,7 @@ class _KeyReader:
 
 
 def parse(raw: object, *, env: Mapping[str, str], base: Path) -> ServiceKey:
-    """Build a service key from its JSON; *base* is the folder that relative paths in it start from."""
+    """Build a service key from its JSON; *base* is the folder for relative paths in it. Raises `ServiceKeyError`."""
     whole = _as_object(raw, "")
     reader = _KeyReader(
         whole if "clientid" in whole else _as_object(whole.get("credentials", whole), "credentials"), env
@@ -221,7 +224,7 @@ def _as_object(raw: object, where: str) -> Mapping[str, Any]:
 
 
 def is_url(text: str) -> bool:
-    """Tell whether *text* is an HTTP URL with a host and no blanks."""
+    """Return whether *text* is an HTTP URL with a host and without blanks."""
     try:
         parts = urlsplit(text)
         return (
@@ -235,12 +238,12 @@ def is_url(text: str) -> bool:
 
 
 def _pem(text: str) -> str:
-    """Undo the two-character line ends that PEM texts get in environment variables."""
+    """Replace each backslash with a following n by a line break, for PEM texts from environment variables."""
     return text.replace("\\n", "\n").strip() + "\n"
 
 
 def is_service_key(raw: object) -> bool:
-    """Tell whether some JSON is a service key, whatever is wrong with it."""
+    """Return whether a JSON value is a service key, even one with mistakes."""
     match raw:
         case {"clientid": str()} | {"credentials": {"clientid": str()}}:
             return True
@@ -249,12 +252,15 @@ def is_service_key(raw: object) -> bool:
 
 
 def read_file(path: Path, *, env: Mapping[str, str]) -> ServiceKey:
-    """Read a service key from a JSON file."""
+    """Read a service key from a JSON file. Raises `ServiceKeyError`."""
     return parse(load_json(path), env=env, base=path.parent)
 
 
 def load_json(path: Path, twice: Callable[[str], object] = lambda _: None) -> Any:
-    """Read one JSON file; what is wrong with it is said without quoting it. *twice* hears of keys that are repeated."""
+    """Read one JSON file, and call *twice* with each key that is repeated in an object.
+
+    Raises `ServiceKeyError`; its message does not quote the file.
+    """
 
     def as_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         for key, number in Counter(key for key, _ in pairs).items():
@@ -277,7 +283,7 @@ def load_json(path: Path, twice: Callable[[str], object] = lambda _: None) -> An
 
 
 def home_folder() -> Path | None:
-    """Name the home of whoever runs this; a container may run it for a user who has none."""
+    """Return the home folder of the current user; None if the user has none, as in some containers."""
     try:
         return Path.home()
     except RuntimeError:
@@ -285,9 +291,10 @@ def home_folder() -> Path | None:
 
 
 def find(env: Mapping[str, str], home: Path | None) -> Found | None:
-    """Look for a service key where SAP's own tools do; the first place that has one is used.
+    """Find a service key where SAP's own tools look for one. The first place that has a key is used.
 
-    In this order: AICORE_SERVICE_KEY, the AICORE_* variables, the configuration file of SAP's tools, VCAP_SERVICES.
+    The order is AICORE_SERVICE_KEY, the AICORE_* variables, the configuration file of SAP's tools, VCAP_SERVICES.
+    Raises `ServiceKeyError`.
     """
     file, values = _config_file(env, home)
     group = env.get(_RESOURCE_GROUP) or values.get(_RESOURCE_GROUP) or "default"
@@ -308,7 +315,7 @@ def find(env: Mapping[str, str], home: Path | None) -> Found | None:
 
 
 def _json_variable(env: Mapping[str, str], name: str) -> Any:
-    """Read a variable that holds JSON; nothing when it is not set."""
+    """Parse a variable that holds JSON; None if it is not set."""
     if not env.get(name, "").strip():
         return None
     try:
@@ -318,7 +325,7 @@ def _json_variable(env: Mapping[str, str], name: str) -> Any:
 
 
 def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Build a raw service key from AICORE_* names; empty when none is there."""
+    """Build an unchecked service key from the AICORE_* names in *values*; empty if there are none."""
     raw = {name: values[variable] for name, variable in _FROM_ENVIRONMENT.items() if values.get(variable)}
     if "AI_API_URL" in raw:
         raw["serviceurls"] = {"AI_API_URL": raw.pop("AI_API_URL")}
@@ -326,7 +333,7 @@ def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _config_file(env: Mapping[str, str], home: Path | None) -> tuple[Path, Mapping[str, Any]]:
-    """Read the configuration file of SAP's tools; an explicitly named one must exist."""
+    """Read the configuration file of SAP's tools. A file that a variable names explicitly must exist."""
     named, aside = env.get("AICORE_CONFIG"), env.get("AICORE_HOME")
     if not (named or aside or home):
         return Path(), {}
@@ -343,7 +350,7 @@ def _config_file(env: Mapping[str, str], home: Path | None) -> tuple[Path, Mappi
 
 
 def _is_file(path: Path, *, unsure: bool) -> bool:
-    """Tell whether there is a file; *unsure* is the answer where nobody may look."""
+    """Return whether a file exists; *unsure* if that cannot be determined, for example for lack of permission."""
     try:
         return path.is_file()
     except OSError:
@@ -351,7 +358,7 @@ def _is_file(path: Path, *, unsure: bool) -> bool:
 
 
 def _bound(env: Mapping[str, str]) -> Any:
-    """Read the credentials of the first AI Core instance bound to a Cloud Foundry application."""
+    """Return the credentials of the first AI Core instance that is bound to a Cloud Foundry application."""
     services = _json_variable(env, "VCAP_SERVICES")
     match services:
         case {"aicore": [{"credentials": credentials}, *_]}:

@@ -1,4 +1,4 @@
-"""The settings of the proxy, as frozen values: everything is resolved."""
+"""The settings of the proxy, as frozen values with all references resolved."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,9 +26,9 @@ PORT: Final = 3001
 
 
 class SettingsError(ValueError):
-    """The settings cannot be used; `mistakes` lists all that is wrong, and the message has a line for each.
+    """Raised for settings that cannot be used. Its message has one line for each of `mistakes`.
 
-    `warnings` says what else is odd: a key that is spelled wrongly is often why another is missing.
+    `warnings` holds further warnings. A misspelt key, for example, is often the reason why another key is missing.
     """
 
     def __init__(self, source: str, mistakes: Sequence[Mistake], warnings: Sequence[str] = ()) -> None:
@@ -42,7 +42,7 @@ class SettingsError(ValueError):
         super().__init__("\n".join(lines))
 
     def __reduce__(self) -> tuple[type["SettingsError"], tuple[str, tuple[Mistake, ...], tuple[str, ...]]]:
-        """Tell how the error is made anew in another process."""
+        """Return the constructor call that `pickle` uses to rebuild the error in another process."""
         return type(self), (self.source, self.mistakes, self.warnings)
 
 
@@ -54,10 +54,10 @@ class Settings:
     keys: tuple[CallerKey, ...] = ()
     """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
-    """What response ids and seals are signed with, the current key first; without any it is derived."""
+    """The keys that sign response ids and seals, the current key first. Without any, the key is derived."""
     host: str = LOOPBACK
     host_name: str = ""
-    """The host as it was configured, or given on the command line, whatever address is listened on."""
+    """The host as written in the config file or on the command line, before it is resolved to an address."""
     port: int = PORT
     server: ServerOptions = field(default_factory=ServerOptions)
     policy: Policy = field(default_factory=Policy)
@@ -69,32 +69,33 @@ class Settings:
     network: Network = DIRECT
     fetch_media: bool = True
     observability: Observability = field(default_factory=Observability)
-    """What SAP AI Core is asked to note of each request."""
+    """What SAP AI Core is asked to record of each request."""
     telemetry: bool = False
     """Whether traces and metrics are sent to an OpenTelemetry collector."""
     extensions: tuple[ModuleType, ...] = ()
-    """Modules of the user's own: each may have a function `extend(router)`."""
+    """The user's extension modules. Each may define a function `extend(router)`."""
     is_demo: bool = False
-    """Whether what is served is the embedded emulator."""
+    """Whether the proxy serves the embedded emulator."""
     source: Path | None = None
-    """The config file; none if the environment said it all."""
+    """The config file; None if all settings come from the environment."""
     warnings: tuple[str, ...] = ()
 
     def overridden(self, workers: int | None = None, **given: Any) -> "Settings":
-        """Give the settings with what was *given* on the command line instead."""
+        """Return the settings with the options *given* on the command line in place of the configured ones."""
         server = self.server if workers is None else replace(self.server, workers=workers)
         return replace(self, server=server, **{"host_name": given.get("host", self.host_name), **given})
 
     def extend(self, router: RequestRouter) -> None:
-        """Let the user's own modules add to *router*, those that have something to add."""
+        """Call `extend(router)` of each extension module that defines it."""
         for module in self.extensions:
             getattr(module, "extend", lambda _: None)(router)
 
 
 def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
-    """List the endpoints of every model, subaccounts and deployments in the order of the file.
+    """List the endpoints of every model, with subaccounts and deployments in the order of the file.
 
-    What orchestration serves joins the deployments of the same model alone, under whatever name those are configured.
+    An orchestration deployment joins the pool of a model that has deployments of its own, under the name that these
+    have.
     """
     found: dict[str, list[Endpoint]] = {}
     alone = ModelNames(_alone(settings.subaccounts.values()), fallback=False)
@@ -120,15 +121,16 @@ def pools(settings: Settings) -> dict[str, tuple[Endpoint, ...]]:
 
 
 def _alone(accounts: Iterable[SubAccount]) -> dict[str, None]:
-    """Name the models that have a deployment of their own, in the order of the file."""
+    """Return the models that have a deployment other than orchestration, in the order of the file, as keys."""
     named = ((model, each) for account in accounts for model, own in account.deployments.items() for each in own)
     return dict.fromkeys(model for model, each in named if not each.orchestration)
 
 
 def with_discovered(settings: Settings, found: Mapping[str, Mapping[str, Sequence[Deployment]]]) -> Settings:
-    """Add what was looked up, per subaccount, to what is configured.
+    """Add the deployments that discovery *found*, by subaccount and model, to the configured ones.
 
-    Of what is configured itself, only what its deployments are, and which models they say they run, is noted.
+    Of a configured deployment, discovery changes only two things: whether it is an orchestration deployment, and which
+    model it runs.
     """
     accounts = {
         name: replace(account, deployments=_joined(account.deployments, found.get(name, {}), settings.filters))
@@ -161,7 +163,7 @@ def _joined(
 
 
 def _running(name: str, configured: Deployment, there: dict[str, Deployment]) -> Deployment:
-    """Note of a deployment that is *configured* under a *name* what it is, and what it runs of what is *there*."""
+    """Return a *configured* deployment of the model *name* with its type and running model, which are found *there*."""
     orchestration = configured.orchestration or any(each.orchestration for each in there.values())
     runs = ModelNames(there, fallback=False).same(name) if orchestration else next(reversed(there), None)
     return replace(configured, runs=runs or "", orchestration=orchestration)

@@ -1,4 +1,4 @@
-"""Reads subaccounts: what the config file says of one, resolved to a key and to deployments."""
+"""Reader of subaccounts: it resolves a section of the config file to a service key and deployments."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -14,14 +14,14 @@ _DEPLOYMENT = re.compile(r"(?P<base>.*?/deployments/(?P<id>[^/?#\s]+))(?P<rest>.
 
 
 class SubaccountReader:
-    """Resolves subaccounts; what is wrong with them goes to the findings."""
+    """Reader of subaccounts that reports mistakes to *findings*."""
 
     def __init__(self, findings: Findings, filters: Filters) -> None:
         self._findings = findings
         self._filters = filters
 
     def read(self, name: str, section: SubAccountSection) -> SubAccount | None:
-        """Resolve one subaccount; one that has a mistake is left out."""
+        """Resolve one subaccount; None if it has a mistake."""
         where = spelled(("subAccounts", name))
         before = len(self._findings.mistakes)
         key, group = self._key(where, section)
@@ -49,7 +49,7 @@ class SubaccountReader:
         )
 
     def from_environment(self) -> dict[str, SubAccount]:
-        """Build the one subaccount whose key SAP's own tools would find."""
+        """Build the subaccount whose service key is in the environment, where SAP's own tools look for it."""
         accounts: dict[str, SubAccount] = {}
         with self._findings.of_key(""):
             found = self._found()
@@ -57,7 +57,7 @@ class SubaccountReader:
         return accounts
 
     def _listed(self, where: str, section: SubAccountSection, key: ServiceKey | None) -> dict[str, list[Deployment]]:
-        """Resolve what a subaccount lists, by URL and by id."""
+        """Resolve the deployments that a subaccount lists, by URL and by id."""
         listed: dict[str, list[Deployment]] = {}
         for by in ("deployment_models", "deployment_ids"):
             for model, entries in getattr(section, by).items():
@@ -67,7 +67,7 @@ class SubaccountReader:
         return listed
 
     def _once(self, where: str, deployments: Iterable[Deployment]) -> tuple[Deployment, ...]:
-        """Make one of deployments that are listed more than once: their weights add up."""
+        """Merge deployments that are listed more than once; their weights are added."""
         seen: dict[str, Deployment] = {}
         for each in deployments:
             if each.url in seen:
@@ -80,7 +80,7 @@ class SubaccountReader:
     def _deployment(
         self, where: str, entry: DeploymentEntry | DeploymentId, key: ServiceKey | None
     ) -> Iterator[Deployment]:
-        """Resolve one deployment; one whose id alone is known needs the *key*."""
+        """Resolve one deployment. One that is given by its id needs the *key* for its URL."""
         if isinstance(entry, DeploymentId):
             name = entry.id.strip()
             if not re.fullmatch(r"[^/?#\s]+", name):
@@ -100,7 +100,7 @@ class SubaccountReader:
         yield Deployment(match["base"], entry.weight, entry.tier, orchestration=entry.orchestration)
 
     def _key(self, where: str, section: SubAccountSection) -> tuple[ServiceKey | None, str]:
-        """Find the service key of a subaccount, and the resource group that is set beside it."""
+        """Return the service key of a subaccount, and the resource group that is configured with it."""
         findings = self._findings
         match section.service_key, section.service_key_json:
             case None, None if not findings.reported(where):
@@ -122,7 +122,7 @@ class SubaccountReader:
         return None, DEFAULT
 
     def _found(self) -> Found:
-        """Find the service key that the environment has."""
+        """Return the service key in the environment. Raises `ServiceKeyError` if there is none."""
         found = find(self._findings.env, self._findings.home)
         if found is None:
             what = (

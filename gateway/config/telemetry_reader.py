@@ -1,4 +1,4 @@
-"""Tells whether traces and metrics are sent: by the settings, and by the variables that OpenTelemetry reads itself."""
+"""Reader of the telemetry settings, from the config file and from the environment variables of OpenTelemetry."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec
@@ -23,9 +23,9 @@ _INSTALL: Final = "install the extra otel: pip install 'sap-ai-core-llm-proxy[ot
 
 
 def read_telemetry(otlp: bool | None, findings: Findings) -> bool:
-    """Tell whether to send traces and metrics; mistakes and warnings go to *findings*.
+    """Return whether to send traces and metrics; report mistakes and warnings to *findings*.
 
-    *otlp* is what the settings say. If it is None, they are sent where the environment names a collector.
+    *otlp* is the setting. If it is None, they are sent if the environment names a collector.
     """
     endpoint = _first(findings.env, _ENDPOINTS)
     wanted = endpoint is not None if otlp is None else otlp
@@ -45,7 +45,10 @@ def read_telemetry(otlp: bool | None, findings: Findings) -> bool:
 
 
 def is_installed() -> bool:
-    """Tell whether the packages of the extra otel are there; none of them is loaded but for the folders they lie in."""
+    """Return whether the packages of the extra otel are installed.
+
+    At most the packages that contain them are imported.
+    """
     try:
         return all(find_spec(name) is not None for name in _NEEDED)
     except ModuleNotFoundError:

@@ -1,4 +1,7 @@
-"""What pydantic finds wrong with a config file, in our own words: what is wrong, and what to write instead."""
+"""Validation of the config file with pydantic.
+
+Its errors are translated into messages that say what to write instead.
+"""
 
 from collections.abc import Container, Iterator, Sequence
 from typing import Any, Final, Literal
@@ -9,7 +12,7 @@ from gateway.config.mistakes import Findings, Place, kind
 from gateway.config.schema import ConfigFile
 
 UNKNOWN: Final = {"extra_forbidden", "unexpected_keyword_argument"}
-"""Pydantic's names of a key that it does not know."""
+"""The types of pydantic's errors for an unknown key."""
 
 _OBJECT: Final = "must be an object, not {kind}; write it in braces, as in {{…}}"
 _WHOLE: Final = "must be a whole number, not {kind}; write one without quotes"
@@ -17,7 +20,7 @@ _NUMBER: Final = "must be a number, not {kind}; write one without quotes"
 _BOOLEAN: Final = "must be true or false, not {kind}; write one of them without quotes"
 _OBJECT_AS_JSON: Final = 'must be an object; write it as JSON, as in {{"…": "…"}}'
 _MESSAGES: Final = {
-    # pydantic's name of a mistake   what is wrong, and what to write instead
+    # pydantic's type of the error   what is wrong, and what to write instead
     "missing": "is missing; add it",
     "string_type": "must be a string, not {kind}; write it in quotes",
     "list_type": 'must be a list, not {kind}; write it in brackets, as in ["…"]',
@@ -41,7 +44,7 @@ _MESSAGES: Final = {
 }
 
 _OF_VARIABLES: Final = {
-    # the same where an environment variable holds a plain text
+    # the same for a value that is a string from an environment variable
     "list_type": 'must be a list; write it as JSON, as in ["…"]',
     "dict_type": _OBJECT_AS_JSON,
     "model_type": _OBJECT_AS_JSON,
@@ -53,15 +56,16 @@ _OF_VARIABLES: Final = {
 
 
 _OF_NAMES: Final = "[key]"
-"""What pydantic adds to a place where the name of a key is wrong, and not its value."""
+"""The step that pydantic appends to a place if the name of a key is wrong and not its value."""
 
 
 def validated(
     raw: Any, findings: Findings, extra: Literal["forbid", "ignore"]
 ) -> tuple[ConfigFile | None, Sequence[tuple[Place, str, str]]]:
-    """Read a config file into its shape, or give what is wrong with it: the place, pydantic's name of it, our words.
+    """Validate the content of a config file. Return the config, or None and a list of mistakes.
 
-    *extra* says whether unknown keys are wrong. Values are in no message, since they may be secrets.
+    Each mistake has its place, pydantic's type of the error, and the message. *extra* says whether unknown keys are
+    mistakes. Messages never contain values, which may be secrets.
     """
     try:
         return ConfigFile.model_validate(raw, extra=extra, context=findings.env), ()
@@ -70,7 +74,7 @@ def validated(
 
 
 def _described(error: ValidationError, texts: Container[Place]) -> Iterator[tuple[Place, str, str]]:
-    """Describe each mistake; *texts* are the places where an environment variable holds a plain text."""
+    """Describe each mistake; *texts* are the places that an environment variable sets to a string."""
     for each in error.errors(include_url=False):
         of_variables = _OF_VARIABLES.get(each["type"]) if each["loc"] in texts else None
         message = of_variables or _MESSAGES.get(each["type"])

@@ -1,1 +1,1 @@
-"""Handles requests before they are routed: authentication, CORS, admission control, bodies."""
+"""The handling of requests before they are routed: authentication, CORS, admission control and bodies."""

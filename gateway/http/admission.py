@@ -1,4 +1,4 @@
-"""Admission control: how many requests are in progress at once, in all and for each key, and which ones wait."""
+"""Admission control: limits on the requests in progress, in total and for each key, and the waiting room."""
 
 import threading
 from collections import OrderedDict, deque
@@ -32,7 +32,7 @@ class Place:
 
 
 class _Waiter:
-    """One request in the waiting room. *has_place* says that a place has become its own, and *turn* wakes it."""
+    """A request in the waiting room. Once *has_place* is True it owns a place, and *turn* wakes its thread."""
 
     def __init__(self, caller: str) -> None:
         self.caller = caller
@@ -40,18 +40,18 @@ class _Waiter:
         self.has_place = False
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Release the file descriptors of the signal."""
         self.turn.close()
 
 
 class Admission:
-    """Admits *places* requests at once; up to *waiting* more wait for up to *seconds*, callers taking turns.
+    """Admits up to *places* requests at once. Up to *waiting* more wait for up to *seconds*.
 
-    A caller with many requests in the room gets one place, then every other caller who waits gets one, before it
-    gets its next. A request that finds the room full, or waits too long, is refused with `Retry-After`. A caller has at
-    most *per_caller* places, and the same share of the room.
+    Waiting callers take turns: a caller with many waiting requests gets one place, then each other waiting caller gets
+    one, before it gets its next. A request is refused with `Retry-After` if the room is full or if it has waited too
+    long. A caller has at most *per_caller* places, and the same share of the room.
 
-    `_lock` guards the counts, the room, and `has_place` of those in it; nothing is waited for, woken, called or
+    `_lock` guards the counts, the room, and `has_place` of the requests in it. Nothing is waited for, woken, called or
     logged under it.
     """
 
@@ -64,36 +64,39 @@ class Admission:
         self._lock = threading.Lock()
         self._working = 0
         self._working_for: dict[str, int] = {}
-        """By caller, how many of its requests have a place; none is in it that has no place."""
+        """The number of requests with a place, by caller. Callers without any are not in it."""
         self._room: OrderedDict[str, deque[_Waiter]] = OrderedDict()
 
     @property
     def working(self) -> int:
-        """How many requests have a place."""
+        """The number of requests that have a place."""
         return self._working
 
     @property
     def in_room(self) -> int:
-        """How many requests wait for one."""
+        """The number of requests in the waiting room."""
         with self._lock:
             return self._seated()
 
     def saturation(self) -> JSON:
-        """Count the requests in progress and those that wait, each with its maximum."""
+        """Return the number of requests in progress and of waiting requests, each with its limit."""
         return {
             "requests": {"used": self.working, "most": self._places},
             "waiting": {"used": self.in_room, "most": self._waiting},
         }
 
     def enter(self, caller: str, lifetime: Lifetime) -> Place:
-        """Give a place, after a wait if needed; raises `FaultError` if none is free in time or the client leaves."""
+        """Return a place, after a wait if there is none.
+
+        Raises `FaultError` if no place is free in time, or if the client disconnects.
+        """
         if not self._take(caller):
             with closing(_Waiter(caller)) as waiter:
                 self._wait(waiter, lifetime)
         return Place(partial(self._give_back, caller))
 
     def _take(self, caller: str) -> bool:
-        """Take a place if one is free for *caller*; while another request of the caller waits, none is."""
+        """Take a place if one is free and *caller* has not reached its limit; return whether it did."""
         with self._lock:
             free = self._working < self._places and self._has_own(caller)
             if free:
@@ -115,7 +118,7 @@ class Admission:
             raise self._refusal(waiter.caller)
 
     def _refusal(self, caller: str) -> FaultError:
-        """Say why there is no place: *caller* has all that one caller may have, or there are none."""
+        """Return the error for a request without a place: the limit of *caller* is reached, or that of all requests."""
         with self._lock:
             has_all = self._per_caller < self._places and not self._has_own(caller)
         if has_all:
@@ -123,7 +126,7 @@ class Admission:
         return FaultError(Fault(FaultKind.UNAVAILABLE, FULL, retry_after=self._seconds))
 
     def _sit_down(self, waiter: _Waiter) -> bool:
-        """Take a place that has come free meanwhile, or a seat in the room; say whether there was either."""
+        """Take a place that is free by now, or else join the waiting room; return False if the room is full, too."""
         with self._lock:
             if self._working < self._places and self._has_own(waiter.caller):
                 self._occupy(waiter.caller)
@@ -136,7 +139,7 @@ class Admission:
         return True
 
     def _leave_room(self, waiter: _Waiter) -> bool:
-        """Leave the room without a place; False if a place has become the waiter's own."""
+        """Remove a request from the waiting room; return False if it has got a place in the meantime."""
         with self._lock:
             if waiter.has_place:
                 return False
@@ -144,7 +147,7 @@ class Admission:
         return True
 
     def _give_back(self, caller: str) -> None:
-        """Hand the place of a request of *caller* to the next waiting request, or keep it free."""
+        """Hand the place of a request of *caller* to the next waiting request, or leave it free."""
         with self._lock:
             self._working -= 1
             self._working_for[caller] -= 1
@@ -158,7 +161,7 @@ class Admission:
         waiter.turn.set()
 
     def _has_own(self, caller: str) -> bool:
-        """Tell whether *caller* may have another place, if one is free."""
+        """Return whether *caller* is below its limit of requests in progress."""
         return self._working_for.get(caller, 0) < self._per_caller
 
     def _occupy(self, caller: str) -> None:
@@ -166,9 +169,9 @@ class Admission:
         self._working_for[caller] = self._working_for.get(caller, 0) + 1
 
     def _next(self) -> _Waiter | None:
-        """Remove the oldest waiting request of the caller whose turn it is, and move that caller to the end.
+        """Remove and return the oldest request of the next caller in the room, and move that caller to the end.
 
-        Callers that have all of their own places are passed over.
+        Callers that have reached their limit are skipped.
         """
         caller = next(filter(self._has_own, self._room), None)
         if caller is None:

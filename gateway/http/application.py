@@ -15,29 +15,32 @@ from gateway.requests.lifetime import Lifetime
 
 
 class ModelName(PathConverter):
-    """A model's name in a path: any characters, so that one that no model can have is refused as such."""
+    """The name of a model in a path. It matches any characters, so that an impossible name is refused as a model."""
 
     regex = "[^/](?s:.)*?"
 
 
 class Verb(BaseConverter):
-    """What Google's paths ask of a model; letters alone, so that a path full of colons is read once."""
+    """The method in Google's paths.
+
+    It matches letters only, so that a path with many colons is matched in linear time.
+    """
 
     regex = "[a-zA-Z]+"
 
 
 class Request(flask.Request):
-    """A request, with what is known about it before a view is called."""
+    """A request with the data that is collected before its view is called."""
 
-    blueprints: list[str] = []  # noqa: RUF012 - there are none, and Flask asks three times
+    blueprints: list[str] = []  # noqa: RUF012 - there are none, and Flask reads them three times
     lifetime: Lifetime
     fields: Mapping[str, str]
-    """Its headers, names in lower case."""
+    """The headers, with their names in lower case."""
     caller = ANONYMOUS_CALLER
     place: Place | None = None
-    """Its place among the requests in progress, once it has one."""
+    """The request's place among those in progress, once it has one."""
     asked: object = None
-    """The model that its body names."""
+    """The value of `model` in the body."""
 
 
 def current_request() -> Request:
@@ -47,17 +50,20 @@ def current_request() -> Request:
 
 
 class _NoSessions(SessionInterface):
-    """No session is read from a request, and none is saved."""
+    """A session interface that reads and saves no sessions."""
 
     _SESSION: Final = NullSession()
 
     def open_session(self, app: flask.Flask, request: flask.Request) -> NullSession:  # noqa: ARG002 - Flask's signature
-        """Give the session that refuses to be written to."""
+        """Return the session that cannot be modified."""
         return self._SESSION
 
 
 class _Rule(Rule):
-    """A path of which no URL is made, as nobody asks for one: to compile what makes them took half of `create_app`."""
+    """A URL rule from which no URLs can be built.
+
+    The proxy builds none, and compiling the builders took half of `create_app`.
+    """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:  # noqa: ARG002 - its signature
         return _make_no_url
@@ -68,12 +74,12 @@ def _make_no_url(*_: object, **__: object) -> tuple[str, str]:
 
 
 class _Adapter(MapAdapter):
-    """Matches the URL of a request; the rule of a path without variables is looked up in *known* from then on."""
+    """An adapter that caches in *known* the rules of paths without variables."""
 
     known: dict[tuple[str, str], Rule]
 
     def match(self, *args: Any, **how: Any) -> Any:
-        """Find the rule, and the variables of the path."""
+        """Return the rule of the path, and the variables in it."""
         if args or how != {"return_rule": True}:
             return super().match(*args, **how)
         path = self.path_info, self.default_method
@@ -86,7 +92,7 @@ class _Adapter(MapAdapter):
 
 
 class Application(flask.Flask):
-    """Flask without sessions and coroutines, and without a check of the host, which only redirects use."""
+    """Flask without sessions, coroutines and the check of the host, which it needs only for redirects."""
 
     request_class = Request
     session_interface = _NoSessions()
@@ -95,14 +101,14 @@ class Application(flask.Flask):
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name, static_folder=None)
         self.known_paths: dict[tuple[str, str], Rule] = {}
-        """The rules of the paths without variables that were asked for, by path and method."""
+        """The cached rules of paths without variables, by path and method."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Give *func* as it is: none here is a coroutine, so none is asked whether it is."""
+        """Return *func* unchanged. No view is a coroutine, so the check for one is skipped."""
         return func
 
     def create_url_adapter(self, request: flask.Request | None) -> MapAdapter | None:
-        """Bind the URL map to *request*."""
+        """Return an adapter that matches the URL of *request*."""
         if request is None:
             return super().create_url_adapter(None)
         environ = request.environ
@@ -113,13 +119,13 @@ class Application(flask.Flask):
         return adapter
 
     def do_teardown_request(self, exc: BaseException | None = None) -> None:
-        """Call the listeners that wait for the end of a request, if there are any."""
+        """Call the teardown functions of the request, if there are any."""
         if self.teardown_request_funcs or request_tearing_down.receivers:
             super().do_teardown_request(exc)
 
 
 class _ComposedHeaders(Headers):
-    """Headers that are not checked for line breaks here, because the server checks them."""
+    """Headers that are not checked for line breaks, because the server checks them."""
 
     def __init__(self, headers: Sequence[tuple[str, str]]) -> None:
         super().__init__()
@@ -127,7 +133,10 @@ class _ComposedHeaders(Headers):
 
 
 class _Pieces:
-    """The chunks of a response, and a function to call after the last; five times as fast as `ClosingIterator`."""
+    """The chunks of a response, and a function to call after the last.
+
+    It is five times as fast as `ClosingIterator`.
+    """
 
     __slots__ = ("_pieces", "close")
 
@@ -140,7 +149,7 @@ class _Pieces:
 
 
 class EventStream(flask.Response):
-    """A response of server-sent events, which no proxy between here and the client may cache or buffer."""
+    """A response of server-sent events, which proxies on the way to the client may neither cache nor buffer."""
 
     def __init__(self, events: Iterable[bytes]) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
@@ -148,16 +157,16 @@ class EventStream(flask.Response):
 
 
 class JSONResponse(flask.Response):
-    """A response of JSON whose headers are complete, so that nothing is looked for in them."""
+    """A JSON response whose headers are already complete, so that Flask need not inspect them."""
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         framed = ("Content-Type", "application/json"), ("Content-Length", str(len(body)))
         super().__init__([body], status, _ComposedHeaders([*headers.items(), *framed]))
 
     def get_wsgi_headers(self, _environ: Any) -> Headers:
-        """Give the headers as they are."""
+        """Return the headers unchanged."""
         return self.headers
 
     def get_app_iter(self, environ: Any) -> Iterable[bytes]:
-        """Give the body, of which a client that asked with HEAD gets nothing."""
+        """Return the chunks of the body; none for a HEAD request."""
         return _Pieces(() if environ["REQUEST_METHOD"] == "HEAD" else self.iter_encoded(), self.close)

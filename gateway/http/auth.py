@@ -1,4 +1,4 @@
-"""Authentication: which API keys are accepted, and whose they are."""
+"""Authentication: which API keys are accepted, and which callers they belong to."""
 
 import hmac
 from collections.abc import Collection, Iterable, Mapping
@@ -12,18 +12,21 @@ _HEADERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 
 def headers_in(environ: Mapping[str, Any]) -> dict[str, str]:
-    """List the headers of a request in a WSGI environment, names in lower case."""
+    """Return the headers in a WSGI environment, with their names in lower case."""
     return {_lower(name): value for name, value in environ.items() if name[:5] == "HTTP_"}
 
 
 def keys_in(headers: Mapping[str, str], query: Mapping[str, str]) -> tuple[str, ...]:
-    """Find the API keys in a request, wherever its SDK puts them; the names of *headers* are in lower case."""
+    """Return the API keys in a request, from all the places where SDKs send them.
+
+    The names of *headers* are in lower case.
+    """
     found = [_bare(key) for name in _HEADERS if (key := headers.get(name, "").strip())]
     return tuple(filter(None, (*found, query.get("key"))))
 
 
 def why_refused(keys: Collection[str]) -> str:
-    """Describe why a caller that sent these *keys* is refused."""
+    """Return the message for a caller that is refused after it sent *keys*."""
     if keys:
         return "Incorrect API key provided."
     return "This request has no API key: send a key of this proxy as `Authorization: Bearer KEY` or `x-api-key: KEY`."
@@ -31,21 +34,21 @@ def why_refused(keys: Collection[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sends a request: the name of its key, and whether that is an admin key."""
+    """The sender of a request: the name of its key, and whether that is an admin key."""
 
     name: str
     is_admin: bool = False
 
 
 ANONYMOUS_CALLER: Final = Caller(ANONYMOUS)
-"""Every caller of a proxy that has no keys, and whoever has not shown a key yet."""
+"""The caller of every request if the proxy has no keys, and of a request whose key has not been checked yet."""
 
 
 class Auth:
-    """The API keys that are accepted; without any, every caller is.
+    """The accepted API keys. Without any, every caller is accepted.
 
-    Keys are kept and compared as digests, each whole, all of them every time:
-    how long a refusal takes says nothing about how near a guess was.
+    Keys are stored and compared as digests. Every digest is compared completely each time, so the time a refusal takes
+    reveals nothing about a key.
     """
 
     def __init__(self, keys: Iterable[CallerKey]) -> None:
@@ -71,7 +74,7 @@ class Auth:
 
 @lru_cache(256)
 def _lower(name: str) -> str:
-    """Write the name of a header, as WSGI spells it, in lower case; callers send the same ones all the time."""
+    """Convert a header's name from WSGI's form to lower case. The cache helps because clients send the same headers."""
     return name[5:].replace("_", "-").lower()
 
 

@@ -1,4 +1,4 @@
-"""Reads request bodies: compressed or not, up to a limit of bytes."""
+"""Reader of request bodies. It decompresses them and limits their size."""
 
 import zlib
 from collections.abc import Callable, Mapping
@@ -8,19 +8,19 @@ from dialects.core.faults import Fault, FaultError, FaultKind, invalid
 
 _BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 _MOST_DIGITS: Final = 18
-"""How long the number of bytes of a body may be."""
+"""The maximum number of digits in a Content-Length."""
 _MOST_ENCODINGS: Final = 3
-"""How many encodings one body may have, one around the other."""
+"""The maximum number of encodings that are applied to one body."""
 
 
 def read_body(environ: Mapping[str, Any], limit: int) -> bytes:
-    """Read the body that a WSGI environment describes.
+    """Read the body of a request from its WSGI environment.
 
-    Raises `FaultError`: 413 for more than *limit* bytes, 400 where it is cut short.
+    Raises `FaultError`: 413 for more than *limit* bytes, 400 for a body that ended early.
     """
     source, length = environ["wsgi.input"], environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal():
-        # Without a length, only a server that marks the end lets us find it.
+        # Without a length, the body can be read only if the server marks its end.
         body: bytes = source.read(limit + 1) if environ.get("wsgi.input_terminated") else b""
         if len(body) > limit:
             raise _too_large(limit)
@@ -34,10 +34,10 @@ def read_body(environ: Mapping[str, Any], limit: int) -> bytes:
 
 
 def decoded(body: bytes, encodings: str, limit: int) -> bytes:
-    """Undo the *encodings* that a Content-Encoding header lists, and take off a byte order mark.
+    """Decode the *encodings* in a Content-Encoding header, and remove a byte order mark.
 
-    Raises `FaultError`: 415 for an encoding that is not known, 413 for more than *limit* bytes, 400 for a body that
-    is not what its header says.
+    Raises `FaultError`: 415 for an unsupported encoding, 413 for more than *limit* bytes, 400 for a body that does not
+    match its header.
     """
     names = [name for each in encodings.lower().split(",") if (name := each.strip()) and name != "identity"]
     unknown = [name for name in names if name not in _DECODERS]
@@ -54,7 +54,7 @@ def decoded(body: bytes, encodings: str, limit: int) -> bytes:
 
 
 def _inflated(body: bytes, limit: int, window: int) -> bytes:
-    """Undo gzip or zlib; of several gzip members one after the other, all."""
+    """Decompress gzip or zlib data. A gzip body may consist of several members."""
     out, rest = bytearray(), body
     while rest:
         decoder = zlib.decompressobj(window)
@@ -70,7 +70,7 @@ def _inflated(body: bytes, limit: int, window: int) -> bytes:
 
 
 def _deflated(body: bytes, limit: int) -> bytes:
-    """Undo `deflate`: zlib's format, which some senders leave out (RFC 9110, 8.4.1.2)."""
+    """Decompress `deflate`: zlib's format, which some senders leave out (RFC 9110, 8.4.1.2)."""
     try:
         return _inflated(body, limit, _ZLIB)
     except FaultError as error:
@@ -80,8 +80,8 @@ def _deflated(body: bytes, limit: int) -> bytes:
 
 
 def _unzstd(body: bytes, limit: int) -> bytes:
-    """Undo zstd; of several frames one after the other, all."""
-    import zstandard  # noqa: PLC0415 - few clients compress their requests so
+    """Decompress zstd data, which may consist of several frames."""
+    import zstandard  # noqa: PLC0415 - few clients compress their requests with it
 
     out, rest = bytearray(), body
     while rest:
@@ -114,11 +114,11 @@ def _garbled() -> FaultError:
 
 
 _GZIP, _ZLIB, _BARE = 31, 15, -15
-"""What zlib calls the three formats."""
+"""The values of zlib's `wbits` for the three formats."""
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
-"""The bytes that a sender may refer back to, which RFC 9659 limits for HTTP."""
+"""The maximum window in bytes, as RFC 9659 limits it for HTTP."""
 _PIECE: Final = 512
-"""Bytes that are decompressed at once, to about 16 MiB at most; then the limit is checked."""
+"""The number of compressed bytes between checks of the limit. They expand to about 16 MiB at most."""
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": lambda body, limit: _inflated(body, limit, _GZIP),

@@ -1,4 +1,4 @@
-"""The address of whoever sent a request, behind the reverse proxies that are trusted."""
+"""The address of a client, also behind trusted reverse proxies."""
 
 from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -6,20 +6,21 @@ from typing import Any, Final
 
 Address = IPv4Address | IPv6Address
 _PASSED_ON_BY: Final = ("HTTP_X_FORWARDED_FOR", "HTTP_FORWARDED", "HTTP_X_REAL_IP")
-"""The headers by which reverse proxies say for whom they pass on a request."""
+"""The headers by which reverse proxies report the client of a request."""
 
 
 class TrustedProxies:
-    """The reverse proxies whose `X-Forwarded-For` is believed: *listed* names their addresses and networks."""
+    """The reverse proxies whose `X-Forwarded-For` is trusted: *listed* has their addresses and networks."""
 
     def __init__(self, listed: Iterable[str]) -> None:
         self._networks = tuple(ip_network(each, strict=False) for each in listed)
 
     def client_of(self, environ: Mapping[str, Any]) -> Address | None:
-        """Find the address of the client of a WSGI request; None where its connection has none.
+        """Return the address of the client of a WSGI request; None if its connection has none.
 
-        That is the peer's, unless the peer is a trusted proxy: each of these appends to `X-Forwarded-For` who has
-        asked it, so the last entry that is no trusted proxy is the client. An entry that is no address ends the search.
+        It is the peer's address, unless the peer is a trusted proxy. Each proxy appends the address of its own client
+        to `X-Forwarded-For`, so the client is the last entry that is no trusted proxy. An invalid entry ends the
+        search.
         """
         client = read_address(environ.get("REMOTE_ADDR") or "")
         entries = (environ.get("HTTP_X_FORWARDED_FOR") or "").split(",")
@@ -31,7 +32,10 @@ class TrustedProxies:
         return client
 
     def passed_on(self, environ: Mapping[str, Any]) -> bool:
-        """Tell whether a reverse proxy has passed on a WSGI request: its peer is trusted, or its headers say so."""
+        """Return whether a reverse proxy has forwarded a WSGI request.
+
+        It has if the peer is a trusted proxy, or if the request has headers that proxies add.
+        """
         peer = read_address(environ.get("REMOTE_ADDR") or "")
         return (peer is not None and self._trusts(peer)) or any(environ.get(name) for name in _PASSED_ON_BY)
 
@@ -40,7 +44,10 @@ class TrustedProxies:
 
 
 def read_address(text: str) -> Address | None:
-    """Read an address, with the port that some proxies add; an IPv4 address within an IPv6 one is itself."""
+    """Parse an address, which may have a port as some proxies add it; None if invalid.
+
+    An IPv4 address that is mapped to IPv6 is returned as IPv4.
+    """
     if text.startswith("["):
         text = text[1:].partition("]")[0]
     elif text.count(":") == 1:

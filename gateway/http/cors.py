@@ -16,7 +16,7 @@ _OWN_SITES = frozenset({"same-origin", "none"})
 
 
 def is_local_origin(origin: str) -> bool:
-    """Whether the header *origin* of a request belongs to a page of this machine, or to a program instead of a page."""
+    """Return whether *origin*, the header of that name, is a page of this machine or a program that is no web page."""
     try:
         parts = urlsplit(origin)
         host = parts.hostname or ""
@@ -26,9 +26,9 @@ def is_local_origin(origin: str) -> bool:
 
 
 def is_own_page(origin: str, host: str) -> bool:
-    """Whether *origin* is a page of the proxy itself, by the *host* that it was asked as.
+    """Return whether *origin* is a page of the proxy itself, given the *host* in the request.
 
-    Only an IP address proves that: a foreign page may have its own name lead here.
+    This holds for IP addresses only, because another site can make its own host name resolve to this machine.
     """
     try:
         ip_address(urlsplit(origin).hostname or "")
@@ -38,10 +38,10 @@ def is_own_page(origin: str, host: str) -> bool:
 
 
 def is_own_host(host: str, configured: str) -> bool:
-    """Whether *host*, the header Host of a request, is a name that no page of another site can have.
+    """Return whether *host*, the header Host of a request, is a name that no page of another site can have.
 
-    It is an IP address, this machine's own name for itself, the *configured* name of the host, or not said, which no
-    browser does.
+    Such a name is an IP address, `localhost` or the *configured* host. An absent header counts as well, because
+    browsers always send it.
     """
     try:
         name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
@@ -57,9 +57,9 @@ def is_own_host(host: str, configured: str) -> bool:
 
 
 def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:
-    """Whether a request with these headers comes from a page of the proxy itself, or from a program that is no browser.
+    """Return whether a request comes from a page of the proxy itself, or from a program that is no browser.
 
-    Browsers say it in `Sec-Fetch-Site`; those that do not send it name the page in `Origin`, for *host* to be compared.
+    Browsers send `Sec-Fetch-Site`. Those that do not are judged by `Origin`, which is compared with *host*.
     """
     if site := fields.get("sec-fetch-site"):
         return site in _OWN_SITES
@@ -68,7 +68,11 @@ def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:
-    """Write the CORS headers for a page of *origin*, which wants to send the headers *asked* and may use *methods*."""
+    """Build the CORS headers of a response to a page of *origin*.
+
+    *asked* are the request headers that the page wants to send, and *methods* the HTTP methods it may use. The result
+    is empty if the page may not call the proxy.
+    """
     if not origin or (keyless and not is_local_origin(origin)):
         return {}
     allowed = {"Access-Control-Allow-Methods": methods, "Access-Control-Allow-Headers": asked}

@@ -1,4 +1,4 @@
-"""Accepts the paths of clients that add `/v1` to a base URL that already ends with it."""
+"""WSGI middleware for clients that append `/v1` to a base URL which already ends with it."""
 
 import re
 from typing import TYPE_CHECKING, Any, Final
@@ -10,7 +10,7 @@ _DOUBLED: Final = re.compile(r"^/v1(?=/v1(?:beta)?/)")
 
 
 def with_one_prefix(application: "WSGIApplication") -> "WSGIApplication":
-    """Serve `/v1/v1/…` as `/v1/…`, before anything looks at the path."""
+    """Return an application that serves `/v1/v1/…` as `/v1/…`, before anything reads the path."""
 
     def serve(environ: dict[str, Any], start_response: Any) -> Any:
         if _DOUBLED.match(environ.get("PATH_INFO", "")):

@@ -1,4 +1,4 @@
-"""Wrong keys, counted by the address they come from: whoever tries many is told to wait."""
+"""Counts of wrong keys by client address. An address that sends too many must wait."""
 
 import logging
 import threading
@@ -12,37 +12,35 @@ from gateway.http.client_address import Address
 
 _log = logging.getLogger("sap_ai_proxy")
 
-TOO_MANY: Final = (
-    "Too many wrong API keys have come from your address. Wait, or send a right one: it is let in at once."
-)
+TOO_MANY: Final = "Too many wrong API keys have come from this address. Wait a minute. A valid key is still accepted."
 MOST_FAILURES: Final = 10
-"""How many wrong keys an address may send within one period."""
+"""The maximum number of wrong keys that an address may send within one period."""
 SECONDS: Final = 60.0
-"""How long a period is; it begins with the first wrong key."""
+"""The length of a period in seconds. It starts with the first wrong key."""
 _MOST_ADDRESSES: Final = 4096
-"""How many addresses are remembered, the latest ones."""
+"""The maximum number of addresses that are remembered. The oldest are forgotten first."""
 _PREFIX: Final = 64
-"""How many bits of an IPv6 address count: one customer of a provider has all addresses that share them."""
+"""The number of leading bits that identify a client with an IPv6 address, since one client may use all the others."""
 
 
 class FailedKeys:
-    """Counts the wrong keys of each address, and says how long it must wait once there are too many.
+    """Counts the wrong keys of each address, and limits them.
 
-    `_lock` guards the periods; nothing is logged under it.
+    `_lock` guards the periods. Nothing is logged under it.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._periods: OrderedDict[str, tuple[float, int]] = OrderedDict()
-        """By address, when its period ends and how many wrong keys it has sent in it; the latest period is last."""
+        """For each address, the end of its period and the number of wrong keys in it. The latest period is last."""
 
     def __len__(self) -> int:
-        """How many addresses are remembered."""
+        """Return the number of addresses that are remembered."""
         return len(self._periods)
 
     def record(self, address: Address | None, keys: int = 1) -> float | None:
-        """Count *keys* wrong keys from an address; give the seconds that it must wait, or None if it may go on."""
+        """Count *keys* wrong keys of an address; return the seconds that it must wait, or None if it need not."""
         source, now = _source(address), self._clock()
         with self._lock:
             end, failures = self._periods.get(source, (0.0, 0))

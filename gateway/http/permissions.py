@@ -26,15 +26,15 @@ NEEDS_THIS_MACHINE: Final = (
 
 
 def may_read_operations(auth: Auth, caller: Caller) -> bool:
-    """Tell whether *caller* may read `/metrics`, `/router/state` and whatever else says how the proxy is doing."""
+    """Return whether *caller* may read `/metrics`, `/router/state` and other reports about the proxy."""
     return caller.is_admin or not auth.has_admins
 
 
 def may_change(auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES) -> bool:
-    """Tell whether *caller* may change what the proxy does, by the WSGI *environ* of its request.
+    """Return whether *caller* may change the proxy while it runs. *environ* is the WSGI environment of its request.
 
-    Where no admin key exists, the connection must come from this machine. A request that a reverse proxy on this
-    machine has passed on does not count as coming from it: its headers show that, or that it is one of *proxies*.
+    If there is no admin key, the connection must come from this machine, and no reverse proxy may have forwarded the
+    request. A forwarded request is recognised by its headers, or because its peer is one of *proxies*.
     """
     if auth.has_admins:
         return caller.is_admin
@@ -42,7 +42,7 @@ def may_change(auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: 
 
 
 def require_reader(auth: Auth, caller: Caller) -> None:
-    """Raise a `FaultError` with status 403 unless `may_read_operations`."""
+    """Raise a `FaultError` with status 403 unless `may_read_operations` is true."""
     if not may_read_operations(auth, caller):
         raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, NEEDS_ADMIN))
 
@@ -50,7 +50,7 @@ def require_reader(auth: Auth, caller: Caller) -> None:
 def require_changer(
     auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: TrustedProxies = NO_PROXIES
 ) -> None:
-    """Raise a `FaultError` with status 403 unless `may_change`."""
+    """Raise a `FaultError` with status 403 unless `may_change` is true."""
     if not may_change(auth, caller, environ, proxies):
         message = NEEDS_ADMIN if auth.has_admins else NEEDS_THIS_MACHINE
         raise FaultError(Fault(FaultKind.REQUEST_FORBIDDEN, message))

@@ -1,4 +1,4 @@
-"""The id of a request, and the id of the trace that it is part of."""
+"""The id of a request, and the id of the trace that it belongs to."""
 
 import re
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Final
 REQUEST_ID: Final = "x-request-id"
 TRACEPARENT: Final = "traceparent"
 _ID: Final = re.compile(r"[!-~]{1,128}")
-"""Printable ASCII without blanks: it stands in a line of the log, and in headers."""
+"""Printable ASCII without blanks, which is safe in log lines and headers."""
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _LATER: Final = re.compile(r"(?!00)[0-9a-f]{2}-.{52}-.{0,200}")
-"""A traceparent of a later version, which may go on behind what version 00 has."""
+"""A `traceparent` of a later version, which may have further fields after those of version 00."""
 
 
 def request_id(headers: Mapping[str, str], new_id: str) -> str:
@@ -28,5 +28,5 @@ def trace_id(headers: Mapping[str, str]) -> str:
 
 
 def passed_on(headers: Mapping[str, str], id: str, trace: str) -> dict[str, str]:
-    """Return the headers that carry the ids of a request upstream; *trace* is what `trace_id` found in its headers."""
+    """Return the headers that pass the ids of a request upstream; *trace* is the result of `trace_id`."""
     return {REQUEST_ID: id, **({TRACEPARENT: headers[TRACEPARENT]} if trace else {})}

@@ -1,4 +1,4 @@
-"""The paths on which dashboards and operators watch the router and change what it does."""
+"""The paths for dashboards and operators: the state of the router, and changes to it."""
 
 from typing import Final
 
@@ -15,13 +15,13 @@ from gateway.server.state_feed import StateFeed
 from gateway.server.stream_loop import HAND_OVER
 
 _MOST_BYTES: Final = 16 * 1024
-"""The bytes of the longest body that asks for a change."""
+"""The maximum size in bytes of a body that requests a change."""
 _FOREIGN_PAGE: Final = "Only the proxy's own pages and programs may change the routing, not a page of another site."
 _NOT_APPLIED: Final = "The change could not be applied. The log of the proxy says why."
 
 
 def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
-    """Add the paths that report the state of the router, once or as a stream of events, and those that change it."""
+    """Add the paths that return the router's state, once or as a stream of events, and the one that changes it."""
     if runtime is not None:
         runtime.follow_with(gateway.actions.apply)
         feed = runtime.feed
@@ -63,8 +63,8 @@ def add_router_operations(app: Application, gateway: Gateway, runtime: Runtime |
 
 
 def _asked(request: Request) -> JSON:
-    """Read the requested change; raises `FaultError` if the body is not a JSON object."""
-    # A page of another site may send any other type without asking first.
+    """Parse the requested change. Raises `FaultError` if the body is not a JSON object."""
+    # Browsers let a page of another site send some other types without a CORS check.
     if request.mimetype != "application/json":
         raise invalid("The body must be JSON, with the header `Content-Type: application/json`.")
     try:

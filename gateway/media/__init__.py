@@ -1,1 +1,1 @@
-"""Pictures and documents that a request only points at."""
+"""Images and documents that a request refers to by URL."""

@@ -1,8 +1,7 @@
-"""Fetching from addresses that callers name: public ones only, within limits of size and time.
+"""The fetcher of URLs that callers name: from public addresses only, within limits of size and time.
 
-A name is looked up once and the connection goes to the very address that was
-judged, so that a name cannot point elsewhere a moment later. An HTTP proxy on
-the way is told that address, too: it would look the name up anew.
+A host name is looked up once, and the connection goes to the address that was checked, so that a second look-up cannot
+lead to another address. An HTTP proxy also gets the address and not the name, because it would look up the name again.
 """
 
 import socket
@@ -29,24 +28,23 @@ _SECONDS = 15.0
 _REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
 _TARGET = "%/?#[]@!$&'()*+,;=:~"
-"""What stands in a path or a query as it is."""
+"""The characters of a path or a query that are not percent-encoded."""
 _OPEN_PORTS = frozenset({80, 443})
 
 Resolve = Callable[[str, int], list[str]]
-"""Gives the IP addresses of a host."""
+"""Returns the IP addresses of a host."""
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """Look a host up."""
+    """Return the IP addresses of a host; blocks."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 class MediaFetcher:
-    """Fetches what a request points at; holds no connection between two fetches.
+    """Fetches URLs, without keeping connections.
 
-    *most* is in bytes, *seconds* the time one fetch may take in all; *ports*
-    are those of web servers, since others belong to services of another kind.
-    *network* says how they are reached, and whose certificates are trusted.
+    *most* is the maximum size in bytes, and *seconds* the time limit of one fetch. *ports* are the allowed ports: those
+    of web servers, because others belong to other services. *network* has the proxies and the trusted certificates.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class MediaFetcher:
         self._clock = clock
 
     def __call__(self, url: str, room: int = _MOST_BYTES) -> Fetched:
-        """Fetch *url*, at most *room* bytes of it; raises `FaultError` that tells the caller why that cannot be."""
+        """Fetch *url* with at most *room* bytes; raises a `FaultError` whose message tells the caller why it failed."""
         until = self._clock() + self._seconds
         try:
             for _ in range(_REDIRECTS + 1):
@@ -85,7 +83,7 @@ class MediaFetcher:
         raise _refused(url, "it redirects too often")
 
     def _get(self, url: str, until: float, room: int) -> Fetched | str:
-        """Fetch once; gives where a redirect leads."""
+        """Fetch once; return the answer, or the target of a redirect."""
         parts = urlsplit(url)
         connection = self._connection(url, parts, until)
         try:
@@ -137,7 +135,7 @@ class MediaFetcher:
 
     def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> bytes:
         read = bytearray()
-        # No more than has arrived: waiting for a full buffer, a server that drips would outlast every limit.
+        # `read1` returns what has arrived: waiting for a full buffer, a slow server would exceed the time limit.
         while chunk := response.read1(64 * 1024):
             read += chunk
             if len(read) > self._most:
@@ -145,7 +143,7 @@ class MediaFetcher:
             if len(read) > room:
                 raise _refused(url, f"it is larger than {room} bytes, which is the room left in this request")
         if self._clock() >= until:
-            # What was cut off looks complete where no length was announced.
+            # A body without a length looks complete when the connection is cut off.
             raise self._too_slow(url)
         return bytes(read)
 
@@ -155,11 +153,11 @@ class MediaFetcher:
 
 @contextmanager
 def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """Within, a connection ends after so many seconds, in however small pieces something comes over it."""
+    """Shut down a connection if the block takes more than so many seconds, even if bytes still arrive."""
 
     def cut() -> None:
-        with suppress(OSError):  # closed already, which is what was wanted
-            # Not the method of a TLS connection, which is not for two threads.
+        with suppress(OSError):  # it is closed already
+            # The `shutdown` of a TLS connection is not thread-safe.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
     timer = threading.Timer(max(0.0, seconds), cut)

@@ -1,4 +1,4 @@
-"""Pictures and documents that a request only points at, fetched for backends that want the bytes."""
+"""Inlining of media: images and documents that a request refers to by URL, for backends that need the bytes."""
 
 import base64
 from collections import Counter
@@ -13,29 +13,30 @@ from gateway.requests.lifetime import Lifetime
 from gateway.upstream.background import result_of
 
 _FEW = 20
-"""How many addresses one request may point at."""
+"""The maximum number of URLs in one request."""
 _MOST_BYTES = 32 * 1024 * 1024
-"""How many bytes may be put in for all addresses of one request, each as often as it is named."""
+"""The maximum number of bytes that are inlined in one request; a URL counts as often as it occurs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What lay at an address: its media type and its bytes."""
+    """The media type and the bytes of a fetched URL."""
 
     mime: str
     data: bytes
 
 
 Fetch = Callable[[str, int], Fetched]
-"""Fetches from a public address no more than so many bytes; raises `FaultError` that says why not."""
+"""Fetches a URL with at most so many bytes; raises a `FaultError` that says why it failed."""
 
 
 def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
-    """Put the bytes in the place of every address, *most* in all; a request without any stays as it is.
+    """Return *request* with the bytes of every URL, at most *most* in all; a request without URLs is unchanged.
 
-    What is fetched is waited for within *lifetime*. Addresses in a model's turns stay: nobody vouches for them.
+    Waits for the fetches within *lifetime*; raises `FaultError` if one fails. URLs in turns of a model are not fetched,
+    because a model may have invented them.
 
-    The body as it came is given up with the addresses in it, so the request is translated and not passed along.
+    The result is no passthrough: the original body still has the URLs, so the request is rendered anew.
     """
     conversation = request.envelope.conversation
     addresses = Counter(part.url for message in conversation.messages for part in _media(message) if part.url)

@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the open internet: a list of our own, the same whatever Python says."""
+"""Public IP addresses, by a list that does not depend on the version of Python."""
 
 import ipaddress
 
@@ -36,19 +36,19 @@ _SPECIAL = tuple(
     )
 )
 _UNICAST = ipaddress.IPv6Network("2000::/3")
-"""All of IPv6 that is given to anybody: not fc00::/7, fe80::/10, fec0::/10, 64:ff9b:1::/48, 100::/64, 5f00::/16, …"""
+"""The allocated part of IPv6, without fc00::/7, fe80::/10, fec0::/10, 64:ff9b:1::/48, 100::/64, 5f00::/16, …"""
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
-"""NAT64: the last 32 bits are the IPv4 address that is meant."""
+"""NAT64, where the last 32 bits are an IPv4 address."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the open internet, and not to this machine, its networks or its cloud."""
+    """Return whether an IP address is public, and not of this machine, its networks or its cloud."""
     ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
     return (ip.version == 4 or ip in _UNICAST) and not any(ip in network for network in _SPECIAL)
 
 
 def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Give the IPv4 address that an IPv6 one is another spelling of, if it is."""
+    """Return the IPv4 address that is embedded in an IPv6 address, else the address itself."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip
     if ip in _TRANSLATED:

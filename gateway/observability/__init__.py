@@ -1,1 +1,1 @@
-"""What operators see: log lines and metrics."""
+"""Observability: log lines, metrics, traces, and the data of the dashboard."""

@@ -1,4 +1,4 @@
-"""What happened in this process, for those who look at it: the latest decisions, and counts for each endpoint."""
+"""The recent activity of this process: the latest decisions, and counts for each endpoint."""
 
 import threading
 import time
@@ -16,15 +16,15 @@ from routing.events import OutcomeRecorded, RoutingEvent
 
 MOST_DECISIONS: Final = 100
 _MOST_ENDPOINTS: Final = 10_000
-"""For how many endpoints counts are kept; beyond, those that were seen first are forgotten."""
+"""The maximum number of endpoints with counts. The ones seen first are forgotten first."""
 _MOST_REASONS: Final = 10
-"""How many of the attempts of a decision say why they went where they did."""
+"""The maximum number of attempts of a decision whose reasons are kept."""
 _LONGEST_NAME: Final = 200
 _LONGEST_TRAIL: Final = 1_000
-"""How many characters of a name and of a trail are kept."""
+"""The maximum lengths, in characters, of a name and of a trail."""
 
 _Key = tuple[str, str, str]
-"""A subaccount, the URL or the id of a deployment, and a model."""
+"""A subaccount, the URL or id of a deployment, and a model."""
 _Counts = TypeVar("_Counts")
 
 
@@ -45,9 +45,9 @@ class _Tokens:
 
 
 class Activity:
-    """Remembers the latest decisions, and counts what became of all of them. Never what was said.
+    """Keeps the latest decisions, and counts the outcomes of all. It contains no prompts and no answers.
 
-    It observes exchanges and listens to routing events. *now* is seconds since the epoch. `_lock` guards the
+    It observes exchanges and listens to routing events. *now* returns seconds since the epoch. `_lock` guards the
     decisions and the counts, and is held for a few assignments of each request.
     """
 
@@ -60,7 +60,7 @@ class Activity:
         self._tokens: dict[_Key, _Tokens] = {}
 
     def over(self, record: ExchangeRecord) -> None:
-        """Remember an exchange that is over."""
+        """Record a completed exchange."""
         decision, usage = (self._now(), _bounded(record)), record.usage
         with self._lock:
             self._decisions.append(decision)
@@ -73,7 +73,7 @@ class Activity:
                 tokens.output += usage.output
 
     def heard(self, event: RoutingEvent) -> None:
-        """Count how an attempt went."""
+        """Count the outcome of an attempt."""
         if type(event) is not OutcomeRecorded:
             return
         endpoint, fault, seconds = event
@@ -88,18 +88,18 @@ class Activity:
                 attempts.refused += 1
 
     def decisions(self) -> list[JSON]:
-        """List the latest decisions, the newest first."""
+        """Return the latest decisions, newest first."""
         with self._lock:
             latest = list(self._decisions)
         return [_decision(record, at) for at, record in reversed(latest)]
 
     def outcomes(self) -> dict[str, int]:
-        """Count the exchanges by their outcomes."""
+        """Return the number of exchanges by outcome."""
         with self._lock:
             return dict(self._outcomes)
 
     def counts(self, endpoint: Endpoint) -> JSON:
-        """Count what became of the attempts at an endpoint, and the tokens of its answers."""
+        """Return the counts of the attempts at an endpoint, and the tokens of its answers."""
         with self._lock:
             attempts = self._attempts.get((endpoint.subaccount, endpoint.url, endpoint.model), _Attempts())
             tokens = self._tokens.get((endpoint.subaccount, endpoint.deployment, endpoint.model), _Tokens())
@@ -113,7 +113,7 @@ class Activity:
 
 
 def _counts_in(counts: dict[_Key, _Counts], key: _Key, new: type[_Counts]) -> _Counts:
-    """Find the counts of an endpoint, which makes them exist; the caller holds the lock."""
+    """Return the counts of an endpoint, and create them if they do not exist. The caller holds the lock."""
     found = counts.get(key)
     if found is None:
         if len(counts) >= _MOST_ENDPOINTS:
@@ -123,7 +123,7 @@ def _counts_in(counts: dict[_Key, _Counts], key: _Key, new: type[_Counts]) -> _C
 
 
 def _bounded(record: ExchangeRecord) -> ExchangeRecord:
-    """Give a record that takes little memory, whatever a caller has sent; nearly all do."""
+    """Shorten the fields of a record that take much memory. Nearly all records are returned unchanged."""
     is_short = len(record.requested) <= _LONGEST_NAME and len(record.trail) <= _LONGEST_TRAIL
     if is_short and len(record.reasons) <= _MOST_REASONS and not record.dropped:
         return record
@@ -137,7 +137,7 @@ def _bounded(record: ExchangeRecord) -> ExchangeRecord:
 
 
 def _decision(record: ExchangeRecord, at: float) -> JSON:
-    """Write down where a request went, and how it ended."""
+    """Return a decision as JSON: where the request was sent, and its outcome."""
     first = record.first_content
     return {
         "at": round(at, 3),

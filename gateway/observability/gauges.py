@@ -1,4 +1,4 @@
-"""Gauges for Prometheus: how endpoints, subaccounts, workers and processes are when somebody asks, for all workers."""
+"""Prometheus gauges of endpoints, subaccounts, workers and processes. They are computed when `/metrics` is read."""
 
 import os
 import platform
@@ -20,14 +20,14 @@ _AVAILABLE: Final = {Availability.AVAILABLE.value, Availability.PROBE.value}
 _ENDPOINT: Final = ("subaccount", "deployment", "model")
 _WORKER_STATES: Final = ("starting", "accepting", "retiring")
 _SATURATION: Final = {
-    # in the state   the name of its metric   what it counts
+    # key in the state   the metric's name   what it counts
     "requests": ("requests_in_progress", "Requests that a worker works on"),
     "waiting": ("requests_waiting", "Requests that wait in a worker for a place among those in progress"),
     "connections": ("connections_open", "Connections of clients that a worker has open, idle ones too"),
     "streams": ("streams_open", "Streams that have begun in a worker; each is one of its requests in progress"),
 }
 _USAGE: Final = {
-    # field of ProcessUsage   the name that Prometheus' own clients use, and what it is
+    # field of ProcessUsage   the name in Prometheus' own clients, and the description
     "resident_bytes": ("resident_memory_bytes", "Resident memory; what processes share counts in each of them"),
     "open_descriptors": ("open_fds", "Open file descriptors"),
     "most_descriptors": ("max_fds", "The most file descriptors that may be open"),
@@ -36,13 +36,14 @@ _USAGE: Final = {
 
 _Row = Mapping[str, Any]
 _Values = Iterable[tuple[tuple[str, ...], float]]
-"""Numbers, each with the values of its labels; several may have the same ones."""
+"""Values, each with its label values. Several may have the same label values."""
 
 
 class Gauges(Collector):
-    """Collects the gauges of one state of the proxy, as `/router/state` has it; no request is slower for them.
+    """Collects the gauges from one state of the proxy, in the form of `/router/state`.
 
-    *supervisor* is the process that supervises the workers, if there is one.
+    Requests therefore do no work for them. *supervisor* is the id of the process that supervises the workers, if there
+    is one.
     """
 
     def __init__(self, state: _Row, supervisor: int | None = None) -> None:
@@ -53,7 +54,7 @@ class Gauges(Collector):
         self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
-        """Give all of them."""
+        """Yield all gauges."""
         version = VERSION, platform.python_version()
         yield _gauge("build_info", "The version of the proxy, and of Python", ("version", "python"), [(version, 1)])
         ready = self._state.get("status") == READY
@@ -68,7 +69,7 @@ class Gauges(Collector):
         yield from _usage(self._pids())
 
     def _endpoints(self) -> Iterator[Metric]:
-        """What endpoints do, and whether they are available: each worker has circuits and cooldowns of its own."""
+        """Yield the load and the availability of endpoints. Each worker has circuits and cooldowns of its own."""
         retiring = {worker["worker"] for worker in self._workers if worker.get("retiring")}
         every: list[_Row] = self._state.get("endpoints", [])
         rows = [(_endpoint(row), row) for row in every if row.get("worker") not in retiring]
@@ -112,7 +113,7 @@ class Gauges(Collector):
         )
 
     def _subaccounts(self) -> Iterator[Metric]:
-        """Whether subaccounts are well, and until when their tokens and certificates are valid."""
+        """Yield the readiness of subaccounts, and the expiry of their tokens and certificates."""
         labels = ("subaccount",)
         subaccounts: Mapping[str, str] = self._state.get("subaccounts", {})
         known = [item for worker in self._workers for item in worker.get("credentials", {}).items()]
@@ -144,7 +145,7 @@ class Gauges(Collector):
         )
 
     def _load(self) -> Iterator[Metric]:
-        """How many workers there are, and how full each of them is."""
+        """Yield the number of workers, and the load of each."""
         states = [_state_of(worker) for worker in self._workers]
         counts = [((state,), states.count(state)) for state in _WORKER_STATES]
         yield _gauge("workers", "Number of workers, by what they do", ("state",), counts)
@@ -158,7 +159,7 @@ class Gauges(Collector):
                 yield _gauge(f"{name}_limit", f"The most there may be of {name}", ("worker",), limits)
 
     def _pids(self) -> dict[str, int]:
-        """The processes by name; a worker that replaces another one has its name."""
+        """Return the process ids by name. A worker that replaces another takes over its name."""
         found = {f"worker-{worker['slot']}": worker["worker"] for worker in self._workers}
         if self._supervisor is not None and self._supervisor not in found.values():
             found["supervisor"] = self._supervisor
@@ -166,7 +167,7 @@ class Gauges(Collector):
 
 
 def _usage(pids: Mapping[str, int]) -> Iterator[Metric]:
-    """What each process uses; whoever reads it adds it up."""
+    """Yield the resources that each process uses."""
     found = {name: used for name, pid in pids.items() if (used := usage_of(pid)) is not None}
     cpu = CounterMetricFamily("process_cpu_seconds", "CPU time in user and in system mode", labels=("process",))
     for name, used in found.items():
@@ -187,7 +188,7 @@ def _gauge(
     values: _Values,
     combine: Callable[[float, float], float] = float.__add__,
 ) -> Metric:
-    """Make a gauge of *values*; those with the same labels are made one by *combine*."""
+    """Build a gauge of *values*; *combine* merges values with the same labels."""
     combined: dict[tuple[str, ...], float] = {}
     for key, value in values:
         combined[key] = combine(combined[key], float(value)) if key in combined else float(value)
@@ -204,12 +205,12 @@ def _of_endpoints(
     combine: Callable[[float, float], float] = float.__add__,
     more: tuple[str, ...] = (),
 ) -> Metric:
-    """Make a gauge of endpoints; *more* names what labels it has beside theirs."""
+    """Build a gauge of endpoints; *more* names its further labels."""
     return _gauge(f"endpoint_{name}", about, (*_ENDPOINT, *more), values, combine)
 
 
 def _midnight(day: str) -> float:
-    """Give when a day such as 2026-10-16 begins in UTC, in seconds since the epoch."""
+    """Return the start of a day such as 2026-10-16 in UTC, in seconds since the epoch."""
     return datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()
 
 
@@ -222,7 +223,7 @@ def _slot(worker: _Row) -> tuple[str]:
 
 
 def _state_of(worker: _Row) -> str:
-    """Say what a worker does: one that retires accepts no more."""
+    """Return the state of a worker. One that retires accepts no more connections."""
     if worker.get("retiring"):
         return "retiring"
     return "accepting" if worker.get("accepting") else "starting"

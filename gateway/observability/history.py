@@ -1,4 +1,4 @@
-"""The last hour of models and endpoints, in buckets of a minute each: requests, errors, first content, tokens."""
+"""The last hour of models and endpoints in buckets of one minute: requests, errors, first content and tokens."""
 
 import threading
 import time
@@ -13,29 +13,29 @@ from routing.classification import CLASSIFICATIONS
 from routing.events import OutcomeRecorded, RoutingEvent
 
 STEP: Final = 60
-"""Seconds of one bucket."""
+"""The length of one bucket, in seconds."""
 BUCKETS: Final = 60
-"""How many buckets are kept of each model and of each endpoint; the last one is the running one."""
+"""The number of buckets that are kept for each model and each endpoint. The last one is the current one."""
 MOST_SERIES: Final = 600
-"""For how many models and endpoints buckets are kept; beyond, the one that was idle for longest is forgotten."""
+"""The maximum number of models and endpoints with buckets. The one that was idle longest is forgotten first."""
 
 _FAULTS_OF_ENDPOINTS: Final = frozenset(kind for kind, row in CLASSIFICATIONS.items() if row.try_elsewhere)
 _ERRORS: Final = frozenset(kind.value for kind in (*_FAULTS_OF_ENDPOINTS, FaultKind.UNAVAILABLE, FaultKind.DEFECT))
-"""The outcomes of a request for which its caller is not to blame."""
+"""The outcomes of a request that are not the fault of its caller."""
 
 _Key = tuple[str, str, str]
-"""A subaccount, the id of a deployment, and a model; the first two are empty for a model as a whole."""
+"""A subaccount, a deployment id, and a model. The first two are empty for the model as a whole."""
 _Bucket = list[Any]
 _MINUTE, _REQUESTS, _ERRORS_AT, _FIRST_SECONDS, _FIRST_COUNT, _INPUT, _OUTPUT, _CACHE_READ = range(8)
-"""What a bucket holds, in this order: the number of its minute since the epoch, then counts and sums."""
+"""The indexes of a bucket: the number of its minute since the epoch, then counts and sums."""
 
 
 class History:
-    """Counts what happened in each minute of the last hour. Only minutes with traffic take memory.
+    """Counts requests, errors and tokens in each minute of the last hour. Only minutes with traffic take memory.
 
-    It observes exchanges, from which models and all tokens are counted, and listens to routing events, from which the
-    attempts at each endpoint are counted. *now* is seconds since the epoch. `_lock` guards the buckets, and is held for
-    a few assignments of each request.
+    It observes exchanges, which are the source of the counts of models and of all tokens. It listens to routing events,
+    which are the source of the attempts at each endpoint. *now* returns seconds since the epoch. `_lock` guards the
+    buckets, and is held for a few assignments of each request.
     """
 
     def __init__(self, now: Callable[[], float] = time.time) -> None:
@@ -44,7 +44,7 @@ class History:
         self._series: dict[_Key, deque[_Bucket]] = {}
 
     def over(self, record: ExchangeRecord) -> None:
-        """Count an exchange that is over, if it was one of a deployed model."""
+        """Count a completed exchange, if its model is deployed."""
         if not record.model:
             return
         minute, first, usage = int(self._now() // STEP), record.first_content, record.usage
@@ -64,7 +64,7 @@ class History:
                 bucket[_CACHE_READ] += usage.cache_read
 
     def heard(self, event: RoutingEvent) -> None:
-        """Count how an attempt at an endpoint went."""
+        """Count the outcome of an attempt at an endpoint."""
         if type(event) is not OutcomeRecorded:
             return
         endpoint, fault, seconds = event
@@ -79,27 +79,27 @@ class History:
                 bucket[_ERRORS_AT] += fault in _FAULTS_OF_ENDPOINTS
 
     def rows(self) -> list[JSON]:
-        """Write down all buckets of this process, for `merged_history`."""
+        """Return all buckets of this process as JSON, for `merged_history`."""
         with self._lock:
             return [{"of": [*key], "buckets": [[*each] for each in series]} for key, series in self._series.items()]
 
     def _bucket(self, key: _Key, minute: int) -> _Bucket:
-        """Find the running bucket, which makes it exist; the caller holds the lock."""
+        """Return the current bucket, and create it if it does not exist. The caller holds the lock."""
         series = self._series.get(key)
         if series is None:
             if len(self._series) >= MOST_SERIES:
                 del self._series[min(self._series, key=lambda each: self._series[each][-1][_MINUTE])]
             series = self._series[key] = deque(maxlen=BUCKETS)
-        # A clock that was set back goes on in the latest bucket.
+        # If the clock is set back, the latest bucket stays the current one.
         if not series or series[-1][_MINUTE] < minute:
             series.append([minute, 0, 0, 0.0, 0, 0, 0, 0])
         return series[-1]
 
 
 def merged_history(of_processes: Iterable[Sequence[JSON]], now: float) -> JSON:
-    """Add up the rows of several processes: the hour whose last bucket is the one of *now*, in seconds since the epoch.
+    """Merge the rows of several processes into one history of the hour that ends with the minute of *now*.
 
-    Models and endpoints without traffic in that hour are left out.
+    *now* is in seconds since the epoch. Models and endpoints without traffic in that hour are left out.
     """
     last = int(now // STEP)
     sums: dict[_Key, dict[int, _Bucket]] = defaultdict(dict)
@@ -124,7 +124,7 @@ def merged_history(of_processes: Iterable[Sequence[JSON]], now: float) -> JSON:
 
 
 def _arrays(buckets: dict[int, _Bucket]) -> JSON:
-    """Write one number for each bucket of the hour."""
+    """Return one list for each counted quantity, with a number for each bucket of the hour."""
     none: _Bucket = [0] * 8
     hour = [buckets.get(at, none) for at in range(BUCKETS)]
     return {

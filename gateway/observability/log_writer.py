@@ -1,4 +1,4 @@
-"""Writing log lines without ever waiting for whoever reads them."""
+"""A log handler that never blocks on slow readers of the log."""
 
 import json
 import logging
@@ -17,29 +17,30 @@ from typing import Any, Final
 from gateway.observability.request_line import RequestLine
 
 FIELDS: Final = "fields"
-"""The attribute of a record whose sentence is made of fields: a function that gives them, by name."""
+"""The attribute of a log record that holds a function, which returns the record's fields by name."""
 _FORMAT: Final = "%(asctime)s %(levelname)s %(name)s %(message)s"
 _SHADES: Final = {logging.WARNING: "\x1b[33m", logging.ERROR: "\x1b[31m", logging.CRITICAL: "\x1b[1;31m"}
 _PLAIN: Final = "\x1b[0m"
 _PIECE: Final = getattr(select, "PIPE_BUF", 4096)
-"""Bytes that a pipe takes at once, or not at all."""
+"""The number of bytes that a write to a pipe takes either completely or not at all."""
 _MOST_LINES: Final = 10_000
-"""Lines that wait for the thread that writes; more of them are dropped."""
+"""The maximum number of lines that wait for the writing thread. Further lines are dropped."""
 _TOGETHER: Final = 0.02
-"""Seconds within which a background thread lets lines come together: each time it wakes, others wait for it."""
+"""Seconds for which the background thread collects lines before it writes. Fewer wake-ups disturb other threads
+less."""
 _PATIENCE: Final = 2.0
-"""Seconds that the end of a background thread is waited for."""
+"""The maximum number of seconds to wait for the background thread to end."""
 
 
 class LogWriter(logging.Handler):
-    """Writes each log record as one line to a file descriptor, or drops it where that would take time.
+    """Writes each log record as one line to a file descriptor, or drops it if that would block.
 
-    A pipe that nobody reads, a terminal that is stopped and a disk that is full cost lines, not requests. How many
-    were dropped is counted, and said as soon as lines can be written again. While one thread writes, the others leave
-    their lines to it. The lock guards the lines that are left, the counts, and whether somebody writes.
+    A pipe without a reader, a stopped terminal and a full disk therefore cost log lines, but delay no requests. The
+    number of dropped lines is counted, and logged as soon as lines can be written again. While one thread writes, the
+    others queue their lines for it. The lock guards the queue, the counts, and whether a thread is writing.
 
-    Between `begin_background` and `end_background` a thread of its own formats and writes: whoever logs only leaves
-    the record, whose arguments must not change any more.
+    Between `begin_background` and `end_background`, a background thread formats and writes. Other threads then only
+    queue the record, whose arguments must not change any more.
     """
 
     def __init__(self, descriptor: int = 2) -> None:
@@ -59,17 +60,17 @@ class LogWriter(logging.Handler):
         self._has_records = threading.Event()
         self._ends = threading.Event()
         self.dropped = 0
-        """Lines that could not be written."""
+        """The number of lines that could not be written."""
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record that passes the filters; no thread waits for another one's write."""
+        """Write a record that passes the filters. No thread waits for the write of another."""
         kept: bool | logging.LogRecord = self.filter(record)
         if kept:
             self.emit(kept if isinstance(kept, logging.LogRecord) else record)
         return bool(kept)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record, or drop it; or leave it to the thread that does so."""
+        """Write, queue or drop a record."""
         if self._thread is None:
             self._write_record(record)
         elif len(self._records) < _MOST_LINES:
@@ -81,13 +82,13 @@ class LogWriter(logging.Handler):
                 self._drop()
 
     def begin_background(self, together: float = _TOGETHER) -> None:
-        """Format and write in a thread of its own from now on, what comes within *together* seconds at once."""
+        """Start a background thread that formats and writes the lines of every *together* seconds in one batch."""
         self._ends.clear()
         self._thread = threading.Thread(target=self._write_records, args=(together,), name="log", daemon=True)
         self._thread.start()
 
     def end_background(self) -> None:
-        """Write what was left to the thread, and from now on without it."""
+        """Write the queued records and stop the background thread."""
         thread, self._thread = self._thread, None
         if thread is not None:
             self._ends.set()
@@ -105,12 +106,15 @@ class LogWriter(logging.Handler):
     def _write_record(self, record: logging.LogRecord) -> None:
         try:
             line = self.format(record)
-        except Exception:  # noqa: BLE001 - a record that cannot be formatted is worth no more than a line about it
+        except Exception:  # noqa: BLE001 - a record that cannot be formatted is replaced by a line about it
             line = f"a log record of {record.name} cannot be formatted"
         self.write_line(line)
 
     def write_line(self, line: str) -> None:
-        """Write *line*, leave it to the thread that writes, or drop it; say before it how many were dropped."""
+        """Write *line*, queue it for the thread that is writing, or drop it.
+
+        The number of dropped lines is logged before it.
+        """
         with self._lock:
             if len(self._lines) < _MOST_LINES:
                 self._lines.append(line)
@@ -128,14 +132,14 @@ class LogWriter(logging.Handler):
             raise
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file descriptor."""
         if self._own is not None:
             os.close(self._own)
             self._own, self._descriptor = None, -1
         super().close()
 
     def _next_line(self) -> str | None:
-        """Take the next line to write; None if that is all, and from then on nobody writes."""
+        """Return the next line to write, or None if there is none; this thread then stops writing."""
         with self._lock:
             if self._lines:
                 return self._lines.popleft()
@@ -152,7 +156,7 @@ class LogWriter(logging.Handler):
                 self._drop()
 
     def _dropped(self, lines: int) -> str:
-        """Say how many lines are lost, as the other lines are written."""
+        """Format a line about the number of dropped lines."""
         what = f"{lines} log lines were dropped: they could not be written"
         if not isinstance(self.formatter, _JsonFormatter):
             return what
@@ -163,7 +167,7 @@ class LogWriter(logging.Handler):
         self.dropped += 1
 
     def _write(self, line: str) -> bool:
-        """Write as much of a line as is taken; tell whether that was all of it."""
+        """Write as much of a line as possible; return whether that was all of it."""
         text = line.encode(errors="backslashreplace") + b"\n"
         if self._is_midway:
             text = b"\n" + text
@@ -182,17 +186,17 @@ class LogWriter(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """Formats a record for people, and its time once a second; *coloured* is for a terminal."""
+    """A formatter for people that formats the time once a second; *coloured* adds the colours of a terminal."""
 
     _last = (-1, "")
-    """A second, and how it is written."""
+    """The last formatted second, and its text."""
 
     def __init__(self, *, coloured: bool = False) -> None:
         super().__init__(_FORMAT)
         self._coloured = coloured
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the line: of a request its time and what there is to say, of anything else also who says it."""
+        """Format a record. The line of a request has no level and no logger."""
         if isinstance(record.msg, RequestLine):
             return f"{self.formatTime(record)} {record.msg.text(coloured=self._coloured)}"
         line = super().format(record)
@@ -200,7 +204,7 @@ class _Formatter(logging.Formatter):
         return line.replace(record.levelname, f"{shade}{record.levelname}{_PLAIN}", 1) if shade else line
 
     def formatTime(self, record: logging.LogRecord, _format: str | None = None) -> str:  # noqa: N802 - as it is named
-        """Write when a record was made."""
+        """Format the time of a record."""
         second, text = self._last
         if second != int(record.created):
             second = int(record.created)
@@ -210,13 +214,13 @@ class _Formatter(logging.Formatter):
 
 
 class _JsonFormatter(logging.Formatter):
-    """Formats a record as one object of JSON: when, how grave, who says it, and what.
+    """A formatter that writes a record as a JSON object with time, level, logger and message.
 
-    A record whose `fields` are given has these instead of the sentence that is made of them.
+    A record with `fields` has these instead of the message.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write the object."""
+        """Format a record as a JSON object."""
         made = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
         line: dict[str, Any] = {"time": made, "level": record.levelname.lower(), "logger": record.name}
         fields = getattr(record, FIELDS, None)
@@ -233,7 +237,7 @@ _FORMATTERS: Final[Mapping[str, Callable[[], logging.Formatter]]] = {
 
 
 def shows_colours(descriptor: int, env: Mapping[str, str] = os.environ) -> bool:
-    """Whether colours are seen there: it is a terminal, and nobody has said that they are not wanted."""
+    """Return whether to use colours: the descriptor is a terminal, and the environment does not forbid them."""
     if env.get("NO_COLOR") or env.get("TERM") == "dumb" or sys.platform == "win32":
         return False
     try:
@@ -243,11 +247,11 @@ def shows_colours(descriptor: int, env: Mapping[str, str] = os.environ) -> bool:
 
 
 def set_up(level: str, log_format: str = "text") -> LogWriter:
-    """Log to standard error from now on, from *level* upwards; give the writer. A forked process sets up its own.
+    """Log to standard error from now on, from *level* upwards, and return the writer.
 
-    *log_format* is "text", a line for people, or "json", an object for programs.
+    *log_format* is "text" for people or "json" for programs. After a fork, the child process calls this again.
     """
-    # No line says where in the code it was written, or by which thread: then nobody needs to find out.
+    # No line shows its place in the code or its thread, so logging need not determine them.
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     logging._srcfile = None  # noqa: SLF001 - as "Optimization" in logging's HOWTO says
     root = logging.getLogger()
@@ -258,16 +262,16 @@ def set_up(level: str, log_format: str = "text") -> LogWriter:
     writer.setFormatter(_FORMATTERS[log_format]())
     root.addHandler(writer)
     root.setLevel(level.upper())
-    # What urllib3 says of a connection names its address.
+    # Messages of urllib3 about a connection contain its address.
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     return writer
 
 
 def _without_blocking(descriptor: int) -> int | None:
-    """Open a pipe or a terminal once more, for writes that do not block: its other owners keep theirs as it is.
+    """Open a pipe or a terminal again for non-blocking writes, so that other owners keep their blocking descriptor.
 
-    None where that cannot be done; then there is a look before each write. That is second best: several processes
-    write to one pipe, so that one which saw room may find none.
+    Return None if that is impossible. The writer then polls before each write. This is weaker: another process may fill
+    the pipe between the poll and the write.
     """
     with suppress(OSError):
         mode = os.fstat(descriptor).st_mode

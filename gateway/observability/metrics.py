@@ -1,4 +1,4 @@
-"""What is told of an exchange when it is over: one log line, and numbers."""
+"""Observers of completed exchanges and of routing events: the log line of a request, and Prometheus counters."""
 
 import logging
 from collections.abc import Iterable
@@ -17,23 +17,22 @@ _log = logging.getLogger("sap_ai_proxy.exchange")
 _routing_log = logging.getLogger("sap_ai_proxy.routing")
 _BRIEF = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _MOST_SERIES = 10_000
-"""How many combinations of labels are found again at once."""
+"""The number of label combinations whose time series are cached."""
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 @dataclass(frozen=True, slots=True)
 class ExchangeRecord:
-    """Who asked for what, where it went, how it ended, and what it cost. Never what was said.
+    """The record of one exchange: caller, model, attempts, outcome, durations and tokens, without prompts and answers.
 
-    *requested* is the model that was asked for, or the method and path of a request that named none.
-    Durations are in seconds, from when the body had been read; *first_content* is None where nothing was said.
-    *overhead* is the part of *duration* that the proxy itself took, to understand, choose, render and translate, and
-    to get the CPU for it. No part of it is waiting for the upstream (from when a request is handed over to be sent;
-    fetching a token or a picture is waiting too), a pause between attempts, or a caller's delay in taking what it is
-    given. None where no exchange began.
-    *trail* reads ``eu/d1 503 -> us/d7 ok``, *reasons* says why each of these was chosen, and *unaffordable*
-    whether the retry budget refused another. A request that was asked in several *parts* has a trail for each, and as
-    many attempts before any is a retry.
+    *requested* is the model in the request, or the method and path of a request without a model. Durations are in
+    seconds and start when the body has been read. *first_content* is None if there was no content. *overhead* is the
+    part of *duration* that the proxy itself spent: parsing, selecting, rendering, translating and waiting for the CPU.
+    It excludes the time that the upstream takes after a request is sent, fetching tokens and media, pauses between
+    attempts, and the time in which the client does not read. It is None if no exchange began. *trail* reads ``eu/d1 503
+    -> us/d7 ok``, *reasons* says why each endpoint was selected, and *unaffordable* whether the retry budget refused a
+    retry. A request that is sent upstream in several *parts* has a trail for each. Its first *parts* attempts are no
+    retries.
     """
 
     id: str
@@ -61,23 +60,23 @@ class ExchangeRecord:
 
 
 class Observer(Protocol):
-    """Hears of every exchange, once, when it is over and outside every lock."""
+    """An observer that is called once for each completed exchange, outside all locks."""
 
     def over(self, record: ExchangeRecord) -> None:
-        """Take note."""
+        """Process the record of a completed exchange."""
         ...
 
 
 class LogObserver:
-    """Writes one line for each exchange."""
+    """Logs one line for each exchange."""
 
     def over(self, record: ExchangeRecord) -> None:
-        """Write the line."""
+        """Log the line."""
         _log.info(RequestLine(record), extra={FIELDS: partial(_fields, record)})
 
 
 class _Metrics:
-    """What is counted of exchanges, for Prometheus."""
+    """The Prometheus metrics of exchanges."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("client", "model")
@@ -121,7 +120,7 @@ class _Metrics:
 
 
 class _TokenSeries:
-    """The time series of the tokens of one model or caller, one for each kind of tokens."""
+    """The time series for the tokens of one model or caller, one for each kind of tokens."""
 
     def __init__(self, counter: Counter, name: str) -> None:
         self._input, self._cache_read, self._cache_write, self._output = (
@@ -129,7 +128,7 @@ class _TokenSeries:
         )
 
     def add(self, usage: Usage) -> None:
-        """Count the tokens of an exchange."""
+        """Add the tokens of an exchange."""
         _add(self._input, usage.fresh_input)
         _add(self._cache_read, usage.cache_read)
         _add(self._cache_write, usage.cache_write)
@@ -137,7 +136,10 @@ class _TokenSeries:
 
 
 class _Series:
-    """The time series of one client, model and outcome; to look one up makes it exist, so each is when it is needed."""
+    """The time series of one client, model and outcome.
+
+    Each is created when it is first needed, because a lookup creates it.
+    """
 
     def __init__(self, metrics: _Metrics, client: str, model: str, outcome: str) -> None:
         self._metrics = metrics
@@ -153,26 +155,26 @@ class _Series:
 
     @cached_property
     def first(self) -> Histogram:
-        """Until the first content."""
+        """The histogram of the seconds to first content."""
         return self._metrics.first.labels(*self._labels)
 
     @cached_property
     def overhead(self) -> Histogram:
-        """What the proxy itself took."""
+        """The histogram of the seconds that the proxy itself spent."""
         return self._metrics.overhead.labels(*self._labels)
 
     @cached_property
     def retries(self) -> tuple[Counter, Counter]:
-        """Those that the budget paid for, and those that it refused."""
+        """The counters of retries that the budget allowed, and of those that it refused."""
         return self._metrics.retries.labels(self._model, "spent"), self._metrics.retries.labels(self._model, "refused")
 
     @cached_property
     def retried(self) -> Counter:
-        """Requests that took more than one attempt."""
+        """The counter of requests that took more than one attempt."""
         return self._metrics.retried.labels(self._model, self._outcome)
 
     def decisions(self, reason: str) -> Counter:
-        """Deployments chosen for *reason*."""
+        """Return the counter of endpoints that were selected for *reason*."""
         found = self._decisions.get(reason)
         if found is None:
             found = self._decisions[reason] = self._metrics.decisions.labels(self._model, reason)
@@ -188,7 +190,7 @@ class _CallerSeries:
 
 
 class MetricsObserver:
-    """Counts exchanges, for Prometheus."""
+    """Counts exchanges for Prometheus."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         metrics = _Metrics(registry)
@@ -196,7 +198,7 @@ class MetricsObserver:
         self._of_callers = lru_cache(_MOST_SERIES)(partial(_CallerSeries, metrics))
 
     def over(self, record: ExchangeRecord) -> None:
-        """Count it."""
+        """Count one exchange."""
         series = self._series(record.client, record.model or "unknown", record.outcome)
         series.exchanges.inc()
         series.duration.observe(record.duration)
@@ -221,7 +223,7 @@ class MetricsObserver:
 
 
 class RoutingObserver:
-    """Counts what happens to endpoints, for Prometheus; what the routing does not log itself is logged here."""
+    """Counts routing events for Prometheus, and logs changes of the pools, which `routing` does not log itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         where = ("subaccount", "deployment")
@@ -239,7 +241,7 @@ class RoutingObserver:
         self._outcomes = lru_cache(_MOST_SERIES)(outcomes.labels)
 
     def heard(self, event: RoutingEvent) -> None:
-        """Take note of one event."""
+        """Count or log one event."""
         match event:
             case CircuitChanged(endpoint, change):
                 self._transitions.labels(endpoint.subaccount, endpoint.deployment, change.now.value).inc()
@@ -266,23 +268,23 @@ class DroppedLines:
         self._known = 0
 
     def count(self, dropped: int) -> None:
-        """Take note that *dropped* lines are lost by now."""
+        """Set the counter to *dropped*, the number of lines lost so far."""
         self._counter.inc(dropped - self._known)
         self._known = dropped
 
 
 class Observers:
-    """Tells several observers; one that fails keeps no other from hearing."""
+    """Calls several observers. An exception in one does not affect the others."""
 
     def __init__(self, observers: Iterable[Observer]) -> None:
         self._observers = tuple(observers)
 
     def over(self, record: ExchangeRecord) -> None:
-        """Tell them all."""
+        """Call all observers."""
         for observer in self._observers:
             try:
                 observer.over(record)
-            except Exception:  # noqa: BLE001 - whatever an observer does, the answer is out already
+            except Exception:  # noqa: BLE001 - no error of an observer may affect the answer
                 _log.exception("an observer failed")
 
 
@@ -292,6 +294,6 @@ def _add(counter: Counter, amount: int) -> None:
 
 
 def _fields(record: ExchangeRecord) -> dict[str, Any]:
-    """Give the fields of a record by name; names that a caller made up fill no log."""
+    """Return the fields of a record by name. Names that come from a caller are shortened and made printable."""
     dropped = plain(",".join(record.dropped))
     return {**asdict(record), "requested": plain(record.requested), "dropped": dropped}

@@ -1,4 +1,4 @@
-"""What the system says of a process: its CPU time, memory and descriptors, read from Linux's `/proc`."""
+"""The resources that a process uses, read from Linux's `/proc`: CPU time, memory and file descriptors."""
 
 import os
 from contextlib import suppress
@@ -8,25 +8,25 @@ from typing import Final
 
 _PROC: Final = Path("/proc")
 _USER_TIME, _SYSTEM_TIME, _START_TIME, _RESIDENT_PAGES = 11, 12, 19, 21
-"""Which fields of `/proc/PID/stat` these are, counted from the one behind the name of the program."""
+"""Indexes of fields in `/proc/PID/stat`, counted from the field after the program's name."""
 _OPEN_FILES: Final = "Max open files"
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """What one process uses; None for what the system does not say."""
+    """The resources that one process uses. None stands for values that the system does not provide."""
 
     cpu_seconds: float
-    """CPU time in user and in system mode since the process started."""
+    """CPU time in user and system mode since the process started."""
     resident_bytes: int
     start_time: float | None
-    """Seconds since the epoch."""
+    """The start of the process, in seconds since the epoch."""
     open_descriptors: int | None
     most_descriptors: int | None
 
 
 def usage_of(pid: int, proc: Path = _PROC) -> ProcessUsage | None:
-    """Look up what a process uses; None if it has ended, or where the system has no *proc*."""
+    """Return the resources that a process uses; None if it has ended, or if the system has no *proc*."""
     try:
         fields = (proc / str(pid) / "stat").read_bytes().rpartition(b")")[2].split()
         ticks = int(fields[_USER_TIME]) + int(fields[_SYSTEM_TIME])
@@ -44,7 +44,7 @@ def usage_of(pid: int, proc: Path = _PROC) -> ProcessUsage | None:
 
 
 def _booted_at(proc: Path) -> float | None:
-    """Look up when the system started, in seconds since the epoch."""
+    """Return when the system started, in seconds since the epoch."""
     with suppress(OSError, ValueError, LookupError):
         lines = (line.split() for line in (proc / "stat").read_bytes().splitlines())
         return next((float(line[1]) for line in lines if line and line[0] == b"btime"), None)
@@ -58,7 +58,7 @@ def _open_descriptors(process: Path) -> int | None:
 
 
 def _most_descriptors(process: Path) -> int | None:
-    """Look up how many descriptors the process may have open; None where that is not limited."""
+    """Return the limit of open file descriptors of the process; None if there is no limit."""
     with suppress(OSError, ValueError, LookupError):
         lines = (process / "limits").read_text(encoding="ascii").splitlines()
         line = next(line for line in lines if line.startswith(_OPEN_FILES))

@@ -1,4 +1,4 @@
-"""The line that the log has for a request: what people look for first stands first, and the rest has names."""
+"""The log line of a request. The most wanted values come first, without names; the others have names."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,19 +6,20 @@ if TYPE_CHECKING:
     from gateway.observability.metrics import ExchangeRecord
 
 _LONGEST: Final = 100
-"""How many characters of names that a caller made up are logged."""
+"""The maximum length, in characters, of a caller's own names in the log."""
 _MODEL, _WHO, _FIRST, _TOTAL, _TOKENS = 28, 20, 13, 14, 16
-"""Columns of the line: so many characters, and more where something is longer."""
+"""The minimum widths of the line's columns, in characters."""
 _BY_CLASS: Final = {2: "\x1b[32m", 3: "\x1b[32m", 4: "\x1b[33m", 5: "\x1b[31m"}
-"""Green, yellow or red, by the first digit of the status."""
+"""The colour of a status by its first digit: green, yellow or red."""
 _FAILOVER, _DIM, _PLAIN = "\x1b[33m", "\x1b[2m", "\x1b[0m"
 
 
 class RequestLine:
-    """The line of one request, written when a log needs it as text.
+    """The log line of one request, which is formatted only if a log needs it as text.
 
-    The status comes first, then the model, who was asked in which order, how long it took in milliseconds, and the
-    tokens: *in* is fresh input, *cached* was read from the prompt cache, *written* to it.
+    It has the status, the model, the endpoints in the order of the attempts, the durations in milliseconds, and the
+    tokens. *in* counts fresh input tokens, *cached* those read from the prompt cache, and *written* those written to
+    it.
     """
 
     __slots__ = ("_record",)
@@ -30,7 +31,7 @@ class RequestLine:
         return self.text(coloured=False)
 
     def text(self, *, coloured: bool) -> str:
-        """Write the line, with the colours of terminals if it is *coloured*."""
+        """Format the line, with the colours of a terminal if *coloured*."""
         record = self._record
         model = record.model or plain(record.requested)
         who = record.trail.removesuffix(" ok") or "-"
@@ -45,7 +46,7 @@ class RequestLine:
 
 
 def _figures(record: "ExchangeRecord") -> str:
-    """Say how it ended where it did not end well, how long it took, and the tokens; what is not known is left out."""
+    """Format the outcome if it is not "ok", the durations and the tokens, without the values that are unknown."""
     outcome = "" if record.outcome == "ok" else f"outcome={record.outcome} "
     if record.overhead is None and not record.duration:
         return outcome
@@ -59,7 +60,7 @@ def _figures(record: "ExchangeRecord") -> str:
 
 
 def _more(record: "ExchangeRecord") -> str:
-    """Say what the line is searched for."""
+    """Format the values that people search for."""
     stop = f"stop={record.stop} " if record.stop else ""
     asked = f"asked={plain(record.requested)} " if record.model and record.model != record.requested else ""
     dropped = f" dropped={plain(','.join(record.dropped))}" if record.dropped else ""
@@ -68,10 +69,10 @@ def _more(record: "ExchangeRecord") -> str:
 
 
 def plain(name: str) -> str:
-    """Write names that a caller made up so that they break no line and fill no log."""
+    """Shorten a caller's own name and make it printable, so that it neither breaks nor fills the log."""
     return printable(name[:_LONGEST])
 
 
 def printable(text: str) -> str:
-    """Write a question mark for what breaks a line, steers a terminal or is not seen."""
+    """Replace line breaks, control characters and other characters that cannot be printed by question marks."""
     return text if text.isprintable() else "".join(letter if letter.isprintable() else "?" for letter in text)

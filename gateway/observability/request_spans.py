@@ -1,4 +1,4 @@
-"""What an exchange reports while it goes on, if its request is traced."""
+"""The interface through which an exchange reports its attempts, if its request is traced."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -8,7 +8,7 @@ from routing.attempts import Attempt
 
 
 class RequestSpans(Protocol):
-    """The spans of one request: its own, and one for each attempt that calls a deployment. Nothing here raises."""
+    """The spans of one request: its own, and one for each attempt that calls a deployment. No method raises."""
 
     @property
     def trace(self) -> str:
@@ -16,11 +16,14 @@ class RequestSpans(Protocol):
         ...
 
     def begin_call(self, attempt: Attempt) -> Mapping[str, str]:
-        """Begin the span of an attempt, unless it has begun; give the headers by which the upstream continues it."""
+        """Begin the span of an attempt, unless it has begun; return the headers that pass the trace upstream."""
         ...
 
     def end_call(self, attempt: Attempt) -> None:
-        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
+        """Record that the answer of an attempt has been read or given up.
+
+        The attempt may still send another request.
+        """
         ...
 
     def over(self, record: ExchangeRecord, last: Attempt | None) -> None:

@@ -1,4 +1,4 @@
-"""Metrics of several processes as one: each writes its own files, anybody adds them up."""
+"""Metrics of several processes. Each process writes its own files, and any process can add them up."""
 
 import os
 import struct
@@ -13,22 +13,25 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 _ABSORBED: Final = "0"
-"""What stands in the name of a file where others have a process id: those of processes that are gone."""
+"""The part of a file's name that replaces a process id, for the sums of processes that have ended."""
 _ADDED_UP: Final = ("counter", "histogram", "summary")
 _LOCK: Final = "metrics.lock"
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
-"""What `exposition` writes: the text format of Prometheus, which newer versions of it want to be named."""
+"""The content type of `exposition`: the text format of Prometheus, which newer versions require to be declared."""
 
 
 def share(folder: Path) -> None:
-    """Keep the metrics of this process, which forks no more, in *folder*; call it before any metric is created."""
+    """Store the metrics of this process in *folder*.
+
+    Call this before any metric is created, in a process that will not fork.
+    """
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
     process = os.getpid()
     values.ValueClass = values.MultiProcessValue(lambda: process)
 
 
 def exposition(counted: Path | CollectorRegistry, *gauges: Collector) -> bytes:
-    """Write metrics in the text format of Prometheus: what was *counted*, in a folder or here, and then *gauges*."""
+    """Return metrics in the text format of Prometheus: those *counted* in a folder or a registry, then *gauges*."""
     registry = CollectorRegistry()
     if isinstance(counted, Path):
         with _locked(counted, exclusive=False):
@@ -43,19 +46,20 @@ def exposition(counted: Path | CollectorRegistry, *gauges: Collector) -> bytes:
 
 
 class _Begun(MultiProcessCollector):
-    """Collects what is in the files; one that a process has only just created has nothing in it, not even a size."""
+    """Collects the metrics in the files of all processes, except files that are still empty."""
 
     def collect(self) -> Iterable[Metric]:
-        """Add up all files that were begun."""
+        """Return the sums over all files that are not empty."""
         files = [str(path) for path in Path(self._path).glob("*.db") if path.stat().st_size]
         collected: Iterable[Metric] = self.merge(files, accumulate=True)
         return collected
 
 
 def absorb(folder: Path, pid: int) -> None:
-    """Add what a process that is gone has counted to one file, and forget its own: sums never fall, files stay few.
+    """Add the counts of an ended process to the common file, and delete its own file.
 
-    Raises `BlockingIOError` while somebody reads; then it can be called again.
+    Sums therefore never fall, and files stay few. Raises `BlockingIOError` while another process reads the metrics. The
+    call can then be repeated.
     """
     with _locked(folder, exclusive=True):
         for kind in _ADDED_UP:
@@ -67,10 +71,10 @@ def absorb(folder: Path, pid: int) -> None:
 
 
 def _add(gone: Path, total: Path) -> None:
-    """Write the sum of two files in place of one, and drop the other."""
+    """Add the counts in the file *gone* to the file *total*, and delete *gone*."""
     summed: dict[str, float] = {}
     for path in filter(Path.exists, (total, gone)):
-        # A process that was killed while it wrote may leave a file with a torn end, or without any content.
+        # A process that was killed while it wrote may leave a truncated or an empty file.
         with suppress(RuntimeError, struct.error):
             for key, value, *_ in MmapedDict.read_all_values_from_file(path):
                 summed[key] = summed.get(key, 0.0) + value
@@ -86,7 +90,7 @@ def _add(gone: Path, total: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path, *, exclusive: bool) -> Iterator[None]:
-    """Let readers see a process either in its own file or in that of those who are gone, never in both or in none."""
+    """Lock the folder, so that a reader sees the counts of a process once: in its own file or in the common one."""
     import fcntl  # noqa: PLC0415 - Windows has no such module, and imports this one
 
     descriptor = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

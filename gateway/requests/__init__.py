@@ -1,1 +1,1 @@
-"""One request and its answer, from its arrival to its last byte."""
+"""The handling of one request and its answer, from its arrival to its last byte."""

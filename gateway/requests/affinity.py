@@ -1,8 +1,7 @@
-"""What tells one conversation from another, so that its prompt stays in one provider's cache.
+"""Affinity keys, which identify a conversation so that its requests use the same prompt cache of a provider.
 
-The strongest sign wins: a header that says it outright, the dialect's own
-cache key, a session id that a client sends, and at last the stable beginning
-of the prompt itself.
+The key is taken from the first of these that is present: an explicit header, the cache key of the dialect, a session id
+of the client, the stable beginning of the prompt.
 """
 
 import hashlib
@@ -21,15 +20,15 @@ _SESSIONS = (
 _AGENTS = ("x-claude-code-agent-id", "thread-id", "x-agent-id")
 _TAGS = "x-request-tags"
 _LONGEST_TAGS = 1024
-"""How many characters of tags are read."""
+"""The number of characters of the tags header that are read."""
 _LONGEST = 128
-"""How many characters of a name stand in a key as they are."""
+"""The maximum length of a name in a key; a longer name is replaced by its digest."""
 _MOST = 4096
-"""How many characters of each text count: enough to tell prompts apart."""
+"""The number of characters of each text that are hashed, which is enough to distinguish prompts."""
 
 
 def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
-    """Name the conversation; two requests of one conversation have the same name.
+    """Return the affinity key of a conversation, which is equal for all its requests.
 
     The names of *headers* are in lower case.
     """
@@ -39,13 +38,13 @@ def affinity_key(conversation: Conversation, headers: Mapping[str, str]) -> str:
         return f"key:{_short(conversation.cache_key)}"
     if session := _first(headers, _SESSIONS):
         agent = _first(headers, _AGENTS)
-        # Subagents share their session's id, not its prompt: without this they would all meet in one place.
+        # Subagents share the id of their session, but not its prompt: by the id alone all would get one subaccount.
         return f"session:{_short(session)}:{_short(agent)}:{_digest(_instructions(conversation))}"
     return f"prompt:{_digest([conversation.model, *_instructions(conversation), _first_words(conversation)])}"
 
 
 def tags_in(headers: Mapping[str, str]) -> frozenset[str]:
-    """Read the words that a request is tagged with, for strategies: `x-request-tags`, separated by commas."""
+    """Return the tags of a request for strategies, from `x-request-tags`, separated by commas."""
     tags = (tag.strip() for tag in headers.get(_TAGS, "")[:_LONGEST_TAGS].split(","))
     return frozenset(tag for tag in tags if tag)
 
@@ -58,7 +57,7 @@ def _first(headers: Mapping[str, str], names: Iterable[str]) -> str:
 
 
 def _short(name: str) -> str:
-    """Give *name*, or its digest: keys are remembered, so a caller must not choose how much that takes."""
+    """Return *name*, or its digest if it is long, because keys are cached and callers must not control their size."""
     return name if len(name) <= _LONGEST else _digest([name])
 
 

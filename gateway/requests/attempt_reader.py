@@ -1,4 +1,4 @@
-"""The answer of one attempt, which is asked once more where its endpoint rejects a field by name."""
+"""The reader of one attempt, which repeats the request once without a field that the endpoint rejects."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -13,23 +13,23 @@ from gateway.upstream.stream_reader import StreamReader
 
 
 class ArrivingBody(Protocol):
-    """The body of an answer that is read as it arrives, by whoever waits for many at once."""
+    """The body of an answer, for an event loop that reads it as it arrives."""
 
     def arrived(self) -> bytes | None:
-        """Give what has arrived without waiting: no bytes if nothing has, None at the end; raises `FaultError`."""
+        """Return what has arrived, without waiting: b"" if there is nothing, None at the end; raises `FaultError`."""
         ...
 
     @property
     def interest(self) -> Interest | None:
-        """What more of it needs; nothing if there is some already, or no more."""
+        """The interest to wait for before reading more; None if more is there already, or the body has ended."""
         ...
 
 
 class AttemptReader:
-    """Reads the answer of one attempt; a field that the endpoint rejects by name is left out, once.
+    """Reads the answer of one attempt. If the endpoint rejects a field by name, it sends the request again without it.
 
-    *begin* sends a body, and *drop* is told of the fields that are left out; not the tools of a client that *insists*
-    on one. *ended* is called when nothing more is read.
+    *begin* sends a body. *drop* is called with the names of the fields that are left out. *insists* says that the
+    client requires a tool call, so that tools must not be left out. *ended* is called when reading has ended.
     """
 
     def __init__(
@@ -56,11 +56,11 @@ class AttemptReader:
 
     @property
     def content_type(self) -> str:
-        """The media type of the body, in lower case and without parameters; once `head` has returned."""
+        """The media type of the body, in lower case and without parameters, after `head` has returned."""
         return self._reader.content_type
 
     def head(self, seconds: float) -> None:
-        """Wait for a good answer to begin; raises `FaultError`, or `StillPending` after so many *seconds*."""
+        """Wait for the head of a successful answer; raises `FaultError`, or `StillPending` after so many *seconds*."""
         try:
             self._reader.head(seconds)
         except FaultError as error:
@@ -69,16 +69,16 @@ class AttemptReader:
             self._reader.head(seconds)
 
     def take(self, seconds: float) -> bytes | None:
-        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
+        """Return what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         return self._reader.take(seconds)
 
     @property
     def body(self) -> "ArrivingBody":
-        """What gives the answer as it arrives; once `head` has returned."""
+        """The body for reading without waiting, after `head` has returned."""
         return self._reader.body
 
     def whole(self, began: Callable[[], None]) -> Steps[bytes]:
-        """Read the whole answer, and call *began* when the first of it has come; raises `FaultError`."""
+        """Read the whole answer, and call *began* when its first bytes have arrived; raises `FaultError`."""
         try:
             return (yield from self._reader.whole(began=began))
         except FaultError as error:
@@ -87,19 +87,19 @@ class AttemptReader:
         return (yield from self._reader.whole(began=began))
 
     def finish(self) -> None:
-        """Want nothing more of an answer that is complete; its connection may be used again."""
+        """Stop reading a complete answer, so that its connection may be used again."""
         self._reader.finish()
         if self._ended is not None:
             self._ended()
 
     def close(self) -> None:
-        """Let go of the connection, which ends an answer that is not complete."""
+        """Release the connection, which is closed if the answer is incomplete."""
         self._reader.close()
         if self._ended is not None:
             self._ended()
 
     def _learn(self, fault: Fault) -> bool:
-        """Learn from a fault which field is rejected, and send the request without it; False where that helps not."""
+        """Send the request again, once, without the field that *fault* rejects; return whether it did so."""
         if self._learnt or not self._rejected.learn(self._model, self._sent, fault):
             return False
         self._learnt = True

@@ -1,4 +1,4 @@
-"""Compactions: conversations that their model makes shorter, to go on from."""
+"""Compactions: requests for a model to shorten a conversation, which the client then continues."""
 
 from dialects import openai_responses
 from dialects.capabilities.models import profile_for
@@ -13,10 +13,10 @@ _PROTOCOL = CompactionProtocol()
 
 
 class CompactionExchange(Exchange):
-    """One request to make a conversation shorter, which only models that are asked in Responses can."""
+    """One request to shorten a conversation. Only models that are asked in Responses support it."""
 
     def ask(self, attempt: Attempt) -> ClientResponse:
-        """Ask the attempt's endpoint once; raises `FaultError`."""
+        """Send the request to the endpoint of the attempt once and return the response; raises `FaultError`."""
         with unwritable_as_unasked():
             if attempt.protocol.dialect != openai_responses.DIALECT:
                 why = "cannot compact conversations: ask it for a summary as text"

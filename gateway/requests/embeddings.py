@@ -1,4 +1,4 @@
-"""Embeddings: the exchange that has no conversation in it, and is asked in parts if it is too large for one call."""
+"""The exchange for embeddings, which is split into parts if it is too large for one call."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -22,10 +22,10 @@ from routing.attempts import Attempt
 
 
 class EmbeddingExchange(Exchange):
-    """One request for embeddings; its conversation only names the model.
+    """One request for embeddings. Its conversation contains only the name of the model.
 
-    *parts* are the request, divided into what the model takes in one call. Several are asked at the same time, each
-    fails over by itself, and all of the same model: vectors of two cannot be compared.
+    *parts* are the request, split by what the model accepts in one call. Several parts are asked at the same time, and
+    each has its own failover. All use the same model, because vectors of different models cannot be compared.
     """
 
     def __init__(self, request: EmbeddingRequest, parts: Sequence[EmbeddingRequest], *args: Any, **kwargs: Any) -> None:
@@ -33,10 +33,10 @@ class EmbeddingExchange(Exchange):
         self._request = request
         self._parts = parts
         self._used = 0
-        """The tokens of the parts that have been answered."""
+        """The input tokens of the answered parts."""
 
     def answer(self) -> ClientResponse:
-        """Ask all parts until each has been answered; raises `FaultError` when one can be asked nowhere."""
+        """Send all parts and return the joined response; raises `FaultError` if no endpoint answers one of them."""
         parts = Parts[EmbeddingResponse](self.lifetime, self.waiting)
 
         def part(request: EmbeddingRequest) -> Part[EmbeddingResponse]:
@@ -54,25 +54,25 @@ class EmbeddingExchange(Exchange):
             return ClientResponse(render_response(response, self._request), completion)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
-        """Tell the observer how it ended; what was answered before a part failed has been used all the same."""
+        """End the exchange and report it. The usage includes the parts that were answered before another one failed."""
         super().finish(usage or Usage(fresh_input=self._used), fault=fault, stop=stop)
 
     def _work(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
-        """Ask the attempt's endpoint for a part, in as many calls as its model needs; raises `FaultError`."""
+        """Get a part from the endpoint of an attempt, in as many calls as the model needs; raises `FaultError`."""
         calls = parts_of(request, profile_for(attempt.endpoint.backend))
         response = yield from self._in_turn(calls, attempt)
         self._used += response.prompt_tokens
         return response
 
     def _in_turn(self, requests: Sequence[EmbeddingRequest], attempt: Attempt) -> Steps[EmbeddingResponse]:
-        """Ask for one request after the other, as if they were one; raises `FaultError`."""
+        """Send the requests one after another and return the joined response; raises `FaultError`."""
         response = EmbeddingResponse(())
         for each in requests:
             response = joined((response, (yield from self._called(each, attempt))))
         return response
 
     def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
-        """Ask in one call, or for one half after the other where that proves too large; raises `FaultError`."""
+        """Send the request in one call, or in two halves if it is too large; raises `FaultError`."""
         try:
             return (yield from self._call(request, attempt))
         except FaultError as error:
@@ -82,7 +82,7 @@ class EmbeddingExchange(Exchange):
         return (yield from self._in_turn(halves, attempt))
 
     def _call(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
-        """Ask in one call; raises `FaultError`."""
+        """Send the request in one call; raises `FaultError`."""
         profile = profile_for(attempt.endpoint.backend)
         dialect = dialect_for(profile, orchestration=attempt.endpoint.orchestration)
         with unwritable_as_unasked():

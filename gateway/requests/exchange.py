@@ -1,4 +1,4 @@
-"""One request and its answer: the attempts, the failover between them, and the record of it all."""
+"""The exchange: one request and its answer, with attempts, failover and the record for observers."""
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
@@ -36,12 +36,12 @@ from routing.model_names import How
 from routing.policy import Timeouts
 
 _LONGEST = 1000
-"""How many characters of a header are sent."""
+"""The maximum length of the value of a header that is sent, in characters."""
 DEFECT = Fault(FaultKind.DEFECT, "The proxy failed because of a defect in it; the log of the proxy has the details.")
 
 
 class UpstreamClient(Protocol):
-    """Sends a rendered request to the endpoint of an attempt."""
+    """The client that sends a rendered request to the endpoint of an attempt."""
 
     def begin(
         self,
@@ -53,65 +53,65 @@ class UpstreamClient(Protocol):
         lifetime: Lifetime,
         headers: Mapping[str, str],
     ) -> StreamReader:
-        """Begin to ask; nothing is waited for, and whatever goes wrong is raised where the answer is read."""
+        """Prepare the request, without waiting. Failures are raised when the answer is read."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class IncomingRequest:
-    """Everything known of a request before its first attempt."""
+    """The data of a request before its first attempt."""
 
     id: str
     caller: str
     request: ClientRequest
     timeouts: Timeouts
     began: float
-    """When its body had been read, by the clock of its lifetime."""
+    """The time at which its body had been read, by the clock of its lifetime."""
     origin: Callable[[Endpoint], Origin] = lambda _: AS_MADE
-    """Writes into ids and seals that an endpoint has made them for this caller."""
+    """Returns how ids and seals of an endpoint are signed for this caller."""
     open_at: Callable[[Endpoint], Open] | None = None
-    """Opens the seals that the request brings along for an endpoint; none if it brings none."""
+    """Returns how the seals in the request are opened for an endpoint; None if it has no seals."""
     context_length: Callable[[], int | None] = lambda: None
-    """Looks up the most tokens that the model takes; None where it is not known."""
+    """Returns the context length of the model in tokens; None if it is unknown."""
     headers: Mapping[str, str] = field(default_factory=dict)
-    """What every attempt tells the upstream of it: its id, and its trace."""
+    """The headers that every attempt sends upstream: the id of the request and of its trace."""
     trace: str = ""
-    """The id of the trace that it is part of."""
+    """The id of the trace that the request belongs to."""
     spans: RequestSpans | None = None
-    """Its spans in that trace, where it is traced."""
+    """The spans of the request in that trace, if it is traced."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedResources:
-    """What all exchanges use: what they remember for one another, and how what a request points at is fetched."""
+    """The objects that all exchanges share: their memory, and the fetcher of media."""
 
     rejected_fields: RejectedFields = field(default_factory=RejectedFields)
     items: StickyEndpoints = field(default_factory=StickyEndpoints)
-    """By the id of an item of a response's output."""
+    """The endpoints of the items in the output of responses, by the id of the item."""
     fetch: Fetch | None = None
     modules_for: Callable[[str], Modules] = lambda _: Modules()
-    """What orchestration does around a model."""
+    """Returns the orchestration modules for a model."""
     unstreamed: UnstreamedModels = field(default_factory=UnstreamedModels)
-    """What orchestration does not stream."""
+    """The models that orchestration does not stream."""
 
     def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
-        """Put in what the request only points at, for a backend that does not fetch; raises `FaultError`."""
+        """Return the request with its media inlined, for a backend that does not fetch URLs; raises `FaultError`."""
         return request if traits(dialect).fetches_media else inline(request, self.fetch, lifetime)
 
 
 class Stage(Enum):
-    """How far an exchange has come."""
+    """The stages of an exchange."""
 
     ASKING = "asking"
-    """No model has said anything yet: another endpoint may answer instead."""
+    """No model has answered yet, so the request may still fail over."""
     ANSWERING = "answering"
-    """The answer is this attempt's; what fails now is told to the client."""
+    """An attempt has begun to answer; a failure is sent to the client from now on."""
     OVER = "over"
-    """The record is out, and nothing is held any more."""
+    """The record has been sent, and all resources are released."""
 
 
 class Exchange:
-    """One request on its way through the proxy.
+    """One request and its answer.
 
     =========  ==========  =========================  ======
     stage      answered    an attempt fails           finish
@@ -121,8 +121,8 @@ class Exchange:
     over       nothing     nothing                    nothing
     =========  ==========  =========================  ======
 
-    One thread at a time drives it, within *lifetime*; whoever does ends it with `finish`, once: the observer is
-    told then.
+    Only one thread at a time may use it, within *lifetime*. It must end with `finish`, which sends the record to the
+    observer once.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Exchange:
         self.lifetime = lifetime
         self.stage = Stage.ASKING
         self.waited = 0.0
-        """For how many seconds it was somebody else's turn: the upstream's, or the client's."""
+        """The seconds for which the proxy waited for the upstream or for the client."""
         self._client = client
         self._observer = observer
         self._shared = shared or SharedResources()
@@ -147,14 +147,14 @@ class Exchange:
         self._first_content: float | None = None
         self._last: Attempt | None = None
         self._sequences = [attempts]
-        """All attempts: where the request is asked in parts, each part has a sequence of its own."""
+        """All attempts. If the request is split into parts, each part has its own `Attempts`."""
         self._requests: dict[str, ClientRequest] = {}
         self._final_course: _Course | None = None
 
     def next_attempt(self, sequence: Attempts | None = None) -> Attempt:
-        """Choose where to try next; raises `FaultError` with what went wrong last when there is nowhere left.
+        """Return the next attempt; raises `FaultError` with the last fault if there is none.
 
-        *sequence* holds the attempts at a part of the request, where it has parts.
+        *sequence* are the attempts at one part, if the request has parts.
         """
         attempts = sequence or self.attempts
         try:
@@ -170,17 +170,17 @@ class Exchange:
         return attempt
 
     def streams(self, attempt: Attempt) -> bool:
-        """Whether the attempt's endpoint streams its model, as far as is known; orchestration does not stream all."""
+        """Return whether the endpoint can stream, as far as is known. Orchestration does not stream all models."""
         return not _is_orchestrated(attempt) or attempt.endpoint not in self._shared.unstreamed
 
     def refused_to_stream(self, attempt: Attempt, fault: Fault) -> bool:
-        """Whether *fault* says that the attempt's endpoint does not stream its model, which is remembered."""
+        """Return whether *fault* means that orchestration does not stream the model, and remember that."""
         return _is_orchestrated(attempt) and self._shared.unstreamed.learn(attempt.endpoint, fault)
 
     def prepare(self, attempt: Attempt, *, unfolding: bool = False) -> tuple[Translator, JSON]:
-        """Render the request for the attempt's endpoint; raises `FaultError` if it cannot be asked this.
+        """Render the request for the endpoint of an attempt; raises `FaultError` if its dialect cannot express it.
 
-        *unfolding* asks for the whole answer at once, though the client wants a stream.
+        *unfolding* requests a whole answer, from which a stream for the client is made.
         """
         dialect = attempt.protocol.dialect
         request = self.request_for(attempt)
@@ -195,20 +195,20 @@ class Exchange:
             return translator, rendered.body
 
     def modules_at(self, endpoint: Endpoint) -> Modules:
-        """Give what orchestration does around the model of an endpoint."""
+        """Return the orchestration modules for the model of an endpoint."""
         return self._shared.modules_for(endpoint.model)
 
     def request_for(self, attempt: Attempt) -> ClientRequest:
-        """Give the client's request as the attempt's endpoint may see it; raises `FaultError`."""
+        """Return the request for an attempt's endpoint, with media inlined and seals opened; raises `FaultError`."""
         request = self._client_request(attempt.protocol.dialect).answered_by(self.incoming.origin(attempt.endpoint))
         return request if self.incoming.open_at is None else request.opened(self.incoming.open_at(attempt.endpoint))
 
     def drop(self, fields: Iterable[str]) -> None:
-        """Note which *fields* of the request are not carried to the endpoint."""
+        """Record which *fields* of the request are not sent to the endpoint."""
         self._dropped.update(fields)
 
     def open(self, attempt: Attempt, body: JSON, *, stream: bool) -> AttemptReader:
-        """Send the request to the attempt's endpoint, without what its model is known to reject."""
+        """Return a reader that sends *body* to the endpoint, without the fields that its model is known to reject."""
         headers, ended, spans = self.incoming.headers, None, self.incoming.spans
         if spans is not None:
             headers, ended = {**headers, **spans.begin_call(attempt)}, partial(spans.end_call, attempt)
@@ -229,37 +229,37 @@ class Exchange:
         return AttemptReader(begin, attempt.endpoint.model, body, rejected, self.drop, insists=insists, ended=ended)
 
     def whole(self) -> JSON:
-        """Answer in one piece, failing over as often as it may; raises `FaultError` when nobody could answer."""
+        """Return the body of a whole answer, with failover; raises `FaultError` if no endpoint answered."""
         try:
             reply = self.answer()
         except FaultError as error:
             self.finish(fault=error.fault)
             raise
         except BaseException:
-            # A defect of ours: nobody is blamed, and no lease may outlive it.
+            # A defect of the proxy: no endpoint has failed, and every lease must be closed.
             self.finish(fault=DEFECT)
             raise
         self.finish(reply.completion.usage, stop=reply.completion.stop.reason.value)
         return reply.body
 
     def answered(self, attempt: Attempt, *, whole: bool = False) -> None:
-        """Note that *attempt* has begun to answer, or did so as a *whole*."""
+        """Report that *attempt* has begun to stream an answer, or has given a *whole* one."""
         attempt.answered(whole=whole)
         self.begin_answer()
 
     def begin_answer(self) -> None:
-        """Note that from now on a fault is told to the client."""
+        """Enter the stage ANSWERING, in which a fault is sent to the client."""
         self.stage = Stage.ANSWERING
         self._first_content = self._age()
 
     def made(self, attempt: Attempt, items: Iterable[str]) -> None:
-        """Note the ids of the *items* that *attempt* has put out: its caller may refer to them."""
+        """Remember the ids of the *items* in the output of *attempt*, which the caller may refer to later."""
         if traits(attempt.protocol.dialect).keeps_responses:
             for item in items:
                 self._shared.items.remember(self.incoming.caller, item, attempt.endpoint)
 
     def finish(self, usage: Usage | None = None, *, fault: Fault | None = None, stop: str = "") -> None:
-        """Tell the observer how it ended; a second time says nothing."""
+        """End the exchange and send its record to the observer. A second call does nothing."""
         if self.stage is Stage.OVER:
             return
         self.stage = Stage.OVER
@@ -272,7 +272,7 @@ class Exchange:
             self.incoming.spans.over(record, self._last)
 
     def headers(self) -> dict[str, str]:
-        """What the answer's headers say about how it came to be."""
+        """Return the headers of the answer that describe how it was routed."""
         told = request_id_headers(self.incoming.request.client, self.incoming.id)
         course = self._final_course or self._course()
         if self._last is not None:
@@ -287,7 +287,7 @@ class Exchange:
         return {name: _one_line(value) for name, value in told.items() if value}
 
     def answer(self) -> ClientResponse:
-        """Make attempts until one has answered as a whole; raises `FaultError` when there is nowhere left."""
+        """Make attempts until one has given a whole answer; raises `FaultError` if none does."""
         while True:
             attempt = self.next_attempt()
             try:
@@ -301,14 +301,14 @@ class Exchange:
             return reply
 
     def ask(self, attempt: Attempt) -> ClientResponse:
-        """Ask the attempt's endpoint once; raises `FaultError`."""
+        """Send the request to the endpoint of an attempt once and return the response; raises `FaultError`."""
         translator, body = self.prepare(attempt)
         loaded = self.read(attempt, body)
         with unreadable_as_fault():
             return translator.render_response(loaded)
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
-        """Send *body* to the attempt's endpoint and read the answer; raises `FaultError`."""
+        """Send *body* to the endpoint of an attempt and return the parsed answer; raises `FaultError`."""
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
             raw = run(reader.whole(attempt.lease.first_byte), self.lifetime)
         with unreadable_as_fault():
@@ -316,22 +316,22 @@ class Exchange:
             return loaded
 
     def waiting(self) -> "_Waiting":
-        """Within, it is somebody else's turn."""
+        """Return a context manager whose duration counts as waiting and not as work of the proxy."""
         return _Waiting(self)
 
     def _client_request(self, dialect: str) -> ClientRequest:
-        """Give the request as backends of *dialect* want it; what it points at is fetched once for all of them."""
+        """Return the request for backends of *dialect*; media are fetched once for all attempts in this dialect."""
         if dialect not in self._requests:
             with self.waiting():
                 self._requests[dialect] = self._shared.inlined(self.incoming.request, dialect, self.lifetime)
         return self._requests[dialect]
 
     def _age(self) -> float:
-        """How many seconds it is since the request's body had been read."""
+        """Return the seconds since the body of the request was read."""
         return self.lifetime.clock() - self.incoming.began
 
     def _course(self) -> "_Course":
-        """What became of all attempts so far."""
+        """Return a summary of all attempts so far."""
         trails: dict[str, int] = {}
         reasons: tuple[str, ...] = ()
         for each in self._sequences:
@@ -377,16 +377,16 @@ class Exchange:
 
 
 class _Course(NamedTuple):
-    """What became of the attempts at a request: those at each part in order, and how many parts went so."""
+    """A summary of the attempts at a request. Equal trails of several parts are written once, with their number."""
 
     trail: str
     reasons: tuple[str, ...]
-    """Why each went where it did."""
+    """The reason for which the endpoint of each attempt was selected."""
     parts: int
 
 
 class _Waiting:
-    """The time within which an exchange has nothing to do."""
+    """A context manager that adds its duration to the waiting time of an exchange."""
 
     __slots__ = ("_exchange", "_since")
 
@@ -402,19 +402,19 @@ class _Waiting:
 
 
 def _is_orchestrated(attempt: Attempt) -> bool:
-    """Whether an attempt asks orchestration for its model."""
+    """Return whether an attempt uses orchestration."""
     return attempt.protocol.dialect == orchestration.DIALECT
 
 
 def item_ids(response: JSON) -> tuple[str, ...]:
-    """List the ids of the items in the output of a response; none where it has no such items."""
+    """Return the ids of the items in the output of a response; empty if there are none."""
     output = response.get("output")
     items = output if isinstance(output, list) else []
     return tuple(item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str))
 
 
 def _one_line(value: str) -> str:
-    """Make *value* fit for a header: one line of ASCII that is not too long; part of it may be a caller's words."""
+    """Return *value* as a valid header: one line of ASCII of limited length. It may contain text of the caller."""
     if value.isascii() and value.isprintable():
         return value[:_LONGEST]
     plain = value.replace("→", "->").encode("ascii", "replace").decode()

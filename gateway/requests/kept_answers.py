@@ -1,4 +1,4 @@
-"""Answers that deployments keep: which one keeps what a request goes on from, and whether that is its caller's own."""
+"""Kept answers: finds the deployment that keeps a response or an item, and checks that it belongs to the caller."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from routing.model_names import Unlisted
 
 PREVIOUS_ID: Final = "previous_response_id"
 _LONGEST_ID = 100
-"""How many characters of an unknown id are repeated to whoever sent it."""
+"""The number of characters of an unknown id that an error message repeats."""
 _KNOWN = "An id can be used only with the API key that it was created with."
 _KNOWN_HERE = "An id can be used only with the API key that it was created with, and until the proxy restarts."
 _PREVIOUS = Fault(
@@ -41,11 +41,11 @@ _RESPONSE = Fault(FaultKind.NOT_FOUND, f"Response with id '{{}}' not found. {_KN
 
 
 class KeptAnswers:
-    """Finds the deployments that keep what callers refer to.
+    """Finds the deployments that keep the responses and items that callers refer to.
 
-    An id that is not known to be of the caller's own is a fault: a deployment knows the proxy's key alone, and would
-    give out any caller's. *items* remembers the items of responses, *unlisted* names the subaccounts of which it is not
-    known yet what runs there.
+    An id that does not belong to the caller is a fault, because a deployment knows only the proxy and would return the
+    responses of any caller. *items* remembers the items of responses. *unlisted* returns the subaccounts whose
+    deployments have not been listed yet.
     """
 
     def __init__(self, makers: Makers, items: StickyEndpoints, unlisted: Callable[[], Unlisted]) -> None:
@@ -54,17 +54,17 @@ class KeptAnswers:
         self._unlisted = unlisted
 
     def previous(self, id: object, caller: str) -> tuple[str, Endpoint]:
-        """Find what a deployment calls the response that a request goes on from, and which one; raises `FaultError`."""
+        """Return a deployment's id of the response that a request continues, and its endpoint; raises `FaultError`."""
         return self._made(id, caller, _PREVIOUS)
 
     def response(self, id: str, caller: str) -> tuple[str, Endpoint]:
-        """Find what a deployment calls a response that is asked for, and which one keeps it; raises `FaultError`."""
+        """Return the deployment's id of a response that a caller requests, and its endpoint; raises `FaultError`."""
         return self._made(id, caller, _RESPONSE)
 
     def sticky(self, conversation: Conversation, caller: str, maker: Endpoint | None) -> str | None:
-        """Name the deployment that keeps what a request goes on from: the *maker* of a response, or of items.
+        """Return the `subaccount/deployment` that must take a request: the *maker* of a response, or of its items.
 
-        Raises `FaultError`.
+        None if the request may go to any deployment. Raises `FaultError` for an unknown item.
         """
         makers = [] if maker is None else [maker]
         for item in _referenced(conversation):
@@ -75,14 +75,14 @@ class KeptAnswers:
         return f"{makers[0].subaccount}/{makers[0].deployment}" if makers else None
 
     def remember(self, body: bytes, caller: str, endpoint: Endpoint) -> None:
-        """Remember the items in what a deployment tells of a response."""
+        """Remember the endpoint of the items in the *body* of a response."""
         for item in _items_in(body):
             self._items.remember(caller, item, endpoint)
 
     def _made(self, id: object, caller: str, unknown: Fault) -> tuple[str, Endpoint]:
-        """Find a response; *unknown* has the words for an id that is not known.
+        """Return the deployment's id and the endpoint of a response.
 
-        Raises `FaultError` for that, and for one of a deployment that is not served, or not yet.
+        Raises `FaultError`: *unknown* for an unknown id, others if its deployment is gone or not listed yet.
         """
         made = self._makers.of_response(id, caller)
         if made is None:
@@ -94,17 +94,17 @@ class KeptAnswers:
 
 
 def unknown_response(id: str) -> Fault:
-    """Say that a deployment does not keep a response any more."""
+    """Return the fault for a response that its deployment does not keep any more."""
     return _unknown(id, _RESPONSE)
 
 
 def _unknown(id: object, fault: Fault) -> Fault:
-    """Say that *id* is not known, in the words of *fault*."""
+    """Return *fault* with *id* in its message."""
     return replace(fault, message=fault.message.format(str(id)[:_LONGEST_ID]))
 
 
 def _referenced(conversation: Conversation) -> Iterator[object]:
-    """Give the ids of the kept items that a request only refers to."""
+    """Yield the ids of the kept items that a request refers to."""
     for message in conversation.messages:
         for part in message.parts:
             match part:
@@ -113,7 +113,7 @@ def _referenced(conversation: Conversation) -> Iterator[object]:
 
 
 def _items_in(body: bytes) -> tuple[str, ...]:
-    """List the ids of the items in what a deployment tells of a response."""
+    """Return the ids of the items in the body of a response; empty if it cannot be parsed."""
     try:
         told = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The lifetime of one request: how long anything may wait on its behalf, and what ends every wait early."""
+"""The lifetime of one request, which limits every wait for it and ends waits early."""
 
 import math
 import select
@@ -20,35 +20,35 @@ SHUTTING_DOWN: Final = Fault(FaultKind.UNAVAILABLE, "The proxy is shutting down.
 _READABLE: Final = getattr(select, "POLLIN", 1)
 _WRITABLE: Final = getattr(select, "POLLOUT", 4)
 _PEER_CLOSED: Final = getattr(select, "POLLRDHUP", 0)
-"""The event that tells a closed connection from one with bytes to read; Linux has it."""
+"""The poll event of a connection that the peer has closed, which exists on Linux."""
 
 
 class Descriptor(Protocol):
-    """Something the operating system can wait for: a socket, or what offers a socket's `fileno`."""
+    """An object with a file descriptor that can be polled, such as a socket."""
 
     def fileno(self) -> int:
-        """The file descriptor; negative when there is none any more."""
+        """Return the file descriptor; negative if it is closed."""
         ...
 
 
 class ClientSocket(Descriptor, Protocol):
-    """The connection to a client, as far as it is needed to see that the client has left."""
+    """The connection to a client, with the methods that detect its end."""
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read bytes; with the flags of the platform."""
+        """Read bytes, with the flags of the platform."""
         ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Interest:
-    """What a wait is for: that *on* becomes readable or, with *write*, writable."""
+    """The condition that *on* becomes readable, or with *write* writable."""
 
     on: Descriptor
     write: bool = False
 
 
 class Signal:
-    """Something that happens once, for good, and that a wait can watch for: a descriptor that becomes readable then.
+    """A flag that is set once, with a descriptor that becomes readable at that moment, so that waits can watch it.
 
     `set` may be called from any thread and from a signal handler.
     """
@@ -58,17 +58,17 @@ class Signal:
         self.is_set = False
 
     def set(self) -> None:
-        """Let it happen; a second call changes nothing."""
+        """Set the flag; a second call changes nothing."""
         self.is_set = True
         with suppress(OSError):
             self._writer.shutdown(socket.SHUT_RDWR)
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable."""
+        """Return the descriptor that becomes readable."""
         return self._reader.fileno()
 
     def close(self) -> None:
-        """Give the descriptors back; nobody may be waiting."""
+        """Close the descriptors; no thread may be waiting."""
         self._reader.close()
         self._writer.close()
 
@@ -79,13 +79,13 @@ class Signal:
 
 
 class Lifetime:
-    """Bounds every wait of one request by its deadline, its client's departure, and the end of the drain.
+    """Limits every wait of one request by its deadline, the end of the client's connection and the end of the drain.
 
-    One is made when a request arrives and passed down to whatever waits: for a place, a token, a connection, the
-    first word, the next one, the client's own socket. One thread at a time uses it.
+    It is created when the request arrives, and passed to everything that waits: for a place, a token, a connection,
+    the first bytes, the next ones, the client's socket. Only one thread at a time may use it.
 
-    *seconds* is what the request may take in all; `limit` shortens it, once more is known. *client* is the
-    connection to whoever asked, where there is one, and *drain* says when requests may not go on.
+    *seconds* is the time limit of the whole request; `limit` can shorten it later. *client* is the connection to the
+    client, if there is one. *drain* is set when requests must end because of a shutdown.
     """
 
     def __init__(
@@ -99,34 +99,34 @@ class Lifetime:
         self.clock = clock
         self.began = clock()
         self.deadline = self.began + seconds
-        """When the request must be over, by `clock`."""
+        """The time at which the request must be over, by `clock`."""
         self._drain = drain
         self._watch = _Watch(client, drain)
 
     def limit(self, seconds: float) -> None:
-        """Let the request take at most so many *seconds* from its beginning; never more than before."""
+        """Limit the request to so many *seconds* from its beginning; this never extends it."""
         self.deadline = min(self.deadline, self.began + seconds)
 
     def left(self) -> float:
-        """The seconds that remain; none or fewer when the request is over."""
+        """Return the seconds that remain; 0 or less if the request is late."""
         return self.deadline - self.clock()
 
     def check(self) -> None:
-        """Raise `FaultError` if the request is over: late, without a client, or in the way of a shutdown."""
+        """Raise `FaultError` if the request is late, its client has left, or the proxy must shut down."""
         self.wait((), 0.0)
 
     def check_deadline(self) -> None:
-        """Raise `FaultError` if it is late, or in the way of a shutdown; whether the client is there is not asked."""
+        """Raise `FaultError` if the request is late or the proxy must shut down, without a check of the client."""
         if self.left() <= 0:
             raise FaultError(TOO_LATE)
         if self._drain is not None and self._drain.is_set:
             raise FaultError(SHUTTING_DOWN)
 
     def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
-        """Wait until one of *interests* is ready, at most so many *seconds*; give those that are, none if none is.
+        """Wait for at most so many *seconds* until one of *interests* is ready; return those that are, or none.
 
-        Raises `FaultError` as soon as the request is over. To wait for the same interests again is cheapest with the
-        same object.
+        Raises `FaultError` as soon as the request is over. To wait again for the same interests, pass the same sequence
+        object, which is faster.
         """
         left = self.left()
         if left <= 0:
@@ -141,14 +141,14 @@ class Lifetime:
         return ready
 
     def sleep(self, seconds: float) -> None:
-        """Wait for nothing but time; raises `FaultError` as soon as the request is over."""
+        """Sleep for so many *seconds*; raises `FaultError` as soon as the request is over."""
         until = self.clock() + seconds
         while (left := until - self.clock()) > 0:
             self.wait((), left)
 
 
 class _Watch:
-    """Asks the operating system about a request's descriptors; remembers what it asked for last."""
+    """Polls the descriptors of a request; it keeps the registration of the latest interests."""
 
     def __init__(self, client: ClientSocket | None, drain: Descriptor | None) -> None:
         self.client_left = False
@@ -165,7 +165,7 @@ class _Watch:
             self._poll.register(self._client_descriptor, _PEER_CLOSED or _READABLE)
 
     def poll(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
-        """Wait for an event; note a client that left, and give the interests that are ready."""
+        """Wait for events; return the interests that are ready, and set `client_left` if the client has left."""
         if interests is not self._interests:
             self._watch(interests)
         found: list[Interest] = []
@@ -190,7 +190,7 @@ class _Watch:
             self._poll.register(descriptor, _wanted(interest) | watched_anyway)
 
     def _look_at_client(self) -> None:
-        """Tell a departure from a next request that came early, where the system's event does not."""
+        """Set `client_left`, unless the client has sent its next request early, where no event tells the two apart."""
         if not _PEER_CLOSED and self._client is not None:
             with suppress(OSError):
                 if self._client.recv(1, socket.MSG_PEEK):
@@ -204,37 +204,37 @@ def _wanted(interest: Interest) -> int:
 
 
 class _Poll(Protocol):
-    """As much of `select.poll` as is needed."""
+    """The methods of `select.poll` that are used."""
 
     def register(self, descriptor: int, events: int, /) -> None:
-        """Watch a descriptor."""
+        """Watch a descriptor for events."""
         ...
 
     def unregister(self, descriptor: int, /) -> None:
-        """Watch it no more."""
+        """Stop watching a descriptor."""
         ...
 
     def poll(self, milliseconds: int, /) -> list[tuple[int, int]]:
-        """Wait for events; give descriptors with what happened."""
+        """Wait for events; return pairs of descriptor and events."""
         ...
 
 
 class SelectPoll:
-    """`select.poll` where there is none, which is Windows."""
+    """A replacement for `select.poll`, which does not exist on Windows."""
 
     def __init__(self) -> None:
         self._events: dict[int, int] = {}
 
     def register(self, descriptor: int, events: int, /) -> None:
-        """Watch a descriptor."""
+        """Watch a descriptor for events."""
         self._events[descriptor] = events
 
     def unregister(self, descriptor: int, /) -> None:
-        """Watch it no more."""
+        """Stop watching a descriptor."""
         del self._events[descriptor]
 
     def poll(self, milliseconds: int, /) -> list[tuple[int, int]]:
-        """Wait for events; give descriptors with what happened."""
+        """Wait for events; return pairs of descriptor and events."""
         readers = [each for each, events in self._events.items() if events != _WRITABLE]
         writers = [each for each, events in self._events.items() if events == _WRITABLE]
         if not self._events:

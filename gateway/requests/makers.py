@@ -1,4 +1,4 @@
-"""Who made what a request brings along: ids of kept responses, and seals that only their makers can read."""
+"""Makers: signs response ids and seals with the endpoint that made them, and finds it when a client sends them."""
 
 import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,12 +14,12 @@ from gateway.requests.signed_ids import Signed, maker_of, read_id, read_seal, si
 from routing.endpoint import Endpoint
 
 _MOST_MAKERS = 4096
-"""For how many deployments and keys it is remembered how they are named."""
+"""The number of cached names of deployments."""
 _MOST_UNKNOWN = 1000
-"""How many seals of one request are tried with every key because nobody who is served made them."""
+"""The maximum number of seals of unknown makers in one request that are verified with every key."""
 _FOR_SIGNING = b"response ids and seals"
 _READ_BY_ALL = frozenset({Family.CLAUDE, Family.GEMINI})
-"""Families whose deployments all read one another's seals; OpenAI's are read where they were made alone.
+"""The families whose deployments can read each other's seals. OpenAI's seals can be read only by their maker.
 
 https://docs.claude.com/en/docs/build-with-claude/extended-thinking: signatures are compatible across platforms.
 """
@@ -27,41 +27,41 @@ https://docs.claude.com/en/docs/build-with-claude/extended-thinking: signatures 
 
 @dataclass(frozen=True, slots=True)
 class SigningKeys:
-    """What ids and seals are signed with: the first of *configured*, or else what is *derived* for each subaccount."""
+    """The keys that sign ids and seals: the *configured* ones, or else one *derived* key for each subaccount."""
 
     configured: Sequence[bytes] = ()
     derived: Mapping[str, bytes] = field(default_factory=dict)
 
     def of(self, subaccount: str) -> Sequence[bytes]:
-        """Give the keys for what is made in a subaccount: the first one signs, all are accepted."""
+        """Return the keys for a subaccount: the first one signs, all are accepted."""
         return self.configured or (self.derived[subaccount],)
 
     def all(self) -> Iterable[bytes]:
-        """Give every key that is accepted."""
+        """Return all keys that are accepted."""
         return self.configured or self.derived.values()
 
 
 def derived_key(secret: str) -> bytes:
-    """Derive a signing key from a secret that every process has."""
+    """Derive a signing key from a secret that all processes share."""
     return hmac.digest(secret.encode(), _FOR_SIGNING, "sha256")
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What a backend wrote, and where: no *endpoint* is one that is not served any more."""
+    """An id or seal as the backend wrote it, and its maker; *endpoint* is None if it is not served any more."""
 
     text: str
     endpoint: Endpoint | None
 
 
 _Named = Mapping[bytes, tuple[Endpoint, bytes]]
-"""Endpoints by what they are called in ids and seals, each with the key of that."""
+"""The endpoints by their names in ids and seals, each with the key of that name."""
 
 
 class Makers:
-    """Writes into ids and seals which endpoint made them, and finds it there.
+    """Signs ids and seals with the name of the endpoint that made them, and finds the endpoint from them.
 
-    *pools* gives the endpoints that are served, those of each model in one tuple: the same one until they change.
+    *pools* returns the served endpoints, one tuple for each model. A tuple is the same object until it changes.
     """
 
     def __init__(self, keys: SigningKeys, pools: Callable[[], Sequence[tuple[Endpoint, ...]]]) -> None:
@@ -69,21 +69,21 @@ class Makers:
         self._pools = pools
         self._maker_of = lru_cache(_MOST_MAKERS)(maker_of)
         self._latest: tuple[Sequence[tuple[Endpoint, ...]], _Named] = (), {}
-        """The pools as they were last, and what is named in them. It is replaced, never changed."""
+        """The latest pools and the names of their endpoints. The pair is replaced, never changed."""
 
     def origin(self, endpoint: Endpoint, caller: str) -> Origin:
-        """Sign what *endpoint* makes for *caller*."""
+        """Return the functions that sign ids and seals of *endpoint* for *caller*."""
         key = self._keys.of(endpoint.subaccount)[0]
         maker = self._maker_of(key, endpoint.url)
         return Origin(id=partial(sign_id, key, maker, caller), seal=partial(sign_seal, key, maker, caller))
 
     def of_response(self, id: object, caller: str) -> Made | None:
-        """Find who made a response for *caller*; None for an id that is not known to be the caller's own."""
+        """Return the maker of a response of *caller*; None if *id* is not signed for this caller."""
         signed = read_id(id) if isinstance(id, str) else None
         return self._made(signed, caller, self._named()) if signed else None
 
     def of_seals(self, conversation: Conversation, caller: str) -> "BroughtSeals":
-        """Read the seals that a conversation of *caller* brings along."""
+        """Return the seals in a conversation of *caller*."""
         parts = (part for message in conversation.messages for part in message.parts)
         thoughts = [sealed for part in parts if (sealed := _sealed(part)) is not None]
         if not thoughts:
@@ -98,10 +98,10 @@ class Makers:
         return BroughtSeals(thoughts, find)
 
     def _named(self) -> _Named:
-        """Name the endpoints that are served; they are mapped anew when they have changed."""
+        """Return the served endpoints by name; the mapping is rebuilt when the pools have changed."""
         pools = self._pools()
         before, named = self._latest
-        # Equal endpoints may still be of other resource groups.
+        # Endpoints that compare equal may have different resource groups.
         if len(pools) != len(before) or any(map(is_not, pools, before)):
             named = {
                 self._maker_of(key, endpoint.url): (endpoint, key)
@@ -112,14 +112,14 @@ class Makers:
         return named
 
     def _made(self, signed: Signed, caller: str, named: _Named) -> Made | None:
-        """Find the maker of what was signed for *caller*; None for what was not."""
+        """Return the maker of an id or seal; None if it is not signed for *caller*."""
         endpoint, key = named.get(signed.maker, (None, None))
         keys = self._keys.all() if key is None else (key,)
         return Made(signed.text, endpoint) if any(signed.is_signed(each, caller) for each in keys) else None
 
 
 def _sealed(part: Part) -> Thinking | None:
-    """Read what only its maker may be able to read: thoughts, or the conversation that a compaction stands for."""
+    """Return the part as thinking if it may have a seal: thinking, or a compaction with encrypted content."""
     match part:
         case Thinking():
             return part
@@ -130,11 +130,11 @@ def _sealed(part: Part) -> Thinking | None:
 
 
 class BroughtSeals:
-    """The seals that one request brings along, in its *thoughts*; each is verified once.
+    """The seals in the *thoughts* of one request. Each is verified once.
 
-    A seal is sent to an endpoint that can read it, and without what was written into it. One that was signed for
-    another caller, or by nobody we know, goes nowhere. One without a signature of ours has been made elsewhere, or by
-    a proxy that did not sign: where not every deployment of the family can read it, it goes nowhere either.
+    A seal is sent without its signature, and only to endpoints that can read it. A seal with a signature for another
+    caller or of an unknown key is not sent. A seal without a signature was made elsewhere: it is sent only if all
+    deployments of its family can read it.
     """
 
     def __init__(self, thoughts: Sequence[Thinking], find: Callable[[Signed], Made | None]) -> None:
@@ -147,14 +147,14 @@ class BroughtSeals:
 
     @property
     def maker(self) -> Endpoint | None:
-        """Who made the last seal that no other can read; None if there is none, or if it is not served any more."""
+        """The maker of the last seal that only its maker can read; None if there is none that is still served."""
         sealed = [each for each in self._thoughts if each.family not in _READ_BY_ALL]
         proofs = chain.from_iterable((each.signature, each.redacted) for each in reversed(sealed))
         makers = (made.endpoint for proof in proofs if (made := self._read(proof)) is not None)
         return next((endpoint for endpoint in makers if endpoint is not None), None)
 
     def open_at(self, endpoint: Endpoint) -> Open:
-        """Open seals for an endpoint."""
+        """Return the function that opens seals for an endpoint, or drops them."""
 
         def opened(family: Family, seal: str) -> str | None:
             made = self._read(seal)

@@ -1,4 +1,4 @@
-"""The parts of one request, several asked at the same time by the one thread that the request has."""
+"""The parts of one request, which one thread sends concurrently."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -12,15 +12,15 @@ from routing.attempts import Attempt
 T = TypeVar("T")
 
 MOST_AT_ONCE: Final = 4
-"""How many parts of a request are asked at the same time.
+"""The maximum number of parts of a request in progress at the same time.
 
-That is a thousand texts for Gemini. SAP AI Core counts requests by the minute, some dozens for a model: more at once
-would spend what others need before the first 429 says so, and make a long wait little shorter.
+Four parts are a thousand texts for Gemini. SAP AI Core allows some dozens of requests a minute for a model. More parts
+at once would use up that quota for other requests before the first 429, and save little time.
 """
 
 
-class _Pausing(Exception):  # noqa: N818 - nothing is wrong: the next attempt is made later
-    """There is to be a pause before the next attempt; asking for that again after *until* goes on from there."""
+class _Pausing(Exception):  # noqa: N818 - not an error: the next attempt is made later
+    """Raised if the next attempt must wait until the time *until*; asking for it again continues from there."""
 
     def __init__(self, until: float) -> None:
         super().__init__(until)
@@ -28,17 +28,17 @@ class _Pausing(Exception):  # noqa: N818 - nothing is wrong: the next attempt is
 
 
 class Part(Generic[T]):
-    """One part of a request: one attempt after another, until one has answered.
+    """One part of a request, with its attempts until one has answered.
 
-    *next_attempt* gives where to ask, and raises `FaultError` where nobody is left; *ask* asks there. *failed* hears
-    of the fault of each attempt.
+    *next_attempt* returns the next attempt, and raises `FaultError` if there is none. *ask* sends the part to its
+    endpoint. *failed* is called with the fault of each failed attempt.
 
     ===========  =========================  ==================================
     state        `pause`                    go_on
     ===========  =========================  ==================================
     new          none                       `begin` makes the first attempt
-    asking       what the attempt waits for the attempt goes on, or the next
-    between      a moment alone             the next attempt
+    asking       that of the attempt        the attempt continues, or the next
+    between      a time limit only          the next attempt
     answered     none                       nothing
     ===========  =========================  ==================================
     """
@@ -55,11 +55,11 @@ class Part(Generic[T]):
 
     @property
     def is_between_attempts(self) -> bool:
-        """Whether it pauses before its next attempt."""
+        """Whether the part pauses before its next attempt."""
         return self.pause is not None and self._under_way is None
 
     def begin(self) -> None:
-        """Make attempts until one waits or has answered, or is to wait; raises `FaultError` if none is left."""
+        """Make attempts until one waits, has answered, or must be delayed; raises `FaultError` if none is left."""
         if self._under_way is None:
             self.pause = None
         while self._under_way is None and not self.answer:
@@ -72,12 +72,12 @@ class Part(Generic[T]):
             self._step()
 
     def go_on(self, *, late: bool) -> None:
-        """Go on with what it waited for, or now that it is too *late* for that, as `begin` does."""
+        """Continue after a pause, then as `begin` does; *late* says that the time limit of the pause has passed."""
         self._step(late=late)
         self.begin()
 
     def end(self, fault: Fault | None = None) -> None:
-        """Let go of the attempt under way, which *fault* is blamed on, if there is one."""
+        """End the attempt in progress, if there is one; it fails with *fault* if that is given."""
         under_way, self._under_way, self.pause = self._under_way, None, None
         if under_way is not None:
             attempt, work = under_way
@@ -105,11 +105,11 @@ class Part(Generic[T]):
 
 
 class Parts(Generic[T]):
-    """Asks the parts of a request in their order, at most *most* at the same time, all in one thread.
+    """Sends the parts of a request in order, at most *most* at the same time, all in one thread.
 
-    A part that fails is asked again elsewhere, and no other. As long as it pauses before, those under way go on and
-    none begins; each 429 halves how many may be under way. Once a part can be asked nowhere, or the request is over,
-    all others are given up. *waiting* is entered while nothing can go on.
+    If a part fails, only this part is sent to another endpoint. While a part pauses before its next attempt, no new
+    part begins. Each 429 halves the number of parts in progress. If no endpoint is left for a part, or the request is
+    over, all parts are cancelled. *waiting* is entered while all parts wait.
     """
 
     def __init__(
@@ -119,14 +119,14 @@ class Parts(Generic[T]):
         self._waiting = waiting
         self._most = most
         self._active: list[Part[T]] = []
-        """Those that have begun and are not answered."""
+        """The parts in progress."""
 
     def part(self, next_attempt: Callable[[], Attempt], ask: Callable[[Attempt], Steps[T]]) -> Part[T]:
-        """Make a part, to be asked with others."""
+        """Return a new part for `answers`."""
         return Part(next_attempt, ask, self._slow_down)
 
     def answers(self, parts: Iterable[Part[T]]) -> list[T]:
-        """Ask all *parts*, and give their answers in their order; raises `FaultError` if there is none to one."""
+        """Send all *parts* and return their answers in order; raises `FaultError` if one gets no answer."""
         left, begun = iter(parts), []
         try:
             while True:
@@ -144,18 +144,18 @@ class Parts(Generic[T]):
                 part.end()
 
     def left(self) -> float:
-        """How many seconds remain."""
+        """Return the seconds that remain."""
         return self._lifetime.left()
 
     def sleep(self, seconds: float) -> NoReturn:
-        """Have the part that asks for its next attempt pause for so long, while the others go on."""
+        """Suspend the part that asks for its next attempt for so many *seconds*, while the others continue."""
         raise _Pausing(self._lifetime.clock() + seconds)
 
     def _may_begin(self) -> bool:
         return len(self._active) < self._most and not any(part.is_between_attempts for part in self._active)
 
     def _drive(self) -> None:
-        """Wait until some part can go on, and let all that can; raises `FaultError`."""
+        """Wait until a part can continue, and continue all that can; raises `FaultError`."""
         pauses = [(part, part.pause) for part in self._active if part.pause is not None]
         ready = self._ready([pause for _, pause in pauses])
         for part, pause in pauses:

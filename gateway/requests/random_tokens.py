@@ -1,22 +1,22 @@
-"""Random text that ids are made of."""
+"""Random tokens for ids."""
 
 import os
 from typing import Final
 
 _BYTES: Final = 12
-"""As many as nobody guesses, and no two requests share."""
+"""The random bytes of a token, enough to be unique and impossible to guess."""
 _AT_ONCE: Final = 128
-"""How many are made at a time: asking the system for randomness lets go of the interpreter's lock."""
+"""The number of tokens that are made at a time, because `os.urandom` releases the interpreter's lock each time."""
 
 
 class RandomTokens:
-    """Gives random texts of 24 hexadecimal digits, each once. Many threads may ask; a forked process needs its own."""
+    """Returns unique random texts of 24 hexadecimal digits. Thread-safe; a forked process needs its own object."""
 
     def __init__(self) -> None:
         self._ready: list[str] = []
 
     def __call__(self) -> str:
-        """Give the next one."""
+        """Return the next token."""
         while True:
             try:
                 return self._ready.pop()

@@ -1,4 +1,4 @@
-"""What models have refused by name, so that it is not sent to them again."""
+"""Rejected fields: fields that models have refused by name, so that they are not sent again."""
 
 import re
 import threading
@@ -14,22 +14,22 @@ _TOOLS_REFUSED = re.compile(
     r"|(?:google_?search|url_?context|search grounding|search as a tool)\b.{0,60}\bnot (?:supported|enabled|available)",
     re.IGNORECASE,
 )
-"""What SAP AI Core and Google say of a tool of Google's that a deployment does not take."""
+"""The messages of SAP AI Core and Google about a hosted tool of Google that a deployment does not support."""
 _BETA, _TOOLS = "anthropic_beta", "tools"
 _HOSTED = frozenset({"googleSearch", "urlContext"})
 _MOST = 32
-"""How many rejected fields are remembered for one model: one more drops the oldest."""
+"""The maximum number of rejected fields that are remembered for a model; the oldest is dropped first."""
 
 _Lesson = tuple[str, frozenset[int]]
-"""A field, and the hashes of values that are refused together; without any it is refused whatever it holds."""
+"""A field, and the hashes of its values that were refused together; without hashes, every value is refused."""
 
 
 class RejectedFields:
-    """Fields of a body that a model's deployments refuse, learnt from their own words.
+    """The fields of a body that the deployments of a model refuse, learnt from their error messages.
 
-    A refused beta is not named by the service, so all betas go where all those
-    stand that were refused together; what one caller made up takes nothing from
-    the others. ``_lock`` guards the table, for as long as it takes to read or change it.
+    The service does not name the beta that it refuses. So the betas are left out only from requests that have all the
+    betas of the refused request, and invented betas of one caller do not affect others. ``_lock`` guards the table; it
+    is held to read and change it.
     """
 
     def __init__(self) -> None:
@@ -37,14 +37,14 @@ class RejectedFields:
         self._refused: defaultdict[str, dict[_Lesson, None]] = defaultdict(dict)
 
     def without(self, model: str, body: JSON) -> JSON:
-        """Give *body* without what *model* is known to refuse."""
+        """Return *body* without the fields that *model* is known to refuse."""
         with self._lock:
             known = tuple(self._refused.get(model, ()))
         refused = {field for field, values in known if field in body and _applies(field, values, body)}
         return {name: value for name, value in body.items() if name not in refused} if refused else body
 
     def learn(self, model: str, body: JSON, fault: Fault) -> bool:
-        """Remember what *fault* says of *body*; whether leaving it out makes another body."""
+        """Remember the field of *body* that *fault* rejects; return whether a request without it may succeed."""
         field = _refused_field(fault)
         if field is None or field not in body or field in _NEEDED:
             return False
@@ -62,17 +62,17 @@ class RejectedFields:
 
 
 def _applies(field: str, values: frozenset[int], body: JSON) -> bool:
-    """Whether a lesson says something of *body*; of tools only the same are known to be refused."""
+    """Return whether a field of *body* has refused values. Tools are refused only if they are exactly the same."""
     return values == _values(field, body) if field == _TOOLS else values <= _values(field, body)
 
 
 def _are_hosted(tools: object) -> bool:
-    """Whether these tools run at Google: a model answers without them, too."""
+    """Return whether all tools are hosted by Google, so that the model can answer without them."""
     return isinstance(tools, list) and all(isinstance(tool, dict) and tool.keys() <= _HOSTED for tool in tools)
 
 
 def _values(field: str, body: JSON) -> frozenset[int]:
-    """Give the values of a field that is refused for some of them; short, however long they are."""
+    """Return the hashes of the values of a field; empty unless the field is refused for some values only."""
     if field not in (_BETA, _TOOLS):
         return frozenset()
     value = body[field]
@@ -80,7 +80,7 @@ def _values(field: str, body: JSON) -> frozenset[int]:
 
 
 _NEEDED = frozenset({"messages", "contents", "input", "max_tokens", "anthropic_version", "system"})
-"""Without these it would be another request."""
+"""The fields that are never left out, because the request would mean something else."""
 
 
 def _refused_field(fault: Fault) -> str | None:

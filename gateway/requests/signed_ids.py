@@ -1,13 +1,15 @@
-"""Response ids and seals that say who made them, signed for the caller they are given to.
+"""Response ids and seals with the name of their maker, signed for the caller that receives them.
 
-A seal is what only models can read: a thought's signature, redacted thinking, encrypted reasoning. Every process that
-has the key finds the maker in what the client sends again, so that no table is needed, and nobody else can write it::
+A seal is data that only models can read: the signature of a thought, redacted thinking, encrypted reasoning. Every
+process that has the key finds the maker in the id or seal that a client sends back, so no table is needed, and nobody
+without the key can forge one::
 
     response id     "resp_" head id       id as the backend wrote it
     seal            head seal             seal as the backend wrote it, empty for what it only keeps
 
-The head is 24 bytes, which are 32 letters of base64, in front of base64 that is base64 again: clients of Gemini decode
-signatures, and encode them again in either alphabet, with or without padding. Ids have the alphabet for URLs::
+The head is 24 bytes, encoded as 32 characters of base64. A head followed by base64 is valid base64, because Gemini
+clients decode signatures and encode them again, in either alphabet, with or without padding. Ids use the alphabet for
+URLs::
 
     bytes   what
         3   the version: "sap1" as letters
@@ -23,18 +25,18 @@ from dataclasses import dataclass
 _VERSION = "sap1"
 _PREFIX = "resp_"
 _HEAD = 32
-"""How many letters a head has."""
+"""The length of an encoded head, in characters."""
 _SIGNATURE = slice(3, 18)
 _MAKER = slice(18, 24)
 _LONGEST_ID = 512
-"""How many letters an id of ours may have."""
+"""The maximum length of a signed id, in characters."""
 _ID, _SEAL, _URL = b"i", b"s", b"u"
 _STANDARD = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """An id or a seal that has our form, whoever signed it: *text* is what the backend wrote."""
+    """A parsed id or seal, whose signature is not verified yet; *text* is what the backend wrote."""
 
     text: str
     maker: bytes
@@ -42,32 +44,32 @@ class Signed:
     _covered: bytes
 
     def is_signed(self, key: bytes, caller: str) -> bool:
-        """Whether *key* signed it, for *caller*."""
+        """Return whether the signature was made with *key* for *caller*."""
         return hmac.compare_digest(_signature(key, self._covered, caller), self._signature)
 
 
 def maker_of(key: bytes, url: str) -> bytes:
-    """Name the deployment at *url* so that only those who have the key know which it is."""
+    """Return the name of the deployment at *url*, from which only an owner of the key can find the deployment."""
     return hmac.digest(key, _URL + url.encode(), "sha256")[: _MAKER.stop - _MAKER.start]
 
 
 def sign_id(key: bytes, maker: bytes, caller: str, id: str) -> str:
-    """Sign a response id for *caller*."""
+    """Return the response *id* signed for *caller*."""
     return _PREFIX + base64.urlsafe_b64encode(_head(key, _ID, maker, id, caller)).decode() + id
 
 
 def sign_seal(key: bytes, maker: bytes, caller: str, seal: str) -> str:
-    """Sign a seal for *caller*."""
+    """Return *seal* signed for *caller*."""
     return base64.b64encode(_head(key, _SEAL, maker, seal, caller)).decode() + seal
 
 
 def read_id(id: str) -> Signed | None:
-    """Read a response id; None for one that is not of our form."""
+    """Parse a signed response id; None if it has another form."""
     return _read(_ID, id.removeprefix(_PREFIX)) if id.startswith(_PREFIX) and len(id) <= _LONGEST_ID else None
 
 
 def read_seal(seal: str) -> Signed | None:
-    """Read a seal; None for one that is not of our form."""
+    """Parse a signed seal; None if it has another form."""
     return _read(_SEAL, seal)
 
 
@@ -89,7 +91,7 @@ def _head(key: bytes, kind: bytes, maker: bytes, text: str, caller: str) -> byte
 
 
 def _covered(kind: bytes, maker: bytes, text: str) -> bytes:
-    """Say in few bytes what is signed, beside the caller: a seal in whatever alphabet it comes."""
+    """Return the bytes that are signed together with the caller; equal for a seal in either base64 alphabet."""
     if kind == _SEAL:
         text = text.translate(_STANDARD).rstrip("=")
     return kind + maker + hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()

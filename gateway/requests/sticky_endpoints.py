@@ -1,6 +1,6 @@
-"""Which deployment keeps the items of which answers, for requests that refer to them.
+"""Sticky endpoints: the deployments that keep items of answers, for requests that refer to these items.
 
-Clients get the ids of items as they are: what is known of them stands in a table of the process that answered.
+Clients get the ids of items unsigned, so their endpoints are stored in a table of the process that answered.
 """
 
 import threading
@@ -12,9 +12,9 @@ _MOST = 100_000
 
 
 class StickyEndpoints:
-    """The endpoints of the latest items that backends keep, by caller and by their ids.
+    """The endpoints that keep the latest items, by caller and id of the item.
 
-    ``_lock`` guards the table; the oldest entry leaves when *most* are there.
+    ``_lock`` guards the table. If there are more than *most* entries, the oldest is removed.
     """
 
     def __init__(self, most: int = _MOST) -> None:
@@ -23,7 +23,7 @@ class StickyEndpoints:
         self._endpoints: OrderedDict[tuple[str, str], Endpoint] = OrderedDict()
 
     def remember(self, caller: str, item: str, endpoint: Endpoint) -> None:
-        """Note that *endpoint* made *item* for *caller*."""
+        """Store that *endpoint* made *item* for *caller*."""
         if not item:
             return
         with self._lock:
@@ -33,6 +33,6 @@ class StickyEndpoints:
                 self._endpoints.popitem(last=False)
 
     def find(self, caller: str, item: str) -> Endpoint | None:
-        """Say who made *item*, if that is still known."""
+        """Return the endpoint that made *item* for *caller*; None if it is unknown."""
         with self._lock:
             return self._endpoints.get((caller, item))

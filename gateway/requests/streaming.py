@@ -1,4 +1,4 @@
-"""A streamed answer: held back until a model has said something, owned until the last byte."""
+"""The streamed answer, which is held back until a model produces content, so that failover stays possible."""
 
 import math
 from collections.abc import Callable
@@ -17,21 +17,21 @@ from routing.attempts import Attempt
 
 _MOST_HELD = 256 * 1024
 _MOST_EVENTS_HELD = 64
-"""How many bytes, and how many events, of prelude are held back before they are let go, come what may."""
+"""The maximum number of bytes and events before the first content that are held back."""
 
 _TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint sent nothing for too long.", unanswered=True)
 _CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The caller hung up.")
 
 RenderFault = Callable[[Fault], bytes]
-"""Renders a failure in the client's dialect, for a stream that has not begun otherwise."""
+"""Renders a fault in the client's dialect, for a stream that has sent nothing else."""
 
 
 class _Flow:
-    """One attempt's stream, from its first byte to its last.
+    """The stream of one attempt.
 
-    *due* is when it must have said something. The clock of the first event runs only while nothing at all arrives;
-    any frame is a sign of life, after which the stream may be silent for *idle* seconds, as between two events. What
-    is *whole* is no stream but one piece, which becomes a stream at its end.
+    *due* is the time at which the next bytes must have arrived. It comes from the limit of the first event until
+    anything arrives, and from *idle* seconds of silence after that. *whole* means that the upstream sends a whole
+    answer, from which a stream is made at its end.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class _Flow:
         self.held = b""
         self.seen = Observation()
         self.relay: Relay
-        """What turns the upstream's bytes into the client's, as soon as there is an answer."""
+        """Translates the bytes of the upstream for the client; set when the head of the answer has arrived."""
         self.body: ArrivingBody
-        """What gives the upstream's bytes, as soon as there is an answer."""
+        """The body of the upstream's answer; set when its head has arrived."""
         self._translator = translator
         self._has_head = False
 
     def take(self, seconds: float) -> bytes | None:
-        """Take what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
+        """Return what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
         if self._has_head:
             return self.reader.take(seconds)
         self.reader.head(seconds)
@@ -73,20 +73,20 @@ class _Flow:
 class StreamedAnswer:
     """The bytes of a streamed answer, as an iterator that owns its lease and its connection.
 
-    An object with `close`, not a generator: a server that closes a generator
-    it never started runs none of its ``finally`` blocks, and the lease would leak.
+    It is an object with `close` and not a generator. If a server closes a generator that was never started, its
+    ``finally`` blocks do not run, and the lease would leak.
 
     ==========================  ================================  =========================
-    stage of the exchange       a fault                           quiet for a while
+    stage of the exchange       on a fault                        after some silence
     ==========================  ================================  =========================
     asking, in `begin`          the next attempt, if there is one nothing (headers unsent)
-    asking, after it            the next attempt, if there is one a sign of life
-    answering                   an error in the client's dialect  a sign of life
+    asking, after it            the next attempt, if there is one a keep-alive message
+    answering                   an error in the client's dialect  a keep-alive message
     over                        nothing                           nothing
     ==========================  ================================  =========================
 
-    Iterating waits for the model. Once it `is_flowing`, whoever waits for `upstream` with many others calls `flow` when
-    that is readable and `check` when `due` has come instead: neither waits.
+    Iterating waits for the model. Once `is_flowing` is true, an event loop can take over: it calls `flow` when
+    `upstream` is readable, and `check` at the time `due`. Neither of them waits.
     """
 
     def __init__(self, exchange: Exchange, render_fault: RenderFault) -> None:
@@ -98,16 +98,17 @@ class StreamedAnswer:
         client = traits(exchange.incoming.request.client)
         self._sign_of_life = client.keep_alive
         self._told_in_stream = client.failures_in_stream
-        # Since when it is the client's turn, where it is.
+        # Since when the client has had to read.
         self._handed = self._clock()
-        # When the client last got something; headers leave with the first bytes, so until then: when it asked.
+        # When the client last got bytes; until the first ones, which carry the headers, when it sent its request.
         self._spoke = self._clock()
         self._ready = b""
 
     def begin(self) -> None:
-        """Wait until a model has said something, or long enough; raises `FaultError` if none can.
+        """Wait until a model produces content, or the first keep-alive message is due.
 
-        What the client would not understand as an HTTP error is left to be read from the stream.
+        Raises `FaultError` if every attempt fails. A fault that clients of this dialect expect within a stream is
+        rendered into the stream and not raised.
         """
         until = self._spoke + self._timeouts.keep_alive
         try:
@@ -138,7 +139,7 @@ class StreamedAnswer:
         return out
 
     def close(self) -> None:
-        """Let go of everything, however far the stream got."""
+        """End the stream at any point and release its resources."""
         self._ready = b""
         if not self.is_over:
             self._exchange.waited += self._clock() - self._handed
@@ -146,37 +147,37 @@ class StreamedAnswer:
 
     @property
     def is_flowing(self) -> bool:
-        """Whether a model is answering, so that all that is left is to pass on what comes."""
+        """Whether a model is answering, so that its bytes only need to be passed on."""
         return self._exchange.stage is Stage.ANSWERING
 
     @property
     def is_over(self) -> bool:
-        """Whether the stream has come to its end; what it gave before may still have to be written."""
+        """Whether the stream has ended. Bytes that it returned before may not be written yet."""
         return self._exchange.stage is Stage.OVER
 
     @property
     def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more; nothing when there is some already, or no more."""
+        """The descriptor to wait for before `flow`; None if there are bytes already, or the body has ended."""
         interest = self._flow.body.interest if self._flow is not None else None
         return interest.on if interest is not None else None
 
     @property
     def due(self) -> float:
-        """When `check` has to be called: for a sign of life, or because the stream or its request is late."""
+        """The time at which `check` must be called: for a keep-alive message, or the end of a time limit."""
         flow_due = self._flow.due if self._flow is not None else math.inf
         return min(self._spoke + self._timeouts.keep_alive, flow_due, self._exchange.lifetime.deadline)
 
     def flow(self) -> bytes:
-        """Give what has arrived and was not given yet, or nothing; call it again at once if there is no `upstream`."""
+        """Return the new bytes for the client, or none. If `upstream` is None, call it again at once."""
         out, self._ready = self._ready, b""
         return out + self._driven(self._pass_arrived)
 
     def check(self) -> bytes:
-        """Give what is due though nothing has come: a sign of life, or how the stream ends before its time."""
+        """Return what is due without new bytes: a keep-alive message, or the error that ends the stream."""
         return self._driven(self._pass_due)
 
     def _driven(self, step: Callable[[_Flow], bytes]) -> bytes:
-        """Take a step with the model that is answering, if one still is; one that fails is a defect."""
+        """Run a step on the stream in progress, if there is one. An exception is a defect and ends the stream."""
         flow = self._flow
         if flow is None:
             return b""
@@ -212,7 +213,7 @@ class StreamedAnswer:
         return self._sign_of_life if now >= self._spoke + self._timeouts.keep_alive else b""
 
     def _step(self, wait: float) -> bytes:
-        """Take one step; a failure of all is told in the stream."""
+        """Run one step. If every attempt has failed, return the fault rendered for the stream."""
         try:
             return self._advance(wait)
         except FaultError as error:
@@ -223,7 +224,7 @@ class StreamedAnswer:
             raise
 
     def _advance(self, wait: float) -> bytes:
-        """Take one step of at most *wait* seconds; raises `FaultError` when nobody is left to try."""
+        """Run one step of at most *wait* seconds; raises `FaultError` if no attempt is left."""
         flow = self._flow or self._start()
         try:
             with self._exchange.waiting():
@@ -242,7 +243,7 @@ class StreamedAnswer:
                 return flow
 
     def _ask(self, attempt: Attempt, *, whole: bool) -> _Flow | None:
-        """Begin to ask an attempt's endpoint; None, and the attempt has failed, if it cannot be asked this."""
+        """Begin to send an attempt. If its endpoint's dialect cannot express the request, fail it; return None."""
         try:
             translator, body = self._exchange.prepare(attempt, unfolding=whole)
         except FaultError as error:
@@ -255,7 +256,7 @@ class StreamedAnswer:
         return self._flow
 
     def _pass(self, flow: _Flow, chunk: bytes | None) -> bytes:
-        """Give the client what a chunk means, or hold it back; None is the end of the upstream."""
+        """Return the bytes for the client, or hold them back; the *chunk* None is the end of the upstream."""
         if flow.whole:
             flow.attempt.lease.first_byte()
         out = flow.relay.finish() if chunk is None else flow.relay.feed(chunk)
@@ -273,9 +274,9 @@ class StreamedAnswer:
         return out
 
     def _fail(self, flow: _Flow, fault: Fault) -> bytes:
-        """Tell the client that an answer broke off, or let another attempt begin.
+        """Return an error for the client if an answer has begun, else fail the attempt so that the next one begins.
 
-        An endpoint that does not stream is blamed for nothing: it is asked again at once, for the answer in one piece.
+        An endpoint that refuses to stream has not failed: it is asked again at once for a whole answer.
         """
         if self._exchange.stage is Stage.ANSWERING:
             tail = flow.relay.abort(fault)
@@ -291,7 +292,7 @@ class StreamedAnswer:
         return b""
 
     def _end(self, fault: Fault | None) -> None:
-        """Let go of the attempt, with the blame that *fault* puts on it, and end the exchange."""
+        """End the attempt, which fails if *fault* is given, and end the exchange."""
         flow, self._flow = self._flow, None
         if flow is None:
             self._exchange.finish(fault=fault)
@@ -303,7 +304,7 @@ class StreamedAnswer:
         else:
             flow.reader.close()
         if fault is None or fault is DEFECT:
-            # A defect of ours is blamed on nobody.
+            # A defect of the proxy is no failure of the endpoint.
             flow.attempt.lease.close()
         else:
             flow.attempt.failed(fault)

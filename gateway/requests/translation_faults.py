@@ -1,12 +1,12 @@
-"""What goes wrong between a client's words and a model's: whose fault it is."""
+"""Context managers that convert errors of translation into faults."""
 
 from dataclasses import replace
 
 from dialects.core.faults import NONSENSE, UNREADABLE, FaultError
 
 
-class unreadable_as_fault:  # noqa: N801 - used as a function is
-    """Within, an answer is understood; one that makes no sense raises `FaultError`."""
+class unreadable_as_fault:  # noqa: N801 - named like a function, as it is used like one
+    """Within it, an answer is parsed. An answer that cannot be parsed raises `FaultError`."""
 
     def __enter__(self) -> None:
         pass
@@ -16,8 +16,8 @@ class unreadable_as_fault:  # noqa: N801 - used as a function is
             raise FaultError(NONSENSE) from error
 
 
-class unwritable_as_unasked:  # noqa: N801 - used as a function is
-    """Within, a request is written for an endpoint; where it cannot be, that one is not asked, and another may be."""
+class unwritable_as_unasked:  # noqa: N801 - named like a function, as it is used like one
+    """Within it, a request is rendered. A `FaultError` is marked as `unasked`, so that other endpoints are tried."""
 
     def __enter__(self) -> None:
         pass

@@ -1,4 +1,4 @@
-"""Which models orchestration does not stream: by the catalogue, and by its own word."""
+"""The models that orchestration does not stream, from the catalogue and from its refusals."""
 
 import re
 import time
@@ -12,15 +12,15 @@ from routing.endpoint import Endpoint
 
 _REFUSED = re.compile(r"stream(?:ing)? is not supported|does not support stream", re.IGNORECASE)
 _FOR: Final = 6 * 3600.0
-"""Seconds for which a refusal is remembered: the service's list of models that stream grows."""
+"""Seconds for which a refusal is remembered, because the service adds models that stream."""
 
 
 class UnstreamedModels:
-    """The models that an orchestration deployment answers in one piece only.
+    """The endpoints of orchestration that give only whole answers for their model.
 
-    *listed* says of an endpoint whether the catalogue marks its model so; what the catalogue leaves out the service
-    says itself, once for each endpoint. Holds no lock: the table is replaced in one step, and of two threads that
-    learn at the same moment one may have to learn again.
+    *listed* returns whether the catalogue says so of an endpoint. What the catalogue does not know is learnt from the
+    first refusal of each endpoint. Thread-safe without a lock: the table is replaced in one step. If two threads learn
+    at once, one entry may be lost and is learnt again.
     """
 
     def __init__(self, listed: Callable[[Endpoint], bool] = lambda _: False, clock: Clock = time.monotonic) -> None:
@@ -32,7 +32,7 @@ class UnstreamedModels:
         return self._until.get(endpoint, 0.0) > self._clock() or self._listed(endpoint)
 
     def learn(self, endpoint: Endpoint, fault: Fault) -> bool:
-        """Remember what *fault* says of a stream from *endpoint*; False if it says something else."""
+        """Remember *endpoint* if *fault* is its refusal to stream; return whether it is."""
         if fault.status != 400 or not _REFUSED.search(fault.message):
             return False
         now = self._clock()

@@ -1,1 +1,1 @@
-"""The process: listening, workers, drain and reload, and the admin listener."""
+"""The server process: listening sockets, workers, drain, reload, and the admin listener."""

@@ -1,4 +1,4 @@
-"""The admin listener: operators are answered for all workers by the process that supervises them."""
+"""The admin listener, on which the supervising process answers operators on behalf of all workers."""
 
 import logging
 import math
@@ -25,7 +25,7 @@ from gateway.server.status_board import StatusBoard
 _log = logging.getLogger("sap_ai_proxy.server")
 _HEAD: Final = 16 * 1024
 _SECONDS: Final = 5.0
-"""How long a client may take to ask and to read the answer."""
+"""Seconds that a client has to send its request and read the answer."""
 _CONNECTIONS: Final = 64
 _REASONS: Final = {
     200: "OK",
@@ -46,26 +46,26 @@ _FOREIGN_NAME: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A status, a content, and its type."""
+    """A response: its status, its content, and the content type."""
 
     status: int
     content: bytes
     type: str = "application/json"
     retry_after: float | None = None
-    """Seconds after which to ask again, if that is said."""
+    """The value of `Retry-After` in seconds, if the response has one."""
 
     @classmethod
     def refusal(cls, status: int, text: str, retry_after: float | None = None) -> "Answer":
-        """Say why there is no answer."""
+        """Build an error response with a message."""
         content = dumps({"error": {"message": text, "type": "admin"}}).encode()
         return cls(status, content, retry_after=retry_after)
 
 
 class Operations:
-    """What operators can ask for, by path; *auth* says who may read more than whether the proxy is well.
+    """The operations of the admin listener, by path; *auth* says who may use more than the health paths.
 
-    Where that is everybody, they ask by an IP address, as localhost, or by *host_name*, unless *any_name* will do: a
-    page in a browser may have any other name lead here.
+    If *auth* has no keys, the host name in a request must be an IP address, localhost or *host_name*, because a web
+    page can make any other name resolve to this machine. *any_name* switches this check off.
     """
 
     def __init__(self, board: StatusBoard, auth: Auth, host_name: str, *, any_name: bool = False) -> None:
@@ -76,7 +76,7 @@ class Operations:
         self._failed_keys = FailedKeys()
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], address: str = "") -> Answer:
-        """Answer one request that came from *address*."""
+        """Answer one request that comes from *address*."""
         url = urlsplit(target)
         found = {
             "/health": self._health,
@@ -120,12 +120,12 @@ class Operations:
         return Answer(200, self._board.metrics(self._board.folder), CONTENT_TYPE)
 
     def _state(self) -> Answer:
-        # Nothing can be changed here: the workers do that, on the main port.
+        # Only the workers make changes, on the main port.
         return Answer(200, dumps({**self._board.router_state(), "may_change": False}).encode())
 
 
 class _Client:
-    """One connection: what it has asked so far, and what of the answer is still to be sent."""
+    """One connection: the request so far, and the part of the answer that is not sent yet."""
 
     def __init__(self, connection: socket.socket, address: str, until: float) -> None:
         self.connection = connection
@@ -136,9 +136,9 @@ class _Client:
 
 
 class AdminListener:
-    """Answers operators on a listening socket, in the loop of whoever owns *selector*; nothing here ever waits.
+    """Answers operators on a listening socket, in the event loop of the owner of *selector*. It never blocks.
 
-    Each key of the selector carries a function to call. One thread does everything, so that a fork finds no lock taken.
+    The data of each selector key is a function to call. One thread does all the work, so no lock is held during a fork.
     """
 
     def __init__(
@@ -154,23 +154,23 @@ class AdminListener:
         self._selector = selector
         self._clock = clock
         self._clients: dict[_Client, None] = {}
-        """In the order in which they came."""
+        """The open connections, oldest first."""
         selector.register(listener, selectors.EVENT_READ, self._accept)
 
     def close_late(self) -> None:
-        """Close connections that have taken too long."""
+        """Close connections that have exceeded their time limit."""
         now = self._clock()
         for client in [each for each in self._clients if each.until <= now]:
             self._close(client)
 
     def close_in_child(self) -> None:
-        """Close what a child process has inherited, and leave the parent's alone."""
+        """Close the inherited sockets in a child process without affecting the parent."""
         self._listener.close()
         for client in self._clients:
             client.connection.close()
 
     def close(self) -> None:
-        """Close everything."""
+        """Close the listening socket and all connections."""
         for client in list(self._clients):
             self._close(client)
         self._selector.unregister(self._listener)
@@ -189,7 +189,7 @@ class AdminListener:
         self._selector.register(connection, selectors.EVENT_READ, partial(self._guarded, self._read, client))
 
     def _guarded(self, step: Callable[[_Client], None], client: _Client) -> None:
-        """Take one step with a client that may have been closed in the meantime, or leaves now."""
+        """Call *step* for a client, unless it is closed by now; close it if the step fails."""
         if client in self._clients:
             try:
                 step(client)
@@ -224,7 +224,7 @@ class AdminListener:
             return self.operations.answer(words[0], words[1], headers, address)
         except (ValueError, OSError) as error:
             return Answer.refusal(400 if isinstance(error, ValueError) else 503, "This request cannot be answered now.")
-        except Exception:  # noqa: BLE001 - the process that answers also supervises the workers, and must go on
+        except Exception:  # noqa: BLE001 - this process also supervises the workers, and must continue
             _log.exception("an operator's request for %s failed", urlsplit(words[1]).path)
             return Answer.refusal(
                 503, "The proxy failed because of a defect in it; the log of the proxy has the details."

@@ -1,4 +1,4 @@
-"""What operators have changed since the settings were read, in one order for all workers of these settings."""
+"""The log of operators' changes since the settings were loaded, in one order for all workers with these settings."""
 
 import os
 from collections.abc import Sequence
@@ -12,10 +12,10 @@ _END = b"\n"
 
 
 class ChangeLog:
-    """A file to which each worker appends changes, one a line, and which each of them reads to its end.
+    """A file to which workers append changes as JSON lines, and which every worker reads to its end.
 
-    Every process reads it by its own position: one that starts later begins with the first change. Without a *file*
-    the changes stay in this process. One thread at a time reads.
+    Each process has its own reading position, and one that starts later begins with the first change. Without a *file*,
+    the changes stay in this process. Only one thread at a time may read.
     """
 
     def __init__(self, file: Path | None) -> None:
@@ -24,11 +24,11 @@ class ChangeLog:
         self._own: list[JSON] = []
 
     def append(self, change: JSON) -> None:
-        """Add a change at the end; raises `OSError` where it cannot be written."""
+        """Append a change. Raises `OSError` if it cannot be written."""
         if self._file is None:
             self._own.append(change)
             return
-        # One write appends a line as a whole, also while other processes do the same.
+        # A single write appends the whole line atomically, even if other processes append at the same time.
         descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
             os.write(descriptor, dumps(change).encode() + _END)
@@ -36,7 +36,7 @@ class ChangeLog:
             os.close(descriptor)
 
     def read(self) -> Sequence[JSON]:
-        """Give the changes, of whatever process, that were not read here yet."""
+        """Return the changes of all processes that were not read here before."""
         if self._file is None:
             fresh, self._position = self._own[self._position :], len(self._own)
             return fresh

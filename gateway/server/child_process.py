@@ -1,4 +1,4 @@
-"""A worker process as its parent knows it, and how it is started."""
+"""A worker process from the view of its parent, and how it is started."""
 
 import logging
 import os
@@ -20,18 +20,18 @@ SIGNALS: Final = tuple(
     for name in ("SIGTERM", "SIGINT", "SIGQUIT", "SIGHUP", "SIGCHLD")
     if hasattr(signal.Signals, name)
 )
-"""What the supervising process listens to."""
+"""The signals that the supervising process handles."""
 _FAILED: Final = 3
 _ORDERS: Final = ("SIGTERM", "SIGUSR1", "SIGCHLD")
 _NOT_FOR_WORKERS: Final = ("SIGINT", "SIGQUIT", "SIGHUP")
-"""What a terminal sends to all processes at once; the supervisor hears it too, and knows what to do."""
+"""The signals that a terminal sends to all processes. Workers ignore them, because the supervisor handles them."""
 
 
 @dataclass(eq=False)
 class Child:
     """A worker process.
 
-    *kill_at* is when it must have ended by itself, on the clock of `time.monotonic`.
+    *kill_at* is the time, on the clock of `time.monotonic`, at which it is killed if it is still running.
     """
 
     pid: int
@@ -41,7 +41,7 @@ class Child:
     retiring: bool = False
     kill_at: float = float("inf")
     missed_beats: int = 0
-    """How many times in a row its loop was found where it was before."""
+    """The number of consecutive checks in which its loop had made no progress."""
     _beat: int = -1
 
     @property
@@ -50,18 +50,21 @@ class Child:
         return self.row.accepting or self.row.retiring
 
     def look_for_beat(self) -> None:
-        """See whether its loop has gone on since the last look."""
+        """Check whether its loop has made progress since the last check."""
         beat = self.row.beat
         self.missed_beats = self.missed_beats + 1 if beat == self._beat else 0
         self._beat = beat
 
     def send(self, number: int) -> None:
-        """Send a signal."""
+        """Send a signal to the process, if it still exists."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, number)
 
     def exit_code(self) -> int | None:
-        """Give how it ended, below zero for a signal; None while it runs. Asks only once for one that has ended."""
+        """Return the exit code, which is negative for a signal; None while it runs.
+
+        Call this only until it has returned a code: the system reports the end of a process once.
+        """
         try:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
         except ChildProcessError:
@@ -70,12 +73,12 @@ class Child:
 
 
 def start_child(table: ProcessTable, settings: Settings, work: Callable[[Row], None]) -> Child:
-    """Fork a process that does *work* and ends; raises `OSError` if the system has no room for one."""
+    """Fork a process that calls *work* and exits. Raises `OSError` if the system cannot create one."""
     with suppress(OSError):
         if sys.stdout is not None:
-            sys.stdout.flush()  # or the child would say it too
+            sys.stdout.flush()  # otherwise the child would write the buffer, too
     row = table.take_row(os.getpid())
-    # A signal that came between the fork and the first line of the child would be the parent's in the child.
+    # Without this, a signal between the fork and the child's first line would run the parent's handlers in the child.
     signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         pid = os.fork()
@@ -91,7 +94,7 @@ def start_child(table: ProcessTable, settings: Settings, work: Callable[[Row], N
 
 
 def _become(row: Row, work: Callable[[Row], None]) -> None:
-    """Be the child to its end; what the parent has still to do, and its cleaning up, does not happen here."""
+    """Run *work* in the child process and exit, without running the parent's remaining code or its cleanup handlers."""
     code = _FAILED
     try:
         row.pid = os.getpid()
@@ -103,7 +106,7 @@ def _become(row: Row, work: Callable[[Row], None]) -> None:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         work(row)
         code = 0
-    except BaseException as error:  # noqa: BLE001 - whatever it is, the parent's code must not go on here
+    except BaseException as error:  # noqa: BLE001 - after any error, the parent's code must not run in the child
         in_full = row.accepting or _log.isEnabledFor(logging.DEBUG)
         _log.critical("a worker process failed: %s: %s", type(error).__name__, error, exc_info=in_full)
     finally:

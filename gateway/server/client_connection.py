@@ -1,4 +1,4 @@
-"""The connection to a client, with limits on how long the client may take."""
+"""The connection to a client, with time limits for sending and receiving."""
 
 import select
 import socket
@@ -18,19 +18,18 @@ _PIECE: Final = 64 * 1024
 
 
 CONNECTION: Final = "sap_ai_proxy.connection"
-"""The key of the WSGI environment under which an application finds its `ClientConnection`."""
+"""The key of the WSGI environment under which the application finds its `ClientConnection`."""
 
 
 class StalledError(TimeoutError):
-    """The client has sent nothing, or taken nothing, for longer than it may."""
+    """Raised if the client has neither sent nor received anything for longer than its time limit."""
 
 
 class ClientConnection:
-    """A client's socket that never blocks for longer than the client may take.
+    """A client's socket that never blocks for longer than the time limits.
 
-    Once there is a `lifetime` of the request,
-    every wait goes through it, so that its deadline, the departure of the client and the end of the drain end it.
-    One thread at a time uses a connection.
+    Once the `lifetime` of a request is set, every wait goes through it, and so ends at the request's deadline, when the
+    client disconnects, or at the end of the drain. Only one thread at a time may use a connection.
     """
 
     def __init__(
@@ -41,13 +40,13 @@ class ClientConnection:
         self.client = client
         self.server = server
         self.lifetime: Lifetime | None = None
-        """The lifetime of the request that is being answered, if the application has set it."""
+        """The lifetime of the current request, if the application has set it."""
         self.requests: Requests | None = None
-        """What reads this connection's requests, once one has come; it holds bytes that came early."""
+        """The parser of this connection's requests, once one has begun. It holds bytes that were read early."""
         self.waits_to_send = True
-        """Whether sending waits for a client that takes nothing; otherwise the rest is kept for `send_unsent`."""
+        """Whether sending waits for a client that does not read. If not, the rest is kept for `send_unsent`."""
         self.unsent = b""
-        """What is kept because the client has not taken it yet."""
+        """The bytes that could not be sent yet."""
         self._socket = connection
         self._options = options
         self._clock = clock
@@ -57,27 +56,27 @@ class ClientConnection:
 
     @property
     def has_early_bytes(self) -> bool:
-        """Whether bytes of the next request were read together with the one before."""
+        """Whether bytes of the next request were read together with the previous one."""
         return self.requests is not None and self.requests.have_begun
 
     def fileno(self) -> int:
-        """The descriptor of the socket; negative when it is closed."""
+        """Return the descriptor of the socket; it is negative if the socket is closed."""
         return self._socket.fileno()
 
     def expect_head(self) -> None:
-        """Allow the client `header_timeout` from now on for all of the next request's headers."""
+        """Give the client `header_timeout` seconds from now for all headers of the next request."""
         self._deadline = self._clock() + self._options.header_timeout
 
     def expect_body(self) -> None:
-        """Allow the client `body_timeout` for each next piece of the body."""
+        """Give the client `body_timeout` seconds for each further piece of the body."""
         self._deadline = None
 
     def expect_rest(self, seconds: float) -> None:
-        """Allow the client so many *seconds* from now on for all that it still has to send."""
+        """Give the client *seconds* from now for everything that it still has to send."""
         self._deadline = self._clock() + seconds
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read what there is, or wait for it; with *flags*, which are for looking ahead, never wait."""
+        """Read available bytes, or wait for some. With *flags*, which serve to look ahead, never wait."""
         if flags:
             return self._socket.recv(size, flags)
         while True:
@@ -87,7 +86,7 @@ class ClientConnection:
                 self._wait(self._reading, self._read_patience(), "The client has stopped sending.")
 
     def sendall(self, data: bytes, /) -> None:
-        """Write all of *data*, as fast as the client takes it; raises `StalledError` if it does not."""
+        """Send all of *data* at the client's pace. Raises `StalledError` if the client stops reading."""
         if self.unsent:
             self.unsent += data
             return
@@ -105,12 +104,12 @@ class ClientConnection:
                 self._wait(self._writing, self._options.write_timeout, "The client has stopped reading.")
 
     def send_unsent(self) -> None:
-        """Write as much of what is kept as the client takes now."""
+        """Send as much of the kept bytes as the client accepts now."""
         data, self.unsent = self.unsent, b""
         self.sendall(data)
 
     def is_readable(self, seconds: float) -> bool:
-        """Wait so many *seconds* for the client to send or to leave; tell whether it did."""
+        """Wait up to *seconds* for the client to send or to disconnect; return whether it did."""
         return _poll(self.fileno(), select.POLLIN, seconds)
 
     def close(self) -> None:
@@ -118,10 +117,10 @@ class ClientConnection:
         self._socket.close()
 
     def close_after_unread_bytes(self) -> None:
-        """Close the socket so that the client gets the response, although it has sent what nobody will read.
+        """Close the socket so that the client receives the response, although not all of its request was read.
 
-        A socket that is closed with unread bytes in it is reset, and what is on its way to the client is lost. So what
-        still comes is read and dropped, for a while.
+        Closing a socket with unread bytes resets the connection, and the client may lose the response. So the remaining
+        bytes are read and discarded, up to limits of time and size.
         """
         until, left = self._clock() + _LINGER_SECONDS, _LINGER_BYTES
         with suppress(OSError):
@@ -159,12 +158,12 @@ _OPTIONS: Final = (
     ("IPPROTO_TCP", "TCP_KEEPINTVL", 15),
     ("IPPROTO_TCP", "TCP_KEEPCNT", 4),
 )
-"""Small pieces go out at once, and a client whose machine is gone is noticed after two minutes."""
+"""Socket options that send small pieces at once, and detect a dead client machine after two minutes."""
 
 
 def _set_up(connection: socket.socket) -> None:
     for level, name, value in _OPTIONS:
         if hasattr(socket, name):
-            # A client may be gone already, and a socket of another family knows no TCP.
+            # The client may have disconnected, and sockets of other families do not support TCP options.
             with suppress(OSError):
                 connection.setsockopt(getattr(socket, level), getattr(socket, name), value)

@@ -1,4 +1,4 @@
-"""Accepting connections, and waiting with those on which nothing happens; none of them takes a thread."""
+"""The event loop that accepts connections and waits on idle ones, which therefore need no thread."""
 
 import errno
 import logging
@@ -20,21 +20,23 @@ from gateway.server.thread_pool import ThreadPool
 _log = logging.getLogger("sap_ai_proxy.server")
 _NO_MORE_DESCRIPTORS: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _ACCEPTED_AT_ONCE: Final = 1
-"""One, so that several processes share a burst of connections evenly: the busier one looks less often."""
+"""The number of connections accepted per round. With 1, several processes share a burst evenly, as a busier process has
+fewer rounds."""
 _BACKLOG: Final = 1024
 _PAUSE: Final = 0.5
-"""Seconds without accepting after there were no descriptors left."""
+"""Seconds without accepting connections after the descriptors ran out."""
 
 Serve = Callable[[ClientConnection, Callable[[bool], None]], None]
-"""Answers the requests on a connection; calls what it is given, once, with whether it may stay open for another."""
+"""A function that answers the requests on a connection. It calls its second argument once, with whether to keep the
+connection."""
 
 
 class ConnectionLoop:
-    """Accepts connections on *listener* and has a thread `serve` each of them as soon as there is something to read.
+    """Accepts connections on *listener*, and hands each to a thread that calls *serve* once there is something to read.
 
-    At most `connections` are open: beyond, the one that has been idle for longest makes room for the next, and where
-    none is idle, new ones wait to be accepted. `run_once` is called by one thread, all other methods may be called
-    by any.
+    At most `connections` are open. Beyond that, the connection that has been idle longest is closed for a new one. If
+    none is idle, new ones wait to be accepted. Only one thread may call `run_once`. Any thread may call the other
+    methods.
     """
 
     def __init__(
@@ -55,7 +57,7 @@ class ConnectionLoop:
         self._clock = clock
         self._selector = selectors.DefaultSelector()
         self._idle: dict[ClientConnection, float] = {}
-        """Connections on which nothing happens, with the time until which they may stay; the oldest is first."""
+        """The idle connections with the times at which they are closed; the oldest is first."""
         self._finished: deque[tuple[ClientConnection, bool]] = deque()
         self._busy = 0
         self._accepting = False
@@ -74,17 +76,17 @@ class ConnectionLoop:
 
     @property
     def wake_descriptor(self) -> int:
-        """The descriptor that wakes the loop when something is written to it, for signals to write to."""
+        """The descriptor that wakes the loop when something is written to it, as signals do."""
         return self._wake_writer
 
     def start_accepting(self) -> None:
-        """Accept connections from now on."""
+        """Start accepting connections."""
         if not self._accepting and not self._stopped:
             self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
             self._accepting = True
 
     def stop_accepting(self, *, take_those_in_line: bool) -> None:
-        """Accept no more connections; *take_those_in_line* says whether those that were made before still count."""
+        """Stop accepting connections. *take_those_in_line* says whether to accept those that are already waiting."""
         if self._stopped:
             return
         if take_those_in_line:
@@ -99,12 +101,12 @@ class ConnectionLoop:
             self._close_idle(connection)
 
     def wake(self) -> None:
-        """End the wait of `run_once`."""
+        """End the wait of `run_once` early."""
         with suppress(BlockingIOError):
             os.write(self._wake_writer, b"\0")
 
     def run_once(self, seconds: float) -> None:
-        """Wait until something happens, at most so many *seconds*, and do what it calls for."""
+        """Wait up to *seconds* for events, and handle them."""
         now = self._clock()
         until = [now + seconds, *([self._resume_at] if self._resume_at is not None else []), *self._first_deadline()]
         for key, _ in self._selector.select(max(0.0, min(until) - now)):
@@ -116,7 +118,7 @@ class ConnectionLoop:
             self.start_accepting()
 
     def close(self) -> None:
-        """Close everything; threads that serve are left alone."""
+        """Close all sockets that no thread uses, and the thread pool."""
         self.stop_accepting(take_those_in_line=False)
         self.close_idle()
         self._selector.close()
@@ -155,7 +157,7 @@ class ConnectionLoop:
                 if error.errno in _NO_MORE_DESCRIPTORS:
                     self._run_short(error)
                     return
-                # This one was gone before it was accepted.
+                # The client had disconnected before it was accepted.
                 continue
             self._is_short = False
             if self.connections >= self._options.connections:
@@ -163,7 +165,7 @@ class ConnectionLoop:
             self._wait_for(ClientConnection(accepted, client, self._address, self._options, self._clock))
 
     def _run_short(self, error: OSError) -> None:
-        """Stop accepting for a moment: there is no descriptor for one more connection."""
+        """Stop accepting for a short time because there is no descriptor for another connection."""
         if not self._is_short:
             self._is_short = True
             _log.warning("cannot accept connections for now: %s (%d are open)", error.strerror, self.connections)
@@ -172,13 +174,13 @@ class ConnectionLoop:
         self._resume_at = self._clock() + _PAUSE
 
     def _make_room(self) -> None:
-        """Close the connection that has been idle for longest, if there is one."""
+        """Close the connection that has been idle longest, if there is one."""
         oldest = next(iter(self._idle), None)
         if oldest is not None:
             self._close_idle(oldest)
 
     def _wait_for(self, connection: ClientConnection) -> None:
-        """Wait for the next request of a connection."""
+        """Wait for the next request on a connection."""
         try:
             self._selector.register(connection, selectors.EVENT_READ, partial(self._begin, connection))
         except (OSError, ValueError):
@@ -197,9 +199,9 @@ class ConnectionLoop:
             self._close_idle(connection)
 
     def _begin(self, connection: ClientConnection) -> None:
-        """Have a thread serve a connection."""
+        """Hand a connection to a thread."""
         if self._idle.pop(connection, None) is None:
-            return  # it was closed to make room since the system told of it
+            return  # it was closed to make room after the event was reported
         self._selector.unregister(connection)
         self._submit(connection)
 
@@ -214,7 +216,7 @@ class ConnectionLoop:
         self.wake()
 
     def _take_back(self) -> None:
-        """Take the connections back that threads have finished with."""
+        """Take back the connections whose threads have finished."""
         while self._finished:
             connection, keep = self._finished.popleft()
             self._busy -= 1

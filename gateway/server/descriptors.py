@@ -1,16 +1,16 @@
-"""How many files and sockets a process may have open, and how many connections that is enough for."""
+"""The limit of open file descriptors, and the number of connections that it allows."""
 
 from typing import Final
 
 _MOST: Final = 1 << 20
 _OTHERS: Final = 64
-"""Descriptors for everything but connections: the log, libraries, status files."""
+"""The number of descriptors for everything except connections: the log, libraries, status files."""
 _UPSTREAM: Final = 2
-"""Connections to SAP AI Core that a request in progress may have."""
+"""The maximum number of connections to SAP AI Core for one request in progress."""
 
 
 def raise_limit() -> int | None:
-    """Allow this process as many descriptors as it may have; give their number, None where there is no limit."""
+    """Raise this process's limit of descriptors to the maximum, and return it; None if there is no limit."""
     try:
         import resource  # noqa: PLC0415 - Windows has no such module
     except ImportError:
@@ -27,9 +27,9 @@ def raise_limit() -> int | None:
 
 
 def affordable_connections(connections: int, requests: int, descriptors: int | None) -> int:
-    """Give the number of client connections for which *descriptors* are enough, at most *connections*.
+    """Return the number of client connections for which *descriptors* suffice, at most *connections*.
 
-    Each takes one, and up to *requests* of them have connections to SAP AI Core at the same time.
+    Each connection needs one descriptor, and up to *requests* of them also need connections to SAP AI Core.
     """
     if descriptors is None:
         return connections

@@ -1,4 +1,4 @@
-"""Requests and responses of HTTP/1.1, read by llhttp (`httptools`), within the limits of this server."""
+"""Parser of HTTP/1.1 requests, based on llhttp (`httptools`), with the limits of this server."""
 
 import io
 import sys
@@ -20,19 +20,20 @@ FIELD_SIZE: Final = 32 * 1024
 NAME_SIZE: Final = 1024
 _HEAD_SIZE: Final = 256 * 1024
 _PIECE: Final = 64 * 1024
-"""Bytes that are read at once."""
+"""The maximum number of bytes in one read."""
 _SMALL_BODY: Final = 64 * 1024
-"""Bytes of a body nobody wants that are read nevertheless, so that the connection can be used again."""
+"""The maximum number of bytes that are read and discarded of an unwanted body to keep the connection usable."""
 _SMALL_BODY_SECONDS: Final = 1.0
 IN_LINE: Final = 64
-"""Requests that a client may send at once, before the first of them is answered."""
+"""The maximum number of pipelined requests on a connection."""
 _MOST_NAMES: Final = 256
-"""For how many names of headers it is remembered how WSGI spells them."""
+"""The number of header names whose WSGI spelling is cached."""
 _VERSIONS: Final = {"1.0", "1.1"}
 _SPELLED_OTHERWISE: Final = {"CONTENT_TYPE", "CONTENT_LENGTH"}
-"""What WSGI writes without the prefix of other headers."""
+"""The WSGI names of headers that have no prefix."""
 _SINGLE: Final = {"HTTP_HOST", "CONTENT_TYPE"}
-"""What may not come twice: who reads the first one and who reads the last one would understand different requests."""
+"""Headers that may occur only once. Otherwise two servers that use the first and the last would see different
+requests."""
 
 STALLED: Final = Fault(FaultKind.INVALID_REQUEST, "The request body did not arrive in time.", 408)
 _MALFORMED: Final = Fault(FaultKind.INVALID_REQUEST, "The framing of the request body is not valid HTTP/1.1.", 400)
@@ -49,7 +50,7 @@ _REASONS: Final = {
 
 
 class RefusedError(Exception):
-    """A request that is no HTTP/1.1, or is beyond a limit of this server; the text is for the client."""
+    """Raised for a request that is not valid HTTP/1.1 or exceeds a limit of this server. The text is for the client."""
 
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
@@ -66,7 +67,7 @@ def _too_large() -> RefusedError:
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
-    """Write a whole response in no dialect, after which the connection is closed."""
+    """Build a complete error response, in no client's dialect. The connection is closed after it."""
     content = dumps({"error": {"message": text, "type": kind}}).encode()
     head = (
         f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
@@ -78,8 +79,8 @@ def error_response(status: int, text: str, kind: str) -> bytes:
 class Requests:
     """The requests of one connection, one after the other.
 
-    The methods that begin with `on_` are called by the parser, for what it finds in the bytes that it is fed. Those
-    may go beyond the request that is wanted: later ones wait in line.
+    The parser calls the methods with the prefix `on_` for the parts it finds. One read may contain parts of later
+    requests, which are queued.
     """
 
     def __init__(self, connection: ClientConnection) -> None:
@@ -89,18 +90,21 @@ class Requests:
         self._parser = HttpRequestParser(self)
         self._line: deque[Request] = deque()
         self._last: Request | None = None
-        """The request whose body comes, or came last."""
+        """The request whose body is received now or was received last."""
         self._error: RefusedError | None = None
         self._target = b""
         self._fields: list[tuple[bytes, bytes]] = []
 
     @property
     def have_begun(self) -> bool:
-        """Whether there are bytes already of a request that was not asked for with `next`."""
+        """Whether there are bytes of a request that `next` has not returned yet."""
         return bool(self._line) or self.is_midway
 
     def next(self) -> "Request | None":
-        """Read up to the end of the next head; None if the client leaves first. Raises `RefusedError`."""
+        """Read up to the end of the next head and return the request; None if the client disconnects first.
+
+        Raises `RefusedError` if the request is invalid.
+        """
         size = 0
         while not self._line:
             if self._error is not None:
@@ -114,36 +118,36 @@ class Requests:
         return self._line.popleft()
 
     def receive(self) -> int:
-        """Read what the client sends next; give how many bytes it was, 0 if the client leaves."""
+        """Read from the connection; return the number of bytes, which is 0 if the client has disconnected."""
         data = self.connection.recv(_PIECE)
         if data:
             self._feed(data)
         return len(data)
 
     def raise_error(self) -> None:
-        """Raise `RefusedError` if nothing more can be read after an error."""
+        """Raise the `RefusedError` after which nothing more can be read, if there was one."""
         if self._error is not None:
             raise self._error
 
     def on_message_begin(self) -> None:
-        """Begin a request."""
+        """Start a new request."""
         self.is_midway = True
         self._target, self._fields = b"", []
 
     def on_url(self, target: bytes) -> None:
-        """Take a piece of the request's target."""
+        """Append a piece of the request's target."""
         self._target += target
         if len(self._target) > REQUEST_LINE:
             self._refuse(RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header, or a trailer, which nobody reads."""
+        """Add a header, or a trailer, which is ignored."""
         self._fields.append((name, value))
         if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
             self._refuse(_too_large())
 
     def on_headers_complete(self) -> None:
-        """Put the request in line; its body may come later. Whatever is raised here refuses it."""
+        """Queue the request; its body may follow later. An exception raised here refuses it."""
         if len(self._line) == IN_LINE:
             self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for a response."))
         parser = self._parser
@@ -157,17 +161,17 @@ class Requests:
         self.is_midway = False
 
     def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
+        """Append a piece of the body."""
         if self._last is not None:
             self._last.body.take(data)
 
     def on_message_complete(self) -> None:
-        """Note that the body is complete."""
+        """Mark the body as complete."""
         if self._last is not None:
             self._last.body.is_complete = True
 
     def _refuse(self, error: RefusedError) -> NoReturn:
-        """Stop reading; the parser raises an error of its own for what is raised here."""
+        """Record the error and raise it. The parser replaces it by an error of its own."""
         self._error = error
         raise error
 
@@ -180,9 +184,10 @@ class Requests:
             self._error = self._error or _no_http()
 
     def _read_on(self, rest: bytes) -> None:
-        """Read on in HTTP/1.1 where a client offers to speak another protocol, which it need not be granted.
+        """Continue with HTTP/1.1 after a client has offered to switch to another protocol.
 
-        The parser takes what follows the head for that protocol's. A new one is told the same body once more.
+        The parser treats all bytes after the head as the other protocol's. So a new parser is created for them, which
+        expects the same body.
         """
         request = self._last
         if request is None or request.method == "CONNECT":
@@ -197,7 +202,7 @@ class Requests:
 
 
 class Request:
-    """One request; its `fields` are its headers as WSGI names and joins them."""
+    """One request. Its `fields` are its headers, named and joined as in WSGI."""
 
     def __init__(
         self,
@@ -216,18 +221,18 @@ class Request:
         self.path, self.query = _path_and_query(target.decode("latin-1"))
         self.fields = _joined(fields)
         self.closes = closes or method == "CONNECT"
-        """Whether the client wants to ask nothing more on the connection, or may not."""
+        """Whether the connection is closed after this request, at the client's wish or for another reason."""
         self.body = RequestBody(requests, self._length(), expects_continue=self._expects_continue())
 
     @property
     def framing(self) -> str:
-        """The header that says how long the body is; empty where there is no body."""
+        """The header that defines the length of the body; empty if there is no body."""
         if "HTTP_TRANSFER_ENCODING" in self.fields:
             return "Transfer-Encoding: chunked"
         return f"Content-Length: {self.body.left}" if self.body.left else ""
 
     def _length(self) -> int | None:
-        """Find out how long the body is; None where it comes in chunks."""
+        """Return the length of the body in bytes; None if it comes in chunks."""
         coding = self.fields.get("HTTP_TRANSFER_ENCODING")
         if coding is None:
             return int(self.fields.get("CONTENT_LENGTH", 0))
@@ -247,32 +252,32 @@ class Request:
 
 
 class RequestBody(io.RawIOBase):
-    """The body of a request; raises `FaultError` where it does not come, or ends before its end.
+    """The body of a request. Reading it raises `FaultError` if it does not arrive or ends early.
 
-    *left* is how many bytes are still to come, None where the client says so only with the last one. A client that
-    *expects_continue* is told to send them when somebody wants them.
+    *left* is the number of bytes still to come, or None if only the end of the body reveals it. If the client
+    *expects_continue*, it is asked for the body at the first read.
     """
 
     def __init__(self, requests: Requests, left: int | None, *, expects_continue: bool) -> None:
         self.left = left
         self.is_complete = False
-        """Whether all of it has come."""
+        """Whether the whole body has been received."""
         self._requests = requests
         self._expects_continue = expects_continue
         self._held = bytearray()
 
     def take(self, data: bytes) -> None:
-        """Keep a piece that has come, however small the pieces are."""
+        """Append a piece that was received."""
         self._held += data
         if self.left is not None:
             self.left -= len(data)
 
     def readable(self) -> bool:
-        """Say that it can be read."""
+        """Return True: the body can be read."""
         return True
 
     def read(self, size: int | None = -1) -> bytes:
-        """Read *size* bytes, fewer only at the end; all that are left with a negative *size*, or none."""
+        """Read *size* bytes, or fewer at the end of the body. A negative *size* or None reads the whole rest."""
         wanted = sys.maxsize if size is None or size < 0 else size
         while len(self._held) < wanted and not self.is_complete:
             self._receive()
@@ -282,7 +287,7 @@ class RequestBody(io.RawIOBase):
         return data
 
     def settle(self) -> bool:
-        """Read a small rest that nobody wanted; tell whether another request can follow on the connection."""
+        """Read and discard a small unread rest; return whether another request can follow on the connection."""
         if self.is_complete:
             return True
         if self._expects_continue or (self.left or 0) > _SMALL_BODY:
@@ -297,7 +302,7 @@ class RequestBody(io.RawIOBase):
         return self.is_complete
 
     def _receive(self) -> None:
-        """Read what comes next of it."""
+        """Receive the next piece of the body."""
         try:
             self._requests.raise_error()
             if self._expects_continue:
@@ -314,7 +319,10 @@ class RequestBody(io.RawIOBase):
 
 
 def _path_and_query(target: str) -> tuple[str, str]:
-    """Split the target of a request, which may be a whole URL (RFC 9112, 3.2); raises `ValueError` for none."""
+    """Split the target of a request, which may be a complete URL (RFC 9112, 3.2), into path and query.
+
+    Raises `ValueError` if it is invalid.
+    """
     if target.startswith("/"):
         path, _, query = target.partition("#")[0].partition("?")
         return path, query
@@ -323,7 +331,7 @@ def _path_and_query(target: str) -> tuple[str, str]:
 
 
 def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Name headers as WSGI does. Those that come several times are joined with commas."""
+    """Name headers as WSGI does, and join the values of repeated ones with commas."""
     joined: dict[str, str] = {}
     for name, raw in fields:
         key, value = _key(name), raw.strip(b" \t").decode("latin-1")
@@ -339,7 +347,7 @@ def _joined(fields: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 @lru_cache(_MOST_NAMES)
 def _key(name: bytes) -> str:
-    """Spell the name of a header as WSGI does; empty for one that another could be mistaken for."""
+    """Return the WSGI name of a header; empty for a name that WSGI would confuse with another."""
     key = name.decode("latin-1").upper().replace("-", "_")
     if b"_" in name:
         return ""

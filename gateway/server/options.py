@@ -12,39 +12,41 @@ Port = Annotated[int, Ge(1), Le(65535)]
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How many processes there are, how they accept connections, and how long clients may take."""
+    """Settings of the server: worker processes, limits of requests and connections, and time limits of clients."""
 
     workers: Annotated[int, Ge(1), Le(256)] = 1
-    """The number of worker processes. Each of them selects deployments by itself."""
+    """The number of worker processes. Each selects deployments independently of the others."""
     max_body_bytes: Annotated[int, Ge(1024)] = 64 * 1024 * 1024
-    """The largest request body in bytes, also after it was decompressed."""
+    """The maximum size of a request body in bytes, before and after decompression."""
     connections: _Count = 4096
-    """One worker has at most this many connections open. Beyond that, idle ones are closed, then new ones wait."""
+    """The maximum number of open connections in one worker. Beyond it, idle connections are closed, and then new ones
+    wait."""
     requests: _Count = 1000
-    """One worker has at most this many requests in progress."""
+    """The maximum number of requests in progress in one worker."""
     waiting: Annotated[int, Ge(0), Le(100_000)] = 1000
-    """In one worker, at most this many further requests wait until one of those has ended."""
+    """The maximum number of further requests in one worker that wait until one in progress ends."""
     waiting_seconds: Annotated[float, Ge(0), Le(3600)] = 10.0
-    """A request waits for that for at most this many seconds."""
+    """The maximum time that such a request waits, in seconds."""
     requests_per_key: _Count | None = None
-    """One worker has at most this many requests of one key in progress, and a key has the same share of the requests
-    that wait. The default is half of `requests` if there are several keys."""
+    """The maximum number of requests in progress with one key in one worker. A key has the same share of the waiting
+    requests. If there are several keys, the default is half of `requests`; otherwise there is no such limit."""
     trusted_proxies: tuple[str, ...] = ()
-    """Addresses and networks of reverse proxies. If a connection comes from one of them, wrong keys count for the
-    last address in X-Forwarded-For that is not one of them."""
+    """Addresses and networks of reverse proxies. For a connection from one of them, wrong keys are counted for the last
+    address in X-Forwarded-For that is not listed here."""
     header_timeout: _Seconds = 10.0
-    """A client must send the headers of a request within this many seconds."""
+    """The time in which a client must send the headers of a request, in seconds."""
     keep_alive: _Seconds = 75.0
-    """A connection without a request stays open for this many seconds."""
+    """The time after which a connection without a request is closed, in seconds."""
     body_timeout: _Seconds = 30.0
-    """A client may pause for this many seconds while it sends the body of a request."""
+    """The maximum pause while a client sends the body of a request, in seconds."""
     write_timeout: _Seconds = 60.0
-    """A client may read nothing of its answer for this many seconds."""
+    """The maximum time in which a client reads nothing of its answer, in seconds."""
     drain_delay: Annotated[float, Ge(0), Le(3600)] = 0.0
-    """After SIGTERM, /ready is 503 at once, and connections are still accepted for this many seconds."""
+    """The time between SIGTERM and the drain, in seconds. In it, /ready is 503, and connections are still accepted."""
     drain_seconds: Annotated[float, Ge(0), Le(86_400)] = 25.0
-    """After that, open requests may go on for this many seconds."""
+    """The time that open requests have to end in a drain, in seconds."""
     admin_port: Port | None = None
-    """The port of /health, /ready, /metrics and /router/state in the supervising process. The default is none."""
+    """The port on which the supervising process serves /health, /ready, /metrics and /router/state. The default is
+    none."""
     admin_host: Annotated[str, MinLen(1)] = "127.0.0.1"
-    """The address of that port. If other machines can reach it, /metrics and /router/state need a key."""
+    """The address of admin_port. If other machines can reach it, /metrics and /router/state require a key."""

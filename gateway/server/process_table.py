@@ -1,4 +1,4 @@
-"""What the supervisor and its workers tell each other without a lock or a file: memory that they share."""
+"""The shared memory through which the supervisor and its workers exchange numbers, without locks and files."""
 
 import errno
 import mmap
@@ -12,17 +12,17 @@ _LARGEST: Final = 0xFFFFFFFF
 
 
 class Row:
-    """What one worker process tells the others; each cell is four bytes and has one writer at a time."""
+    """The numbers that one worker process shares. Each cell has four bytes and only one writer at a time."""
 
     def __init__(self, cells: memoryview, slot: int) -> None:
         self.slot = slot
-        """Which row of the table it is; a process that is gone leaves it to the next one that starts."""
+        """The index of the row in the table. The next process that starts reuses the row of one that has ended."""
         self._cells = cells
         self._start = _FIRST_ROW + slot * _WIDTH
 
     @property
     def pid(self) -> int:
-        """The process; 0 while the row is free."""
+        """The process id; 0 while the row is free."""
         return self._cells[self._start + _PID]
 
     @pid.setter
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def ready(self) -> bool:
-        """Whether the application of the worker says that it can serve."""
+        """Whether the worker's application reports that it can serve."""
         return bool(self._cells[self._start + _READY])
 
     @ready.setter
@@ -49,7 +49,7 @@ class Row:
 
     @property
     def retiring(self) -> bool:
-        """Whether the worker only ends what it has begun."""
+        """Whether the worker only completes the requests in progress."""
         return bool(self._cells[self._start + _RETIRING])
 
     @retiring.setter
@@ -76,7 +76,7 @@ class Row:
 
     @property
     def beat(self) -> int:
-        """A number that changes as long as the loop of the worker goes round."""
+        """A counter that changes as long as the worker's loop makes progress."""
         return self._cells[self._start + _BEAT]
 
     @beat.setter
@@ -84,15 +84,15 @@ class Row:
         self._cells[self._start + _BEAT] = value & _LARGEST
 
     def free(self) -> None:
-        """Empty the row, for another process to use; the process id goes last."""
+        """Clear the row for another process. The process id is cleared last."""
         for field in reversed(range(_WIDTH)):
             self._cells[self._start + field] = 0
 
 
 class ProcessTable:
-    """A row for each worker process, whether all of them are to end, and whether somebody wants to know their states.
+    """A table with a row for each worker process, and with flags and counters of the whole proxy.
 
-    It is made before the first fork, so that all processes share its memory. Only the supervisor takes and frees rows.
+    It is created before the first fork, so all processes share its memory. Only the supervisor takes and frees rows.
     """
 
     def __init__(self) -> None:
@@ -101,7 +101,7 @@ class ProcessTable:
 
     @property
     def draining(self) -> bool:
-        """Whether the proxy is about to end, and should get no more requests."""
+        """Whether the proxy is about to stop, and should get no more requests."""
         return bool(self._cells[_DRAINING])
 
     @draining.setter
@@ -110,7 +110,7 @@ class ProcessTable:
 
     @property
     def states_asked(self) -> int:
-        """A number that changes whenever somebody has asked for the states of all workers."""
+        """A counter that changes with each request for the states of all workers."""
         return self._cells[_STATES_ASKED]
 
     @states_asked.setter
@@ -119,7 +119,7 @@ class ProcessTable:
 
     @property
     def worker_restarts(self) -> int:
-        """The number of workers that ended unexpectedly and are replaced."""
+        """The number of workers that ended unexpectedly and were replaced."""
         return self._cells[_RESTARTS]
 
     @worker_restarts.setter
@@ -127,7 +127,7 @@ class ProcessTable:
         self._cells[_RESTARTS] = value & _LARGEST
 
     def take_row(self, pid: int) -> Row:
-        """Give a process a row; raises `OSError` if there are more processes than rows."""
+        """Assign a free row to a process. Raises `OSError` if there are more processes than rows."""
         used = self._cells[_USED]
         row = next((row for row in map(self._row, range(used)) if not row.pid), None)
         if row is None:
@@ -139,7 +139,7 @@ class ProcessTable:
         return row
 
     def rows(self) -> list[Row]:
-        """The rows of all processes."""
+        """Return the rows of all processes."""
         return [row for row in map(self._row, range(self._cells[_USED])) if row.pid]
 
     def _row(self, index: int) -> Row:

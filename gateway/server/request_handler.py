@@ -1,4 +1,4 @@
-"""Serving the requests of one connection, one after the other, in one thread."""
+"""The handler that serves the requests of one connection in sequence, in one thread."""
 
 import logging
 import threading
@@ -15,11 +15,11 @@ from gateway.server.wsgi import Response, environ_of
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _HOT: Final = 0.05
-"""Seconds for which a thread waits for the next request itself: handing a connection over costs more."""
+"""Seconds for which a thread itself waits for the next request, because handing the connection over costs more."""
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 GiveBack = Callable[[bool], None]
-"""Takes a connection back; tells whether it may stay open for a later request."""
+"""A function that takes a connection back. Its argument says whether the connection stays open."""
 
 
 class _Then(Enum):
@@ -29,15 +29,15 @@ class _Then(Enum):
     NEXT = "next"
     """Another request may follow."""
     STREAM = "stream"
-    """The response goes on without this thread."""
+    """The stream loop continues the response."""
 
 
 class RequestHandler:
-    """Reads requests from a connection and has the application answer them.
+    """Reads requests from a connection and passes them to the application.
 
-    *counted* keeps the number of requests in progress whenever it changes, and does nothing else. *is_stopping* tells
-    whether connections should be closed after the request in progress. Streams that have begun are passed on by
-    *streams*. The lock guards the number.
+    *counted* is called with the number of requests in progress whenever it changes, and must only store it.
+    *is_stopping* returns whether to close connections after their current request. *streams* continues responses that
+    stream. The lock guards the number.
     """
 
     def __init__(
@@ -58,14 +58,17 @@ class RequestHandler:
         self.open_requests = 0
 
     def serve(self, connection: ClientConnection, give_back: GiveBack) -> None:
-        """Answer what a client asks, and give the connection back: here or, if it ends in a stream, after that."""
+        """Serve the requests of a client, and give the connection back.
+
+        If a response streams, the stream loop gives it back.
+        """
         then = _Then.CLOSE
         try:
             then = self._serve(connection, give_back)
         except (OSError, FaultError) as error:
-            # The client has left or stalled, or its time is over: there is nobody to tell.
+            # The client has disconnected or stalled, or the time is over. No response can be sent.
             _log.debug("a connection ended early: %s", error)
-        except Exception:  # noqa: BLE001 - a connection must not take its thread with it
+        except Exception:  # noqa: BLE001 - an error on one connection must not end the thread
             _log.exception("a defect in the server")
         if then is not _Then.STREAM:
             give_back(then is _Then.NEXT)
@@ -82,13 +85,13 @@ class RequestHandler:
                 return then
 
     def _asks_again(self, connection: ClientConnection) -> bool:
-        """Wait for a moment for the next request; tell whether it is coming."""
+        """Wait a short time for the next request; return whether it has begun."""
         if connection.has_early_bytes:
             return True
         return not self._is_stopping() and connection.is_readable(_HOT)
 
     def _next(self, connection: ClientConnection, requests: Requests) -> Request | None:
-        """Read the head of the next request; refuse one that makes no sense."""
+        """Read the head of the next request. Refuse an invalid one, and return None."""
         connection.expect_head()
         try:
             request = requests.next()
@@ -103,13 +106,13 @@ class RequestHandler:
         return request
 
     def _refuse(self, connection: ClientConnection, error: RefusedError) -> None:
-        """Say why a request is not answered, which ends the connection."""
+        """Send an error response and close the connection."""
         _log.info("a request was refused: status=%d %s", error.status, error)
         connection.sendall(error_response(error.status, str(error), "invalid_request_error"))
         connection.close_after_unread_bytes()
 
     def _answered(self, request: Request, connection: ClientConnection, give_back: GiveBack) -> _Then:
-        """Answer one request, or as much of it as does not stream."""
+        """Answer one request, up to the point where the stream loop takes over."""
         self._count(1)
         then = _Then.CLOSE
         try:
@@ -127,7 +130,7 @@ class RequestHandler:
                 return _Then.STREAM
         except (OSError, FaultError):
             raise
-        except Exception:  # noqa: BLE001 - whatever an application raises
+        except Exception:  # noqa: BLE001 - the application may raise anything
             _log.exception("a response failed")
             if not response.is_begun:
                 content = error_response(500, "The proxy failed.", "api_error")
@@ -142,7 +145,7 @@ class RequestHandler:
     def _respond(
         self, environ: dict[str, Any], response: Response, connection: ClientConnection, give_back: GiveBack
     ) -> bool:
-        """Write what the application answers; tell whether the rest of it is a stream that goes on elsewhere."""
+        """Write the application's response; return True if the stream loop continues it."""
         streaming: list[StreamingBody] = []
         environ[HAND_OVER] = streaming.append
         pieces = self._application(environ, response.start_response)
@@ -169,7 +172,7 @@ class RequestHandler:
         give_back: GiveBack,
         whole: bool,
     ) -> None:
-        """End a request whose response was a stream."""
+        """Complete a request whose response was a stream."""
         try:
             close()
         finally:

@@ -1,4 +1,4 @@
-"""The runtime: what the process offers the application that runs in it."""
+"""The runtime: the worker process as its application sees it."""
 
 import logging
 import math
@@ -26,27 +26,27 @@ from gateway.server.status_board import StatusBoard
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _EVERY: Final = 0.5
-"""Seconds between two looks at whether somebody has asked for the state of this process."""
+"""Seconds between checks whether another process has requested the state of this one."""
 _STATE_EVERY: Final = 2.0
-"""Seconds after which the state is published although nobody has asked for it."""
+"""Seconds after which the state is published without a request for it."""
 _READINESS_EVERY: Final = 2.0
-"""Seconds between two looks at whether the application is ready."""
+"""Seconds between checks whether the application is ready."""
 _PATIENCE: Final = 5.0
-"""Seconds that a change has to be applied in this process."""
+"""The time limit for applying a change in this process, in seconds."""
 
 
 class Runtime:
-    """The process around an application: how all workers are doing, and when to end.
+    """The worker process of an application, with access to the reports of all workers.
 
-    The application says by `report_with` what to report of it, and by `follow_with` how it applies what operators
-    change: *changes* are those of all workers that have the same settings.
+    The application calls `report_with` to define what is reported of it, and `follow_with` to define how operators'
+    changes are applied. *changes* are those of all workers with the same settings.
     """
 
     def __init__(
         self, board: StatusBoard, row: Row, writer: LogWriter | None = None, changes: ChangeLog | None = None
     ) -> None:
         self.drain = Signal()
-        """Cancelled when requests that are still open must end."""
+        """The signal that open requests must end now."""
         self.board = board
         self.row = row
         self._writer = writer
@@ -56,17 +56,18 @@ class Runtime:
         self._changes = changes or ChangeLog(None)
         self._apply: Callable[[JSON, bool], None] = lambda *_: None
         self._awaited: deque[SimpleQueue[bool]] = deque()
-        """Those who wait until all changes that were made by now are applied, or could not be."""
+        """Queues of threads that wait until all changes made so far are applied. Each receives whether that
+        succeeded."""
         self._is_due = threading.Event()
-        """Set to have the thread that publishes go round at once."""
+        """Set to wake the publishing thread at once."""
         self._publisher: threading.Thread | None = None
         self.feed = StateFeed(self.router_state, self.history, lambda: self.drain.is_set or row.retiring)
-        """What dashboards watch."""
+        """The events for dashboards."""
         self._saturation: Callable[[], JSON] = dict
         self._state: JSON = {}
-        """The state of the router that was told last."""
+        """The latest state of the router."""
         self._asked = 0
-        """What the table said of who asks for states, when the state was published last."""
+        """The table's counter of requests for states when the state was last published."""
         self._due = self._history_due = -math.inf
         self._ended = threading.Event()
         self._last_duties: list[Callable[[float], object]] = []
@@ -80,20 +81,23 @@ class Runtime:
         readiness: Callable[[], tuple[bool, JSON]],
         history: Callable[[], list[JSON]] = list,
     ) -> None:
-        """Report from now on what these say: the router's state, whether there is anything to serve, the last hour.
+        """Set the functions that report the router's state, the readiness and the last hour.
 
-        *router_state* and *history* must not wait for anybody; *readiness* may, it is asked in a thread of its own.
+        *router_state* and *history* must not block. *readiness* may, because it is called in a thread of its own.
         """
         self._router_state = router_state
         self._readiness = readiness
         self._history = history
 
     def follow_with(self, apply: Callable[[JSON, bool], None]) -> None:
-        """Have *apply* called, in one thread, for each change of all workers, and whether it came since the start."""
+        """Set the function that applies a change of any worker.
+
+        It is called in one thread, with the change and with whether it was made since this process started.
+        """
         self._apply = apply
 
     def change(self, change: JSON) -> bool:
-        """Hand a change to all workers, and wait until this one has applied it; tell whether it has in time."""
+        """Publish a change to all workers; return True once this one has applied it, or False if it cannot in time."""
         self._changes.append(change)
         applied: SimpleQueue[bool] = SimpleQueue()
         self._awaited.append(applied)
@@ -103,30 +107,33 @@ class Runtime:
         return False
 
     def report_saturation(self, saturation: Callable[[], JSON]) -> None:
-        """Report from now on how many connections and streams the server has; *saturation* must wait for nobody."""
+        """Set the function that reports the server's connections and streams. It must not block."""
         self._saturation = saturation
 
     def readiness(self) -> tuple[int, JSON]:
-        """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
+        """Return whether the proxy can serve, as an HTTP status and a body."""
         return self.board.readiness()
 
     def router_state(self) -> JSON:
-        """What the routers of all workers know."""
+        """Return the state of the routers of all workers."""
         self.board.record_state(self._known_state())
         return self.board.router_state()
 
     def history(self) -> JSON:
-        """The last hour of all workers."""
+        """Return the last hour of all workers."""
         self.board.record_history(self._history())
         return self.board.history()
 
     def metrics(self, own: CollectorRegistry) -> bytes:
-        """Write the metrics of all workers; where each knows only its own, what *own* has counted."""
+        """Return the metrics of all workers. If they cannot be shared, return those of *own* only."""
         self.board.record_state(self._known_state())
         return self.board.metrics(self.board.folder or own)
 
     def publish(self, now: float) -> None:
-        """Report what is known *now*, in seconds that only grow: the state if somebody has asked, or it is time to."""
+        """Publish the state of this process if another process has requested it, or if it is due.
+
+        *now* is monotonic seconds.
+        """
         self.row.lines_dropped = dropped = self._writer.dropped if self._writer else 0
         self._dropped_lines.count(dropped)
         asked = self.board.table.states_asked
@@ -138,21 +145,24 @@ class Runtime:
                 self.board.publish_history(self._history())
 
     def follow(self, *, is_start: bool = False) -> None:
-        """Apply what operators have changed, in whatever worker: at the start all that came before it."""
+        """Apply the new changes of operators in all workers.
+
+        *is_start* is whether they were made before this process started.
+        """
         awaited = [self._awaited.popleft() for _ in range(len(self._awaited))]
         went_well = True
         for change in self._changes.read():
             self._due = -math.inf
             try:
                 self._apply(change, not is_start)
-            except Exception:  # noqa: BLE001 - whatever an application raises
+            except Exception:  # noqa: BLE001 - the application may raise anything
                 _log.exception("what an operator has changed cannot be applied")
                 went_well = False
         for applied in awaited:
             applied.put(went_well)
 
     def start_publishing(self) -> None:
-        """Apply what operators have changed, and report; both now, and often from then on."""
+        """Apply operators' changes and publish the state now, and start the threads that repeat this."""
         self.follow(is_start=True)
         self.publish(time.monotonic())
         threading.Thread(target=self._look_often, name="readiness", daemon=True).start()
@@ -160,7 +170,7 @@ class Runtime:
         self._publisher.start()
 
     def close(self) -> None:
-        """Stop reporting, and take back what was said; the last hour of this process stays known to the others."""
+        """Stop publishing, and remove what was published. The history of this process remains for an hour."""
         self._ended.set()
         self._is_due.set()
         if self._publisher is not None:
@@ -169,32 +179,32 @@ class Runtime:
         self.board.forget(os.getpid())
 
     def look(self) -> None:
-        """Find out whether the application is ready."""
+        """Check whether the application is ready, and publish the result."""
         try:
             ready, told = self._readiness()
-        except Exception:  # noqa: BLE001 - whatever an application raises
+        except Exception:  # noqa: BLE001 - the application may raise anything
             _log.exception("cannot determine whether this process is ready")
             ready, told = False, {}
         self.board.publish_readiness(told)
         self.row.ready = ready
 
     def add_last_duty(self, duty: Callable[[float], object]) -> None:
-        """Have *duty* called with the seconds that it may take, once all requests are answered."""
+        """Add a function that is called once all requests are answered, with its time limit in seconds."""
         self._last_duties.append(duty)
 
     def do_last_duties(self, seconds: float) -> None:
-        """Call the last duties one after another; each is given the *seconds*, and one that fails is logged."""
+        """Call the last duties one after another, each with the time limit *seconds*. Exceptions are logged."""
         for duty in self._last_duties:
             try:
                 duty(seconds)
-            except Exception:  # noqa: BLE001 - whatever an application raises, the process ends
+            except Exception:  # noqa: BLE001 - the application may raise anything, and the process ends nevertheless
                 _log.exception("the end of this process is not complete")
 
     def _known_state(self) -> JSON:
         try:
             state = self._router_state()
             self._state = {**state, "saturation": {**state.get("saturation", {}), **self._saturation()}}
-        except Exception:  # noqa: BLE001 - whatever an application raises
+        except Exception:  # noqa: BLE001 - the application may raise anything
             _log.exception("cannot determine the state of this process")
         return self._state
 
@@ -215,8 +225,8 @@ class Runtime:
 
 
 class CreateApplication(Protocol):
-    """Builds the application in a worker process."""
+    """A function that builds the application in a worker process."""
 
     def __call__(self, settings: Settings, *, runtime: Runtime | None) -> object:
-        """Build it, a WSGI application, and start what works in its background."""
+        """Build a WSGI application, and start its background threads."""
         ...

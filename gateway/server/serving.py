@@ -1,4 +1,4 @@
-"""Where to listen, and which server does."""
+"""The start of the server: the address to listen on, and the choice between supervisor and single process."""
 
 import ipaddress
 import os
@@ -15,15 +15,15 @@ _BACKLOG: Final = 2048
 
 
 class PortTakenError(OSError):
-    """Somebody else listens where the proxy wants to."""
+    """Raised if another process already listens on the proxy's port."""
 
 
 class UnknownHostError(OSError):
-    """The name of the host to listen on leads nowhere."""
+    """Raised if the name of the host to listen on cannot be resolved."""
 
 
 def address_of(host: str) -> str:
-    """Look up the address of a host, IPv4 if it has one; raises `UnknownHostError`. The server takes no names."""
+    """Resolve a host to an address, IPv4 if it has one. Raises `UnknownHostError`."""
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -32,7 +32,7 @@ def address_of(host: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach *host*."""
+    """Return whether only this machine can reach *host*."""
     if host == "localhost":
         return True
     try:
@@ -42,7 +42,7 @@ def is_loopback(host: str) -> bool:
 
 
 def ensure_free(address: str, port: int) -> None:
-    """Raise `PortTakenError` if nobody can listen there."""
+    """Raise `PortTakenError` if the port cannot be opened."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -56,7 +56,7 @@ def ensure_free(address: str, port: int) -> None:
 
 
 def listen(address: str, port: int) -> socket.socket:
-    """Listen at an address; raises `PortTakenError`."""
+    """Open a listening socket. Raises `PortTakenError`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     both = address == "::" and socket.has_dualstack_ipv6()
     try:
@@ -68,15 +68,15 @@ def listen(address: str, port: int) -> socket.socket:
 
 
 def serve(settings: Settings, load: Callable[[], Settings], create: "CreateApplication") -> int:
-    """Serve at the address that is the host of *settings* until told to stop; give the exit code.
+    """Serve at the address of *settings* until the process is told to stop; return the exit code.
 
-    *create* builds the application in each worker process. On SIGHUP new workers take over, with the settings that
-    *load* gives then.
+    The host of *settings* is an address, not a name. *create* builds the application in each worker process. On SIGHUP,
+    *load* is called for new settings, and new workers take over.
     """
     if hasattr(os, "fork"):
-        from gateway.server.supervisor import Supervisor  # noqa: PLC0415 - Windows has not what it needs
+        from gateway.server.supervisor import Supervisor  # noqa: PLC0415 - Windows lacks modules that it needs
 
         return Supervisor(settings, load, create).run()
-    from gateway.server.single_process import serve_here  # noqa: PLC0415 - only where the other one cannot be used
+    from gateway.server.single_process import serve_here  # noqa: PLC0415 - only needed without fork
 
     return serve_here(settings, create)

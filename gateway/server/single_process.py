@@ -1,4 +1,4 @@
-"""The server where processes cannot be forked, which is Windows: one process, for one person."""
+"""The server for systems without fork, such as Windows: a single process for one person."""
 
 import logging
 import os
@@ -17,24 +17,24 @@ from gateway.server.status_board import StatusBoard
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _LAST_DUTIES: Final = 5.0
-"""Seconds that the last duties may take."""
+"""The time limit of the last duties, in seconds."""
 _EVERY: Final = 1.0
-"""Seconds between two looks at whether it is known what is served."""
+"""Seconds between two attempts to report the start."""
 
 
 class _Handler(WSGIRequestHandler):
-    """Keeps connections, limits how long they may be silent, and logs nothing: the application does."""
+    """A handler that keeps connections open up to a time limit. It logs nothing, because the application logs."""
 
     protocol_version = "HTTP/1.1"
     server_version = "sap-ai-core-llm-proxy"
     sys_version = ""
 
     def log(self, type: str, message: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def serve_here(settings: Settings, create: CreateApplication) -> int:
-    """Serve with a thread for each connection until Ctrl-C; give the exit code."""
+    """Serve with one thread for each connection until Ctrl-C; return the exit code."""
     log_writer.set_up(settings.log_level, settings.log_format)
     handler = type("Handler", (_Handler,), {"timeout": settings.server.keep_alive})
     table = ProcessTable()
@@ -43,7 +43,7 @@ def serve_here(settings: Settings, create: CreateApplication) -> int:
     server = make_server(
         settings.host,
         settings.port,
-        application,  # type: ignore[arg-type]  # a WSGI application, whatever it is else
+        application,  # type: ignore[arg-type]  # `create` returns a WSGI application
         threaded=True,
         request_handler=handler,
     )
@@ -61,7 +61,7 @@ def serve_here(settings: Settings, create: CreateApplication) -> int:
 
 
 def _report_start(runtime: Runtime, ended: threading.Event) -> None:
-    """Say what is served, once, as soon as that is known."""
+    """Log what is served, as soon as it is known."""
     report = StartReport(runtime.router_state)
     while not (report.look(time.monotonic(), serving=True) or ended.wait(_EVERY)):
         pass

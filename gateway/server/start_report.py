@@ -1,4 +1,4 @@
-"""What the log says once it is known what is served: one line, with the next step where something is amiss."""
+"""The log line about the served models after a start. If there are problems, it says what to do next."""
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
@@ -11,19 +11,19 @@ from routing.availability import Availability
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _SETTLING: Final = 4.0
-"""Seconds from the first worker that serves until deployments were listed and workers have said what they know."""
+"""Seconds after the first worker serves in which deployments are listed and workers publish their states."""
 _LONGEST: Final = 15.0
-"""Seconds after which what is not known by then is amiss."""
+"""Seconds after which a missing token counts as a problem."""
 _MOST_NAMED: Final = 2
-"""How many models of a family, and deployments that do not run, are named."""
+"""The number of models of a family, and of stopped deployments, that are named."""
 _GONE: Final = Availability.GONE.value
 
 
 class StartReport:
-    """Says in one line of the log what is served, and what of it is amiss, once that is known.
+    """Logs one line about the served models and about problems, once they are known.
 
-    *state* gives what all workers know, as `gateway.router_state` describes it. Nothing here waits: `look` is called
-    now and then.
+    *state* returns the state of all workers, as `gateway.router_state` describes it. Nothing here blocks: `look` is
+    called at intervals.
     """
 
     def __init__(self, state: Callable[[], JSON]) -> None:
@@ -31,7 +31,7 @@ class StartReport:
         self._since: float | None = None
 
     def look(self, now: float, *, serving: bool) -> bool:
-        """See whether it is known by *now*, in seconds that only grow; tell whether it has been said."""
+        """Log the line if the state is known at *now*, in monotonic seconds; return whether it was logged."""
         if self._since is None and serving:
             self._since = now
         if self._since is None or now < self._since + _SETTLING:
@@ -40,7 +40,7 @@ class StartReport:
         subaccounts = state["subaccounts"]
         if now < self._since + _LONGEST and (not subaccounts or NO_TOKEN_YET in subaccounts.values()):
             return False
-        if subaccounts:  # else no worker could tell any other process what it knows
+        if subaccounts:  # otherwise the workers cannot publish their states
             self._say(subaccounts, state["endpoints"])
         return True
 

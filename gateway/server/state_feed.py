@@ -1,4 +1,4 @@
-"""What a dashboard watches: the state of the router and the last hour, as server-sent events."""
+"""The feed of a dashboard: the state of the router and the last hour, as server-sent events."""
 
 import logging
 import math
@@ -14,30 +14,30 @@ from gateway.requests.lifetime import Clock, Lifetime
 
 _log = logging.getLogger("sap_ai_proxy.server")
 MOST_STREAMS: Final = 20
-"""How many dashboards may watch one process at the same time."""
+"""The maximum number of dashboards that watch one process at the same time."""
 EVERY: Final = 1.0
-"""Seconds between two looks at the state, and between two events with it."""
+"""The minimum number of seconds between two reads of the state, and between two events with it."""
 SIGN_OF_LIFE: Final = 15.0
-"""Seconds after which the state is sent although it has not changed."""
+"""Seconds after which the state is sent again even if it has not changed."""
 SETTLED: Final = 3.0
-"""Seconds after the end of a step until all workers have published what happened in it."""
+"""Seconds after the end of a step until all workers have published their part of it."""
 _PAUSE: Final = 0.25
-"""Seconds between two looks at whether there is something to send, where no loop does it."""
+"""Seconds between two checks for events, if no stream loop makes them."""
 _MOST_SEEN: Final = 1_000
-"""How many decisions are remembered as sent."""
+"""The number of decisions that a stream remembers as sent."""
 _FULL: Final = Fault(
     FaultKind.UNAVAILABLE, f"{MOST_STREAMS} dashboards watch this process already. Close one of them.", retry_after=5.0
 )
 _HEADER: Final = b"retry: 1000\n\n"
-"""How many milliseconds a browser waits before it connects again."""
+"""The time in milliseconds after which a browser reconnects."""
 
 
 class StateFeed:
-    """Looks at the state and at the last hour, once for all who watch, and not at all while nobody does.
+    """Reads the state and the last hour once for all dashboards, and not at all while there are none.
 
-    *state* and *history* give what is known, of all workers; *is_ending* tells whether everybody has to connect
-    elsewhere. *now* is seconds since the epoch. `look` may be called by any thread: what it finds are references, each
-    replaced in one step.
+    *state* and *history* return those of all workers. *is_ending* returns whether dashboards must reconnect to another
+    process. *now* returns seconds since the epoch. Any thread may call `look`, because its results are references that
+    are replaced in one step.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class StateFeed:
         self.is_ending = is_ending
         self.clock = clock
         self.state: JSON = {}
-        """The state as it was when it was different the last time; another object each time."""
+        """The state at its latest change. Each change is a new object."""
         self.latest: JSON = {}
-        """The state as it was found last."""
+        """The state at the latest read."""
         self.step, self.history = -1, b""
-        """The number of the step that has ended last, and the event that says so."""
+        """The number of the latest completed step, and the event with the history at its end."""
         self._find_state = state
         self._find_history = history
         self._now = now
@@ -64,9 +64,9 @@ class StateFeed:
         self._streams: set[StateStream] = set()
 
     def watch(self, lifetime: Lifetime, *, may_change: bool) -> "StateStream":
-        """Begin a stream, which must be closed; raises `FaultError` if it is one too many.
+        """Open a stream, which must be closed. Raises `FaultError` if there are too many.
 
-        *may_change* is whether its client may change what the router does.
+        *may_change* is whether the client may change the router.
         """
         if len(self._streams) >= MOST_STREAMS:
             raise FaultError(_FULL)
@@ -77,18 +77,18 @@ class StateFeed:
         return stream
 
     def leave(self, stream: "StateStream") -> None:
-        """Forget a stream that is over."""
+        """Remove a stream that has ended."""
         self._streams.discard(stream)
 
     def look(self) -> None:
-        """Look again, if anybody watches and it is time to."""
+        """Read the state if there are streams and the last read is old enough."""
         if not self._streams or self.clock() < self._looked + EVERY:
             return
         try:
             self._look_at_state()
             if (step := self._ended_step()) != self.step:
                 self.history, self.step = _event("history", self._find_history()), step
-        except Exception:  # noqa: BLE001 - a dashboard is no reason for anything else to end
+        except Exception:  # noqa: BLE001 - an error here must not affect anything but dashboards
             _log.exception("the state cannot be found out for those who watch it")
 
     def _look_at_state(self) -> None:
@@ -102,10 +102,10 @@ class StateFeed:
 
 
 class StateStream:
-    """The events of one connection: `history` when a step has ended, `state` when something is different.
+    """The events of one connection: `history` after each step, and `state` after each change.
 
-    It is a response body, as an iterator that must be closed. Whoever iterates waits for the next event; the stream
-    loop calls `check` instead, which never waits. Only the decisions that are new since the last event are in it.
+    It is a response body: an iterator that must be closed. The iterator blocks until the next event. The stream loop
+    calls `check` instead, which never blocks. A `state` event contains only the decisions since the previous one.
     """
 
     def __init__(self, feed: StateFeed, lifetime: Lifetime, first: bytes, step: int, *, may_change: bool) -> None:
@@ -115,16 +115,16 @@ class StateStream:
         self._step = step
         self._may_change = may_change
         self._state: JSON | None = None
-        """The state that was sent last."""
+        """The latest state that was sent."""
         self._sent_at = -math.inf
         self._seen: dict[tuple[Any, ...], None] = {}
         self.is_over = False
-        """Whether nothing more will be sent: the client has to connect again."""
+        """Whether the stream has ended, so that the client must reconnect."""
         self.is_flowing = False
-        """Whether the first events were given, so that nothing is left but to call `check`."""
+        """Whether the first events were returned, so that `check` may be called."""
         self.upstream = _Nothing()
         self.due = -math.inf
-        """When to call `check`: whenever the stream loop looks at its streams."""
+        """The time of the next `check`: each round of the stream loop."""
 
     def __iter__(self) -> Self:
         return self
@@ -144,18 +144,18 @@ class StateStream:
         raise StopIteration
 
     def flow(self) -> bytes:
-        """Give nothing: all that there is to send is given by `check`."""
+        """Return nothing, since `check` returns all events."""
         return b""
 
     def check(self) -> bytes:
-        """Give the events that are due, or nothing."""
+        """Return the events that are due, possibly none."""
         if self._feed.is_ending():
             self.is_over = True
             return b""
         return self._news()
 
     def close(self) -> None:
-        """Let go of the feed."""
+        """End the stream and remove it from the feed."""
         self.is_over = True
         self._feed.leave(self)
 
@@ -170,7 +170,7 @@ class StateStream:
         return out
 
     def _new_decisions(self) -> list[JSON]:
-        """List the decisions that were not sent yet, the newest first."""
+        """Return the decisions that were not sent yet, newest first."""
         found = {(each.get("worker"), each["id"], each["at"]): each for each in self._feed.latest.get("decisions", [])}
         fresh = [each for key, each in found.items() if key not in self._seen]
         self._seen |= dict.fromkeys(reversed(found))
@@ -180,10 +180,10 @@ class StateStream:
 
 
 class _Nothing:
-    """What never becomes readable."""
+    """A descriptor that never becomes readable."""
 
     def fileno(self) -> int:
-        """Give no descriptor."""
+        """Return a number that is no descriptor."""
         return -1
 
 
@@ -192,6 +192,6 @@ def _event(name: str, content: JSON) -> bytes:
 
 
 def _lasting(state: JSON) -> JSON:
-    """Leave out what changes with the time alone."""
+    """Return the state without the values that change merely because time passes."""
     endpoints = [{**each, "latency": None, "seconds": None} for each in state.get("endpoints", [])]
     return {**state, "at": None, "endpoints": endpoints}

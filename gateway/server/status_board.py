@@ -1,4 +1,4 @@
-"""What each worker process says of itself, for all others to read."""
+"""The status board, on which each worker process publishes its state for all other processes."""
 
 import logging
 import os
@@ -23,25 +23,25 @@ from gateway.readiness import DRAINING, NOT_READY, READY
 from gateway.server.process_table import ProcessTable, Row
 
 _log = logging.getLogger("sap_ai_proxy.server")
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder created in it is private
 _ROOM: Final = 32 * 1024 * 1024
-"""Bytes that must be free in memory for the states and metrics of workers to be kept there."""
+"""The number of free bytes in memory that is required to keep states and metrics there."""
 _READINESS, _STATE, _HISTORY = "readiness", "state", "history"
 _ENDED: Final = f"{_HISTORY}-ended"
 _TRIES: Final = 5
-"""How often the files of all histories are read at most, while one of them comes or goes."""
+"""The maximum number of times the history files are read while their names change."""
 _MOST_ENDED: Final = 64
-"""Of how many processes that have ended the history is kept at most."""
+"""The maximum number of ended processes whose histories are kept."""
 
 
 class StatusBoard:
-    """A private folder with three files for each worker process: its readiness, its state and its history of an hour.
+    """A private folder with three files for each worker process: readiness, state, and history of an hour.
 
-    The state is that of its router, and is large; whoever only wants to know whether the proxy is ready reads none. The
-    history of a process that has ended stays for an hour.
+    The state, which is that of the router, is large, so a readiness check does not read it. The history of an ended
+    process is kept for an hour.
 
-    Where no folder can be made, a worker knows only what it has said itself, and others know of it what `table` holds.
-    *now* is seconds since the epoch.
+    If no folder can be created, a worker knows only its own files, and of the others what `table` holds. *now* returns
+    seconds since the epoch.
     """
 
     def __init__(self, table: ProcessTable, folder: Path | None, now: Callable[[], float] = time.time) -> None:
@@ -50,14 +50,17 @@ class StatusBoard:
         self._now = now
         self._started = now()
         self._creator = os.getpid()
-        """The process that made the board, and supervises the others."""
+        """The process that created the board, which supervises the others."""
         self._own: dict[tuple[str, int], Mapping[str, Any]] = {}
-        """What a process has said of itself here, by kind and process: a child does not take it for its own."""
+        """The reports of this process, by kind and process id. The id keeps a forked child from using its parent's."""
         self._written: dict[str, bytes] = {}
 
     @classmethod
     def create(cls, table: ProcessTable, parents: Sequence[Path] | None = None) -> Self:
-        """Make a folder below the first of *parents* where that is possible: memory, or the one for temporary files."""
+        """Create a folder in the first of *parents* that is writable.
+
+        By default that is memory or the temporary folder.
+        """
         for parent in _parents() if parents is None else parents:
             with suppress(OSError):
                 return cls(table, Path(tempfile.mkdtemp(prefix="sap-ai-proxy-", dir=parent)))
@@ -65,35 +68,35 @@ class StatusBoard:
         return cls(table, None)
 
     def record_state(self, state: Mapping[str, JSON]) -> None:
-        """Remember the state of this process, for what is asked here."""
+        """Store the state of this process for calls in this process."""
         self._own[_STATE, os.getpid()] = state
 
     def publish_state(self, state: Mapping[str, JSON]) -> None:
-        """Tell all others the state of this process; one thread of it does so."""
+        """Publish the state of this process for all others. Only one thread may call this."""
         self.record_state(state)
         self._write(_STATE, state)
 
     def record_history(self, rows: list[JSON]) -> None:
-        """Remember the history of this process, for what is asked here."""
+        """Store the history of this process for calls in this process."""
         self._own[_HISTORY, os.getpid()] = {"rows": rows}
 
     def publish_history(self, rows: list[JSON]) -> None:
-        """Write the history of this process for all others; one thread of it does so."""
+        """Publish the history of this process for all others. Only one thread may call this."""
         self.record_history(rows)
         self._write(_HISTORY, {"rows": rows})
 
     def publish_readiness(self, told: Mapping[str, JSON]) -> None:
-        """Tell all others what there is to tell of whether this process can serve; one thread of it does so."""
+        """Publish the readiness of this process for all others. Only one thread may call this."""
         self._own[_READINESS, os.getpid()] = told
         self._write(_READINESS, told)
 
     def forget(self, pid: int) -> None:
-        """Drop what a process that is gone has said, but for its history, which stays for an hour."""
+        """Delete the files of a process that has ended, except its history, which is kept for an hour."""
         if self.folder is not None:
             for kind in (_READINESS, _STATE):
                 with suppress(OSError):
                     self._file(kind, pid).unlink(missing_ok=True)
-            # The files of processes that have ended sort by the time at which each did.
+            # The names of these files sort by the time at which each process ended.
             with suppress(OSError):
                 self._file(_HISTORY, pid).rename(self.folder / f"{_ENDED}-{int(self._now()):012}-{pid}.json")
             ended = sorted(self.folder.glob(f"{_ENDED}-*"))
@@ -103,31 +106,31 @@ class StatusBoard:
                     file.unlink(missing_ok=True)
 
     def remove(self) -> None:
-        """Remove the folder."""
+        """Delete the folder."""
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def readiness(self) -> tuple[int, JSON]:
-        """Tell whether the proxy can serve: an HTTP status, and what is known of it."""
+        """Return whether the proxy can serve, as an HTTP status and a body."""
         if self.table.draining:
             return 503, {"status": DRAINING}
         rows = [row for row in self.table.rows() if row.accepting and not row.retiring]
         told = [each for row in rows if (each := self._read(_READINESS, row.pid))]
-        # The one who is ready knows better than one who has just begun.
+        # A worker that is ready has better information than one that has just started.
         best = next((each for each in told if each.get("status") == READY), told[0] if told else {})
         ready = any(row.ready for row in rows)
         return 200 if ready else 503, {**best, "status": READY if ready else NOT_READY}
 
     def router_state(self) -> JSON:
-        """What the routers of all workers know, and what the workers do; each row of an endpoint names its worker.
+        """Return the state of the routers of all workers, and of the workers; each endpoint row names its worker.
 
-        `gateway.router_state` says what is in it.
+        `gateway.router_state` documents the fields.
         """
         self.table.states_asked += 1
         version, strategies = "", dict[str, str]()
         endpoints, endings, decisions, workers, available = [], [], [], [], list[str]()
         outcomes: Counter[str] = Counter()
-        # What new workers say of a strategy counts, not what old ones said.
+        # Workers with the latest settings come last, and override the strategies of old ones.
         for row in sorted(self.table.rows(), key=lambda each: not each.retiring):
             router = self._read(_STATE, row.pid)
             version = router.get("version", version)
@@ -157,12 +160,12 @@ class StatusBoard:
         }
 
     def history(self) -> JSON:
-        """Add up the last hour of all workers, also of those that have ended: see `gateway.observability.history`."""
+        """Return the last hour of all workers, including ended ones, as `gateway.observability.history` defines it."""
         own = self._own.get((_HISTORY, os.getpid()))
         known = {} if own is None else {self._file(_HISTORY, os.getpid()): own}
         found: dict[Path, Mapping[str, Any]] = {}
         for _ in range(_TRIES):
-            # A file that is renamed meanwhile would be missed, or found by both of its names.
+            # A file that is renamed during the read could be missed, or found under both names.
             files = self._histories()
             found = {file: known.get(file) or _content(file) for file in files}
             if files == self._histories():
@@ -173,14 +176,14 @@ class StatusBoard:
         return set() if self.folder is None else set(self.folder.glob(f"{_HISTORY}-*.json"))
 
     def metrics(self, counted: Path | CollectorRegistry) -> bytes:
-        """Write what was *counted*, in the folder or in this process, and the gauges of all workers."""
+        """Return the metrics *counted* in the folder or in this process, and the gauges of all workers."""
         return shared_metrics.exposition(counted, Gauges(self.router_state(), self._creator))
 
     def _write(self, kind: str, said: Mapping[str, Any]) -> None:
         content, pid = dumps(said).encode(), os.getpid()
         if self.folder is not None and content != self._written.get(kind):
             fresh = self.folder / f"{kind}-{pid}.new"
-            # A full disk costs the others this news, and nobody anything else.
+            # On a full disk, the other processes see an older state, and nothing else fails.
             with suppress(OSError):
                 fresh.write_bytes(content)
                 fresh.replace(self._file(kind, pid))
@@ -196,7 +199,7 @@ class StatusBoard:
 
 
 def _content(file: Path) -> Mapping[str, Any]:
-    """Read a file of JSON; nothing where there is none."""
+    """Parse a JSON file; return an empty object if there is none."""
     content = b""
     with suppress(OSError):
         content = file.read_bytes()
@@ -204,7 +207,7 @@ def _content(file: Path) -> Mapping[str, Any]:
 
 
 def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
-    """Write down what a worker does."""
+    """Return the state of a worker as JSON."""
     return {
         "worker": row.pid,
         "slot": row.slot,
@@ -221,7 +224,7 @@ def _worker(row: Row, router: Mapping[str, JSON]) -> JSON:
 
 
 def _parents() -> list[Path]:
-    """List where to make a folder: memory before the disk, unless it is nearly full or TMPDIR says where."""
+    """List the folders to try. Memory comes first, unless it is nearly full or TMPDIR is set."""
     found = []
     with suppress(OSError):
         found.append(Path(tempfile.gettempdir()))

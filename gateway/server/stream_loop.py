@@ -1,4 +1,4 @@
-"""Streams that have begun, all of them passed on by one thread that waits for none of them alone."""
+"""The event loop that serves all open streams in one thread, without blocking on any of them."""
 
 import logging
 import socket
@@ -17,14 +17,14 @@ from gateway.server.watch import READABLE, WRITABLE, Watch
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _EVERY: Final = 0.25
-"""Seconds between two looks at what is due."""
+"""Seconds between two checks for events that are due."""
 
 HAND_OVER: Final = "sap_ai_proxy.hand_over"
-"""The key of the WSGI environment under which an application finds what takes its `StreamingBody`."""
+"""The key of the WSGI environment under which the application finds the function that accepts its `StreamingBody`."""
 
 
 class StreamingBody(Protocol):
-    """A response body that can be gone on with without waiting, once it `is_flowing`."""
+    """A response body that can be continued without blocking, once it `is_flowing`."""
 
     @property
     def is_flowing(self) -> bool:
@@ -33,33 +33,33 @@ class StreamingBody(Protocol):
 
     @property
     def is_over(self) -> bool:
-        """Whether it has given all that it will give."""
+        """Whether the body has ended."""
         ...
 
     @property
     def upstream(self) -> Descriptor | None:
-        """What becomes readable when there is more; nothing when `flow` has some already, or it is over."""
+        """The descriptor that becomes readable when there is more. None if `flow` has data already, or at the end."""
         ...
 
     @property
     def due(self) -> float:
-        """When to call `check`, by the clock of the process."""
+        """The time of the next `check`, on the clock of the process."""
         ...
 
     def flow(self) -> bytes:
-        """Give what has arrived and was not given yet, or nothing."""
+        """Return the data that has arrived and was not returned yet, possibly none."""
         ...
 
     def check(self) -> bytes:
-        """Give what is due though nothing has come, or nothing."""
+        """Return the data that is due without new input, possibly none."""
         ...
 
 
 class OpenResponse:
-    """A response whose head and first piece are out.
+    """A response whose head and first piece have been sent.
 
     *write* frames a piece of *body* and sends it on *connection*, and *close* sends the end of the response. *finished*
-    is called once, when nothing more will be sent, with whether everything was.
+    is called once, at the end, with whether the response was sent completely.
     """
 
     def __init__(
@@ -76,22 +76,22 @@ class OpenResponse:
         self.close = close
         self.finished = finished
         self.is_closed = False
-        """Whether its end was sent, or is among what the client has not taken yet."""
+        """Whether the end of the response was sent or is in the unsent rest."""
         self.blocked_since: float | None = None
-        """Since when the client takes nothing, if it does not."""
+        """The time since which the client has not read, or None if it reads."""
         self.has_early_bytes = False
-        """Whether the client has sent something already that will be read after this response."""
+        """Whether the client has sent bytes that belong to its next request."""
         self.watched_upstream = self.watched_client = -1
         """The descriptors that the loop watches for this response."""
         self.client_events = 0
 
 
 class StreamLoop:
-    """Passes streams on: what an upstream sends goes to its client at once, in the one thread of this loop.
+    """Relays streams: it sends the data of each upstream to its client at once, in one thread for all.
 
-    The upstream of a client that does not read is not read either, until the client reads again or has not for
-    *write_timeout* seconds. A client that leaves ends its stream. *drain* happens when every stream must end, and each
-    says so to its client. `add` may be called by any thread, before `start` as well.
+    While a client does not read, its upstream is not read either. The stream ends if that lasts longer than
+    *write_timeout* seconds, or if the client disconnects. When *drain* is set, every stream ends with an error event.
+    Any thread may call `add`, even before `start`.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class StreamLoop:
 
     @property
     def streams(self) -> int:
-        """The number of streams that have begun and are not over."""
+        """The number of streams that have begun and not ended."""
         return len(self._open)
 
     def start(self) -> None:
@@ -122,17 +122,17 @@ class StreamLoop:
         threading.Thread(target=self._run, name="streams", daemon=True).start()
 
     def add(self, response: OpenResponse) -> None:
-        """Pass *response* on from now on."""
+        """Take over *response*."""
         self._added.append(response)
         self._wake()
 
     def close(self) -> None:
-        """End the thread of the loop; streams that are still open are left as they are."""
+        """End the thread of the loop. Open streams are left as they are."""
         self._closed = True
         self._wake()
 
     def run_once(self) -> None:
-        """Wait until there is something to do, and do it."""
+        """Wait for events, and handle them."""
         for step in self._watch.ready(max(0.0, self._looks_at - self._clock()) if self._open else None):
             step()
         while self._added:
@@ -151,7 +151,7 @@ class StreamLoop:
         self._wake_writer.close()
 
     def _wake(self) -> None:
-        with suppress(OSError):  # it will wake anyway, or is closed
+        with suppress(OSError):  # it is closed, or will wake anyway
             self._wake_writer.send(b"\0")
 
     def _awake(self) -> None:
@@ -169,21 +169,21 @@ class StreamLoop:
         self._take_step(response, self._wait_for)
 
     def _take_step(self, response: OpenResponse, step: Callable[[OpenResponse], None]) -> None:
-        """Take a step with one stream, if it is still open; whatever goes wrong ends this one alone."""
+        """Call *step* for a stream that is still open. An error ends this stream only."""
         if response not in self._open:
             return
         try:
             step(response)
         except (OSError, FaultError) as error:
-            # The client has left, or does not read: there is nobody to tell.
+            # The client has disconnected or does not read. No error can be sent.
             _log.debug("a stream ended early: %s", error)
             self._finish(response, whole=False)
-        except Exception:  # noqa: BLE001 - a stream must not take the others with it
+        except Exception:  # noqa: BLE001 - an error in one stream must not affect the others
             _log.exception("a response failed")
             self._finish(response, whole=False)
 
     def _flow(self, response: OpenResponse) -> None:
-        """Pass on what has arrived, as far as the client takes it."""
+        """Send the data that has arrived, as far as the client accepts it."""
         body, connection = response.body, response.connection
         while True:
             if piece := body.flow():
@@ -196,18 +196,19 @@ class StreamLoop:
                 return
 
     def _is_flowing(self, response: OpenResponse) -> bool:
-        """Whether the client takes what comes."""
+        """Return whether the client accepts data."""
         return response in self._open and response.blocked_since is None
 
     def _check(self, response: OpenResponse) -> None:
-        """Send what is due though nothing has come."""
+        """Send the data that is due without new input."""
         self._send(response, response.body.check())
 
     def _look(self, response: OpenResponse) -> None:
-        """See whether something is due, or late."""
+        """Check whether data is due, or a time limit has passed."""
         now, lifetime = self._clock(), response.connection.lifetime
         if response.blocked_since is None:
-            # A client that has sent something early is not watched any more: the body sees whether it has left.
+            # A client that has sent something early is no longer watched, so the body checks whether it has
+            # disconnected.
             if response.has_early_bytes or now >= response.body.due:
                 self._check(response)
         elif now >= response.blocked_since + self._write_timeout:
@@ -216,13 +217,13 @@ class StreamLoop:
             raise FaultError(TOO_LATE)
 
     def _hear(self, response: OpenResponse) -> None:
-        """The client takes more, or has sent something, or has left."""
+        """Handle an event of the client: it reads again, has sent something, or has disconnected."""
         if response.blocked_since is not None:
             response.connection.send_unsent()
             response.blocked_since = self._clock()
             self._go_on(response)
             if self._is_flowing(response):
-                # What has arrived meanwhile comes before any look at how long the upstream has been silent.
+                # Data that arrived in the meantime is sent before any check for a silent upstream.
                 self._flow(response)
                 self._take_step(response, self._wait_for)
             return
@@ -239,7 +240,10 @@ class StreamLoop:
         self._go_on(response)
 
     def _go_on(self, response: OpenResponse) -> None:
-        """Send the end after the last piece; wait for the client while it has not taken all, or for the upstream."""
+        """Send the end after the last piece.
+
+        Wait for the client if it has not accepted everything, else for the upstream.
+        """
         if response.body.is_over and not response.is_closed:
             response.is_closed = True
             response.close()
@@ -251,18 +255,18 @@ class StreamLoop:
             self._wait_for(response)
 
     def _finish(self, response: OpenResponse, *, whole: bool) -> None:
-        """Part with a response."""
+        """Remove a response from the loop and give its connection back."""
         self._open.discard(response)
         self._watch_upstream(response, -1)
         self._watch_client(response, 0)
         response.connection.waits_to_send = True
         try:
             response.finished(whole)
-        except Exception:  # noqa: BLE001 - a stream must not take the others with it
+        except Exception:  # noqa: BLE001 - an error in one stream must not affect the others
             _log.exception("a response failed at its end")
 
     def _wait_for(self, response: OpenResponse) -> None:
-        """Watch for what a response waits for now, and for nothing else."""
+        """Watch exactly the events that a response waits for now."""
         is_blocked = response.blocked_since is not None
         source = None if is_blocked else response.body.upstream
         self._watch_upstream(response, source.fileno() if source is not None else -1)
@@ -288,6 +292,6 @@ class StreamLoop:
                 response.watched_client, response.client_events = descriptor, events
 
     def _unwatch(self, descriptor: int) -> None:
-        """Stop watching; a descriptor that is closed already is forgotten all the same."""
+        """Stop watching a descriptor, even one that is already closed."""
         if descriptor >= 0:
             self._watch.remove(descriptor)

@@ -1,4 +1,4 @@
-"""The supervising process: it starts workers, replaces them, answers operators, and ends them in good order."""
+"""The supervising process, which starts and replaces workers, answers operators, and shuts the proxy down."""
 
 import gc
 import logging
@@ -33,23 +33,25 @@ from gateway.server.worker import DRAIN, GRACE, RETIRE, Worker
 _log = logging.getLogger("sap_ai_proxy.server")
 
 _SOON, _LATER = 0.05, 1.0
-"""Seconds between two looks while something is expected to happen, and while nothing is."""
+"""Seconds between two checks: while something is expected to happen, and otherwise."""
 _BOOT_SECONDS: Final = 60.0
 _LIVED_WELL: Final = 10.0
-"""A worker that lived for so many seconds is replaced at once, others after a pause that grows."""
+"""The lifetime in seconds after which a worker that ends is replaced at once. Others are replaced after a growing
+pause."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 TARDY: Final = 3.0
-"""Seconds after which a worker that should have ended is killed."""
+"""Seconds after its time limit until a worker that has not ended is killed."""
 _MOST_MISSED: Final = 30
-"""So many seconds, as this process counts them, a worker may stand still before it is killed."""
+"""The number of seconds without progress, as counted by this process, after which a worker is killed."""
 _ALLOCATIONS: Final = 10_000
-"""So many objects are made before a worker looks for garbage: a request makes a few hundred that go with it."""
+"""The number of allocations between two garbage collections in a worker. A request makes a few hundred that it frees
+itself."""
 _INTERRUPTED: Final = 130
 """The exit code of a command that was interrupted and did not finish."""
 
 
 class Stage(Enum):
-    """Where the proxy is in its life.
+    """The stage of the proxy.
 
     SERVING --SIGTERM--> DELAYING --drain_delay--> ENDING --no worker left--> over
     SERVING --SIGINT--------------------------------^
@@ -57,17 +59,17 @@ class Stage(Enum):
 
     SERVING = "serving"
     DELAYING = "delaying"
-    """Operators are told that it ends; requests are still taken."""
+    """Operators see that the proxy will end, and requests are still accepted."""
     ENDING = "ending"
-    """Workers have been told to end."""
+    """The workers have been told to end."""
 
 
 class Supervisor:
-    """Serves with as many workers as the settings ask for, until a signal ends it.
+    """Runs as many workers as the settings require, until a signal ends it.
 
-    SIGTERM and SIGINT drain, a second SIGINT ends at once, SIGHUP puts new workers with new settings in place of the
-    old. *load* reads the settings anew and raises `SettingsError`. Everything is done by one thread, so that a fork
-    finds no lock taken, and nothing here waits but the selector. Raises `OSError` if it cannot listen.
+    SIGTERM and SIGINT start a drain, a second SIGINT exits at once, and SIGHUP replaces the workers by new ones with
+    new settings. *load* loads the settings and raises `SettingsError`. One thread does all the work, so no lock is held
+    during a fork, and it blocks only in the selector. Raises `OSError` if it cannot listen.
     """
 
     def __init__(self, settings: Settings, load: Callable[[], Settings], create: CreateApplication) -> None:
@@ -87,12 +89,13 @@ class Supervisor:
         self._signals: deque[int] = deque()
         self._children: list[Child] = []
         self._incoming: list[Child] = []
-        """Workers of a reload that are not ready yet."""
+        """The workers of a reload that are not ready yet."""
         self._to_absorb: list[int] = []
-        """Processes that are gone, and whose metrics are not yet added to those of all that are."""
+        """The ended processes whose metrics are not merged yet."""
         self._reload_again = False
         self._generation = self._newest = 0
-        """Numbers of the settings in use and of those read last; workers of one number share what operators change."""
+        """The numbers of the settings in use and of the latest ones. Workers with the same number share operators'
+        changes."""
         self._stage = Stage.SERVING
         self._stop_at = self._replace_at = self._look_at = 0.0
         self._early_deaths = 0
@@ -101,10 +104,10 @@ class Supervisor:
         self._start_report: StartReport | None = StartReport(self._board.router_state)
 
     def run(self) -> int:
-        """Serve to the end; give the exit code."""
+        """Serve until the end; return the exit code."""
         self._listen_to_signals()
         self._affordable(self._settings, say=True)
-        # What is there now is not touched by the garbage collectors of workers, and stays shared with them.
+        # The workers' garbage collectors skip the objects that exist now, so their memory stays shared.
         gc.freeze()
         try:
             self._start_missing()
@@ -147,7 +150,7 @@ class Supervisor:
         return min(_LATER, max(0.0, self._replace_at - time.monotonic())) if self._missing() else _LATER
 
     def _advance(self) -> None:
-        """Do what it is time for."""
+        """Do everything that is due."""
         now = time.monotonic()
         self._has_served = self._has_served or any(child.row.accepting for child in self._children)
         if self._incoming and all(child.row.accepting for child in self._incoming):
@@ -173,13 +176,13 @@ class Supervisor:
             self._admin.close_late()
 
     def _report_start(self, now: float) -> None:
-        """Say what is served, once, as soon as that is known."""
+        """Log what is served, once, as soon as it is known."""
         if self._start_report is None or self._stage is not Stage.SERVING:
             return
         if self._start_report.look(now, serving=any(child.row.accepting for child in self._children)):
             self._start_report = None
 
-    # Workers come
+    # Starting workers
 
     def _missing(self) -> int:
         return self._settings.server.workers - sum(not child.retiring for child in self._children)
@@ -197,7 +200,7 @@ class Supervisor:
         return start_child(self._table, settings, partial(self._work, settings, generation))
 
     def _work(self, settings: Settings, generation: int, row: Row) -> None:
-        """Be a worker."""
+        """Run a worker in this child process."""
         self._selector.close()
         if self._admin is not None:
             self._admin.close_in_child()
@@ -211,9 +214,9 @@ class Supervisor:
             writer.end_background()
 
     def _serve(self, settings: Settings, runtime: Runtime) -> None:
-        """Build the application and serve it to the end."""
+        """Build the application, and serve it until the worker ends."""
         application = cast(Application, self._create(settings, runtime=runtime))
-        # What a worker has now it keeps; to look through it for garbage again and again would only cost.
+        # A worker keeps the objects that exist now, so garbage collection skips them.
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS)
         worker = Worker(
@@ -227,7 +230,7 @@ class Supervisor:
         worker.listen_to_signals()
         worker.serve()
         if os.getppid() != worker.parent:
-            # Nobody is left to do it.
+            # The supervisor is gone, so nobody else deletes the folder.
             self._board.remove()
 
     def _affordable(self, settings: Settings, *, say: bool = False) -> int:
@@ -242,7 +245,7 @@ class Supervisor:
             )
         return most
 
-    # Workers go
+    # Ending workers
 
     def _reap(self) -> None:
         for child in [*self._children, *self._incoming]:
@@ -251,7 +254,7 @@ class Supervisor:
                 self._bury(child, code)
 
     def _bury(self, child: Child, code: int) -> None:
-        """Forget a worker that has ended, and see what that means."""
+        """Remove a worker that has ended, and react to its end."""
         has_served = child.has_served
         child.row.free()
         self._board.forget(child.pid)
@@ -271,7 +274,7 @@ class Supervisor:
             self._record_death(child, how)
 
     def _record_death(self, child: Child, how: str) -> None:
-        """Have a worker that died replaced: at once, or later if workers die early again and again."""
+        """Schedule the replacement of a worker that died: at once, or later if workers keep dying early."""
         self._table.worker_restarts += 1
         if time.monotonic() - child.started >= _LIVED_WELL:
             self._early_deaths = 0
@@ -281,7 +284,10 @@ class Supervisor:
         _log.error("worker %d ended unexpectedly with %s; a new worker replaces it", child.pid, how)
 
     def _kill_stuck(self) -> None:
-        """Kill workers whose loop stands still. Looks are counted, so that a machine that slept kills none."""
+        """Kill workers whose loop makes no progress.
+
+        Checks are counted rather than seconds, in case the machine slept.
+        """
         for child in [each for each in self._children if each.has_served]:
             child.look_for_beat()
             if child.missed_beats == _MOST_MISSED:
@@ -294,22 +300,22 @@ class Supervisor:
         self._replace_at = time.monotonic() + pause
 
     def _absorb(self) -> None:
-        """Keep what workers that are gone have counted."""
+        """Merge the metrics of ended workers."""
         folder = self._board.folder
         while self._to_absorb:
             try:
                 if folder is not None:
                     shared_metrics.absorb(folder, self._to_absorb[0])
             except BlockingIOError:
-                return  # somebody reads just now
+                return  # another process is reading them
             except OSError as error:
                 _log.warning("the metrics of worker %d are lost: %s", self._to_absorb[0], error.strerror)
             self._to_absorb.pop(0)
 
-    # Reload
+    # Reloading the settings
 
     def _reload(self) -> None:
-        """Read the settings anew, and start workers with them beside the old ones."""
+        """Load the settings, and start workers with them beside the old ones."""
         self._reload_again = bool(self._incoming)
         if self._incoming:
             return
@@ -319,7 +325,7 @@ class Supervisor:
             for line in str(error).splitlines():
                 _log.error("the settings are unchanged: %s", line)
             return
-        except Exception:  # noqa: BLE001 - whatever a module of the user's own does must not end the proxy
+        except Exception:  # noqa: BLE001 - an error in an extension must not end the proxy
             _log.exception("the settings are unchanged: they cannot be read")
             return
         for warning in settings.warnings:
@@ -334,7 +340,7 @@ class Supervisor:
             self._give_up_reload(f"cannot start a worker process: {error.strerror}")
 
     def _with_fixed(self, settings: Settings) -> Settings:
-        """Keep what cannot change while sockets are open, and say so."""
+        """Keep the settings that cannot change while sockets are open, with a warning."""
         now, then = self._settings, settings
         if (now.host, now.port) != (then.host, then.port):
             _log.warning("host and port stay %s:%d until the proxy is restarted", now.host, now.port)
@@ -344,7 +350,7 @@ class Supervisor:
         return replace(settings, host=now.host, port=now.port, server=kept)
 
     def _take_over(self, now: float) -> None:
-        """Let the new workers serve, and the old ones end what they have begun."""
+        """Make the new workers serve, and tell the old ones to end after their requests."""
         for child in self._children:
             if not child.retiring:
                 child.retiring = True
@@ -368,7 +374,7 @@ class Supervisor:
         self._children += self._incoming
         self._incoming = []
 
-    # The end
+    # Shutting down
 
     def _announce_end(self, delay: float) -> None:
         self._table.draining = True
@@ -376,7 +382,7 @@ class Supervisor:
         self._stop_at = time.monotonic() + delay
 
     def _end_workers(self, now: float) -> None:
-        """Accept no more connections, and have the workers end as soon as their requests have."""
+        """Stop accepting connections, and tell the workers to end after their requests."""
         self._stage = Stage.ENDING
         self._children += self._incoming
         self._incoming = []
@@ -407,12 +413,12 @@ class Supervisor:
 
 
 def _admin_auth(settings: Settings) -> Auth:
-    """Who may read metrics and states on the admin port: on this machine everybody, elsewhere as on the main port."""
+    """Return the authentication of the admin port: none if only this machine reaches it, else that of the main port."""
     return Auth(() if is_loopback(settings.server.admin_host) else settings.keys)
 
 
 def _longest_request(settings: Settings) -> float:
-    """The seconds that a request may take, whatever its model."""
+    """Return the maximum duration of a request with any model, in seconds."""
     policy = settings.policy
     return max([policy.timeouts.total, *(own.total for own in policy.models.values() if own.total is not None)])
 

@@ -1,4 +1,4 @@
-"""Threads that are started when there is work, and end when there has been none for a while."""
+"""A pool of threads that start when there is work, and end when they have been idle for a while."""
 
 import logging
 import threading
@@ -10,18 +10,17 @@ from typing import Final
 
 _log = logging.getLogger("sap_ai_proxy.server")
 _PAUSE: Final = 0.2
-"""Seconds until a thread that could not be started is tried again."""
+"""Seconds until another attempt to start a thread, after one has failed."""
 
 Task = Callable[[], None]
 
 
 class ThreadPool:
-    """Runs each task in a thread of its own, as long as there are fewer than *most*; later ones take turns.
+    """Runs each task in a thread of its own while there are fewer than *most* threads. Later tasks are queued.
 
-    The thread that was used last is used next, so that those which are not needed end: after *idle_seconds* without
-    a task. Threads are started by one that does nothing else, since that takes until the new one has had its first
-    turn: whoever submits a task does not wait. The lock guards the two collections and the count; nothing is run,
-    started or waited for under it.
+    The thread that became idle last is used first, so that superfluous ones end after *idle_seconds* without a task. A
+    separate thread starts the others, because starting one blocks until it has run first. `submit` therefore never
+    blocks. The lock guards the two collections and the count. Nothing is run, started or waited for under it.
     """
 
     def __init__(self, most: int, idle_seconds: float = 10.0) -> None:
@@ -37,11 +36,11 @@ class ThreadPool:
 
     @property
     def size(self) -> int:
-        """The number of threads there are, busy or idle."""
+        """The number of threads, busy or idle."""
         return self._size
 
     def submit(self, task: Task) -> None:
-        """Run *task* soon."""
+        """Queue *task* to run as soon as possible."""
         with self._lock:
             inbox = self._idle.pop() if self._idle else None
             if inbox is None:
@@ -57,7 +56,7 @@ class ThreadPool:
         self._wanted.put(False)
 
     def _start_wanted(self) -> None:
-        """Start threads as they are wanted; where the system has no more, try again a moment later."""
+        """Start threads on request. If the system refuses one, try again after a pause."""
         while self._wanted.get():
             with self._lock:
                 if not self._waiting or self._size >= self._most:
@@ -78,7 +77,7 @@ class ThreadPool:
             task()
 
     def _next(self, inbox: "SimpleQueue[Task]") -> Task | None:
-        """Wait for a task; None when there was none for so long that the thread may end."""
+        """Wait for a task; return None after so long an idle time that the thread may end."""
         with self._lock:
             if self._waiting:
                 return self._waiting.popleft()
@@ -92,5 +91,5 @@ class ThreadPool:
                 self._idle.remove(inbox)
                 self._size -= 1
                 return None
-        # A task is on its way: its sender has taken the inbox already.
+        # `submit` has already taken the inbox, so its task will arrive.
         return inbox.get()

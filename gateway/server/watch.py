@@ -1,4 +1,4 @@
-"""The descriptors that a loop waits for, each with the step to take when it is ready."""
+"""The descriptors that an event loop watches, each with the step to take when it is ready."""
 
 import select
 import selectors
@@ -13,53 +13,53 @@ WRITABLE: Final = getattr(select, "EPOLLOUT", 4)
 
 
 class Poll(Protocol):
-    """As much of `select.epoll` as is needed."""
+    """The methods of `select.epoll` that are used here."""
 
     def register(self, descriptor: int, events: int, /) -> None:
-        """Wait for a descriptor."""
+        """Watch a descriptor."""
         ...
 
     def unregister(self, descriptor: int, /) -> None:
-        """Wait for it no more; raises `OSError` if it is closed."""
+        """Stop watching a descriptor. Raises `OSError` if it is closed."""
         ...
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Wait until something is ready, at most so many *seconds*; give descriptors with what happened."""
+        """Wait up to *seconds* for events; return the ready descriptors, each with its events."""
         ...
 
     def close(self) -> None:
-        """Give back what was taken for it."""
+        """Release the resources."""
         ...
 
 
 class SelectorPoll:
-    """`select.epoll` where there is none, which is anywhere but on Linux."""
+    """A replacement of `select.epoll` for systems other than Linux."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
 
     def register(self, descriptor: int, events: int, /) -> None:
-        """Wait for a descriptor."""
+        """Watch a descriptor."""
         self._selector.register(descriptor, selectors.EVENT_WRITE if events == WRITABLE else selectors.EVENT_READ)
 
     def unregister(self, descriptor: int, /) -> None:
-        """Wait for it no more."""
+        """Stop watching a descriptor."""
         self._selector.unregister(descriptor)
 
     def poll(self, seconds: float | None, /) -> list[tuple[int, int]]:
-        """Wait until something is ready, at most so many *seconds*; give descriptors with what happened."""
+        """Wait up to *seconds* for events; return the ready descriptors, each with its events."""
         return [(key.fd, events) for key, events in self._selector.select(seconds)]
 
     def close(self) -> None:
-        """Give back what was taken for it."""
+        """Release the resources."""
         self._selector.close()
 
 
 class Watch:
-    """Waits for many descriptors at once; one thread uses it.
+    """Watches many descriptors at once, for one thread.
 
-    It asks the operating system itself: for the one chunk that mostly arrives at a time, `selectors` costs as much as
-    the system.
+    It uses epoll directly, because mostly one chunk arrives at a time, and then `selectors` takes as long as the system
+    call.
     """
 
     def __init__(self, poll: Poll | None = None) -> None:
@@ -70,23 +70,23 @@ class Watch:
         return len(self._steps)
 
     def add(self, descriptor: int, events: int, step: Step) -> None:
-        """Watch a descriptor; raises `ValueError` if it is watched, and `OSError` if it cannot be."""
+        """Watch a descriptor. Raises `ValueError` if it is watched already, and `OSError` if it cannot be watched."""
         if descriptor in self._steps:
             raise ValueError("a descriptor that is watched already")
         self._poll.register(descriptor, events)
         self._steps[descriptor] = step
 
     def remove(self, descriptor: int) -> None:
-        """Watch a descriptor no more; it may be closed already."""
+        """Stop watching a descriptor, which may be closed already."""
         del self._steps[descriptor]
         with suppress(OSError):
             self._poll.unregister(descriptor)
 
     def ready(self, seconds: float | None) -> list[Step]:
-        """Wait until something is ready, at most so many *seconds*; give the steps to take."""
+        """Wait up to *seconds* for events; return the steps of the ready descriptors."""
         steps = self._steps
         return [steps[descriptor] for descriptor, _ in self._poll.poll(seconds) if descriptor in steps]
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all descriptors."""
         self._poll.close()

@@ -1,4 +1,4 @@
-"""One worker process: it creates the application, serves, and ends when it is told to and all is answered."""
+"""A worker process, which creates the application, serves it, and ends after its last request when told to."""
 
 import logging
 import os
@@ -24,25 +24,25 @@ _log = logging.getLogger("sap_ai_proxy.server")
 DRAIN: Final = signal.Signals.SIGTERM
 RETIRE: Final = signal.Signals.SIGUSR1
 GRACE: Final = 2.0
-"""Seconds for requests that were cancelled to say so to their clients."""
+"""Seconds in which cancelled requests can report the error to their clients."""
 _LAST_DUTIES: Final = 5.0
-"""Seconds that the last duties may take, if the drain has so many left when all requests are answered."""
+"""The time limit of the last duties in seconds, if that much of the drain is left."""
 _LEAST: Final = 1.0
-"""Seconds that they may take even if the drain has none left."""
+"""The minimum time limit of the last duties, in seconds."""
 _LINGER: Final = 0.5
-"""Seconds for which idle connections stay open when a drain begins: a client may be about to use one."""
+"""Seconds for which idle connections stay open when a drain begins, because clients may be about to use them."""
 
 
 class Stage(Enum):
-    """Where a worker is in its life.
+    """The stage of a worker.
 
     ========  ==========================================  =====================================
     stage     connections                                 ends when
     ========  ==========================================  =====================================
     SERVING   are accepted                                never
-    RETIRING  are closed after their next request         there are none; its time is over: CANCELLED
-    DRAINING  the same, idle ones only for a moment more  no request is open; its time is over: CANCELLED
-    CANCELLED the same                                    no request is open; the grace is over
+    RETIRING  are closed after their next request         none is left; after its time limit: CANCELLED
+    DRAINING  the same; idle ones close after a moment    no request is open; after its time limit: CANCELLED
+    CANCELLED the same                                    no request is open, or after `GRACE` seconds
     ========  ==========================================  =====================================
     """
 
@@ -55,8 +55,8 @@ class Stage(Enum):
 class Worker:
     """Serves an application on *listener* until it is told to end.
 
-    *retire_seconds* is how long requests may go on once another worker has taken over. *find_parent* gives the process
-    id of the parent; when that changes, the supervisor is gone and the worker drains.
+    *retire_seconds* is the time limit of open requests after another worker has taken over. *find_parent* returns the
+    process id of the parent. If that changes, the supervisor is gone, and the worker drains.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class Worker:
         self.loop = ConnectionLoop(listener, self._handler.serve, options, ThreadPool(options.connections), clock=clock)
 
     def listen_to_signals(self) -> None:
-        """Take orders from the supervisor."""
+        """Handle the supervisor's signals."""
         for number, order in ((DRAIN, self.drain), (RETIRE, self.retire)):
             signal.signal(number, partial(self._hear, order))
         signal.set_wakeup_fd(self.loop.wake_descriptor, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Serve to the end."""
+        """Serve until the worker ends."""
         self._streams.start()
         self.loop.start_accepting()
         self._runtime.report_saturation(self._saturation)
@@ -113,18 +113,18 @@ class Worker:
         self._runtime.do_last_duties(min(_LAST_DUTIES, max(0.0, self._ends_at - self._clock()) + _LEAST))
 
     def drain(self) -> None:
-        """Accept no more connections, and end as soon as no request is open, or after `drain_seconds`."""
+        """Stop accepting connections, and end once no request is open, or after `drain_seconds`."""
         if self.stage in {Stage.SERVING, Stage.RETIRING}:
             self._stop(Stage.DRAINING, self._options.drain_seconds)
             self._lingers_until = self._clock() + _LINGER
 
     def retire(self) -> None:
-        """Leave new connections to others, and end as soon as there are none here."""
+        """Stop accepting connections, and end once there are none left, or after `retire_seconds`."""
         if self.stage is Stage.SERVING:
             self._stop(Stage.RETIRING, self._retire_seconds)
 
     def call_soon(self, order: Callable[[], None]) -> None:
-        """Have *order*, `drain` or `retire`, obeyed soon; may be called by any thread, whatever it interrupts."""
+        """Schedule *order*, which is `drain` or `retire`. Any thread or signal handler may call this."""
         self._calls.append(order)
         self.loop.wake()
 
@@ -142,7 +142,7 @@ class Worker:
         self._ends_at = self._clock() + seconds
         self._runtime.row.retiring = True
         self._runtime.row.accepting = False
-        # While others listen on the same socket, those in line are theirs.
+        # In a reload, the new workers accept the connections that are waiting on the shared socket.
         self.loop.stop_accepting(take_those_in_line=stage is Stage.DRAINING)
 
     def _is_over(self) -> bool:
@@ -160,7 +160,7 @@ class Worker:
                 return is_answered or now >= self._ends_at
 
     def _cancel(self, now: float) -> None:
-        """End the requests that are still open."""
+        """Cancel the requests that are still open."""
         if self._handler.open_requests:
             _log.warning("%d requests were still open and are cancelled", self._handler.open_requests)
         self._runtime.drain.set()
@@ -168,7 +168,7 @@ class Worker:
         self._ends_at = now + GRACE
 
     def _patience(self) -> float:
-        """Seconds to wait for something to happen before it is time to look again."""
+        """Return the seconds to wait for events before the next check."""
         match self.stage:
             case Stage.SERVING:
                 return 1.0
@@ -178,7 +178,10 @@ class Worker:
                 return min(1.0, max(0.0, self._ends_at - self._clock()))
 
     def _saturation(self) -> JSON:
-        """Count the connections and the streams; each stream is a request in progress, whose number is limited."""
+        """Return the number of connections and of streams.
+
+        Streams have no limit of their own, since each is a request.
+        """
         return {
             "connections": {"used": self.loop.connections, "most": self._options.connections},
             "streams": {"used": self._streams.streams, "most": None},

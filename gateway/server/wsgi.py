@@ -1,4 +1,4 @@
-"""What an application is asked with and answers with (PEP 3333), over HTTP/1.1."""
+"""The WSGI side of the server (PEP 3333): environments for requests, and responses over HTTP/1.1."""
 
 import re
 import sys
@@ -21,12 +21,12 @@ _HOP_BY_HOP: Final = frozenset(
         "transfer-encoding", "upgrade",
     }
 )  # fmt: skip
-"""Headers that concern one connection, which is the server's (RFC 9110, 7.6.1)."""
+"""Headers of a single connection, which only the server sets (RFC 9110, 7.6.1)."""
 _HEADER_LINES: Final = re.compile(r"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n)*")
 
 
 def environ_of(request: Request, connection: ClientConnection, *, multiprocess: bool) -> dict[str, Any]:
-    """Describe a request as WSGI wants it."""
+    """Build the WSGI environment of a request."""
     path = request.path
     return {
         "REQUEST_METHOD": request.method,
@@ -52,14 +52,14 @@ def environ_of(request: Request, connection: ClientConnection, *, multiprocess: 
 
 
 class Response:
-    """One response; the head leaves together with the first piece of the body.
+    """A response, whose head is sent together with the first piece of the body.
 
-    *is_stopping* tells whether the worker wants no further request on a connection.
+    *is_stopping* returns whether the worker accepts no further requests on a connection.
     """
 
     def __init__(self, request: Request, connection: ClientConnection, is_stopping: Callable[[], bool]) -> None:
         self.is_begun = False
-        """Whether the status and the headers can no longer be others."""
+        """Whether the status and the headers can no longer change."""
         self._request = request
         self._connection = connection
         self._is_stopping = is_stopping
@@ -74,14 +74,14 @@ class Response:
 
     @property
     def may_be_followed(self) -> bool:
-        """Whether another request may come on the connection: as much was sent as was announced, and both stay."""
+        """Whether another request may follow on the connection: the body is complete, and neither side closes it."""
         is_whole = self._length is None or self._omits_body or self._sent >= self._length
         return is_whole and not self._closes
 
     def start_response(
         self, status: str, headers: Iterable[tuple[str, str]], exc_info: _Raised | None = None
     ) -> Callable[[bytes], None]:
-        """Take the status and the headers; raises `ValueError` for a header that would break its line."""
+        """Set the status and the headers. Raises `ValueError` for a header with a line break or invalid characters."""
         if self._status and exc_info is None:
             raise AssertionError("The response has already been started.")
         if self.is_begun and exc_info is not None and exc_info[1] is not None:
@@ -106,11 +106,11 @@ class Response:
         return self.write
 
     def write(self, data: bytes) -> None:
-        """Send a piece of the body, no more than was announced; an empty one sends the head alone."""
+        """Send a piece of the body, up to the announced length. An empty piece sends the head alone."""
         if not self.is_begun:
             self._begin()
         if self._is_chunked:
-            # An empty chunk would be the last one.
+            # An empty chunk would end the body.
             data = data and b"%X\r\n%b\r\n" % (len(data), data)
         elif self._omits_body:
             data = b""
@@ -123,7 +123,7 @@ class Response:
             self._connection.sendall(data)
 
     def close(self) -> None:
-        """Send what is missing to the end of the response."""
+        """Send the end of the response."""
         if not self.is_begun:
             self._begin()
         end, self._head = self._head + (b"0\r\n\r\n" if self._is_chunked else b""), b""
@@ -131,7 +131,7 @@ class Response:
             self._connection.sendall(end)
 
     def _begin(self) -> None:
-        """Write the head, which is sent later; decide whether another request may follow."""
+        """Build the head, which is sent later, and decide whether another request may follow."""
         if not self._status:
             raise AssertionError("The response has not been started.")
         self.is_begun = True
@@ -147,5 +147,5 @@ class Response:
 
 @lru_cache(1)
 def _date(second: int) -> str:
-    """Write a time as headers do."""
+    """Format a time for a header."""
     return formatdate(second, usegmt=True)

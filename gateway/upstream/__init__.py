@@ -1,1 +1,1 @@
-"""The ways to SAP AI Core: inference over plain sockets, everything else over requests."""
+"""Clients of SAP AI Core: inference over plain sockets, all other calls over `requests`."""

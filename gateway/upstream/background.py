@@ -1,4 +1,4 @@
-"""Blocking calls in threads of their own, for which others can wait as they wait for a socket."""
+"""Blocking calls in background threads, with a descriptor that callers can wait for like a socket."""
 
 import errno
 import math
@@ -22,17 +22,17 @@ _OUT_OF_THREADS: Final = Fault(
 
 
 def is_out_of_descriptors(error: BaseException) -> bool:
-    """Tell whether the process or the machine may open no more files, which is the fault of no endpoint."""
+    """Return whether the process or the machine can open no more files, which is not a failure of an endpoint."""
     return isinstance(error, OSError) and error.errno in {errno.EMFILE, errno.ENFILE}
 
 
 class Task(Generic[T]):
-    """One blocking call in a daemon thread; its descriptor can be read from, for good, once the call is done.
+    """One blocking call in a daemon thread. Its descriptor becomes readable, and stays so, once the call is done.
 
-    Any number of threads may wait for it. It begins with `start`; one that nobody starts costs two descriptors until
-    it is forgotten. A `Task` that is done costs one.
+    Any number of threads may wait for it. `start` begins the call. A task uses two descriptors until it is done, then
+    one until it is garbage-collected.
 
-    Raises `FaultError` when the process may open no more descriptors.
+    Raises `FaultError` if the process can open no more descriptors.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -48,22 +48,22 @@ class Task(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether `result` answers at once."""
+        """Whether the call has ended, so that `result` returns at once."""
         return self._outcome is not None
 
     def start(self) -> None:
-        """Begin; where no thread can be had, that is the result."""
+        """Start the call. If no thread can be started, `result` raises a `FaultError`."""
         try:
             self._thread.start()
         except RuntimeError:
             self._finish(partial(_raise, FaultError(_OUT_OF_THREADS)))
 
     def fileno(self) -> int:
-        """The descriptor that becomes readable."""
+        """Return the descriptor that becomes readable."""
         return self._reader.fileno()
 
     def result(self) -> T:
-        """Give what the call returned or raise what it raised, as soon as it has ended."""
+        """Wait for the end of the call; return what it returned or raise what it raised."""
         while self._outcome is None:
             self._reader.recv(1)
         return self._outcome()
@@ -71,7 +71,7 @@ class Task(Generic[T]):
     def _run(self) -> None:
         try:
             value = self._call()
-        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised by `result`
             self._finish(partial(_raise, error))
         else:
             self._finish(lambda: value)
@@ -87,7 +87,7 @@ class Task(Generic[T]):
 
 
 def result_of(call: Callable[[], T], lifetime: Lifetime) -> T:
-    """Make a blocking call in a thread of its own, and wait for it; raises `FaultError` once the request is over."""
+    """Run a blocking call in a background thread and wait for it; raises `FaultError` once the request is over."""
     task = Task(call)
     task.start()
     interests = (Interest(task),)
@@ -97,11 +97,11 @@ def result_of(call: Callable[[], T], lifetime: Lifetime) -> T:
 
 
 def ends_within(task: Task[T], seconds: float) -> bool:
-    """Wait for a task at most so many *seconds*; tell whether it is done."""
+    """Wait for a task for at most so many *seconds*; return whether it is done."""
     Lifetime(math.inf).wait((Interest(task),), seconds)
     return task.done
 
 
 def _raise(error: BaseException) -> NoReturn:
-    """Raise *error*; a fault as an error of its own, since one that is raised again and again grows a history."""
+    """Raise *error*. A `FaultError` is raised as a copy, because a repeatedly raised one grows its traceback."""
     raise FaultError(error.fault) if isinstance(error, FaultError) else error

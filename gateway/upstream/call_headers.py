@@ -1,13 +1,13 @@
-"""The headers by which SAP AI Core knows who calls it."""
+"""The headers that identify the caller to SAP AI Core."""
 
 from typing import Final
 
 CLIENT_TYPE: Final = "SAP AI Core LLM proxy"
-"""What this program calls itself, as SAP's SDKs and other clients do."""
+"""The name of this program in `AI-Client-Type`, which SAP's SDKs and other clients also send."""
 
 
 def call_headers(token: str, resource_group: str) -> dict[str, str]:
-    """Write the headers that every call has, of deployments and of the AI API alike."""
+    """Return the headers of every call, both of deployments and of the AI API."""
     return {
         "Authorization": f"Bearer {token}",
         "AI-Resource-Group": resource_group,

@@ -1,4 +1,4 @@
-"""The catalogue of models that SAP AI Core offers: limits, abilities, and when each ends."""
+"""The catalogue of models that SAP AI Core offers, with their limits, abilities and retirement dates."""
 
 import logging
 import math
@@ -21,57 +21,57 @@ _log = logging.getLogger("sap_ai_proxy.catalogue")
 JSON = Any
 PATH: Final = "/lm/scenarios/foundation-models/models"
 _OUTPUT = frozenset({"maxoutputtokens", "outputtokenlimit", "maxcompletiontokens", "outputlimit", "maxtokens"})
-"""What the most tokens of an answer may be called, in lower case and without what stands between words."""
+"""The names of the output limit in tokens, in lower case and with letters only."""
 _NO_LETTER = re.compile(r"[^a-z]")
 _LARGEST = 1_000_000_000
-"""More tokens than this are taken for a mistake."""
+"""Numbers of tokens above this are ignored as mistakes."""
 EVERY: Final = 6 * 3600.0
-"""Seconds between two look-ups, where deployments are looked up more often."""
+"""Default seconds between two look-ups of a subaccount."""
 RETRY: Final = 300.0
-"""Seconds after which a look-up that failed is tried again."""
+"""Seconds after which a failed look-up is repeated."""
 _PAUSE = 60.0
-"""Seconds between two looks at which catalogues are due."""
+"""Seconds between two checks for catalogues that are due."""
 _PATIENCE = 1.0
-"""Seconds that a look-up which has begun is waited for at the end."""
+"""Seconds for which `stop` waits for a look-up in progress."""
 
 
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
-    """One model as the catalogue describes it, in its latest version."""
+    """One model of the catalogue, described by its latest version."""
 
     name: str
     executable: str = ""
-    """What a deployment of it alone runs, such as "azure-openai"; empty where that is not said."""
+    """The executable of a deployment of this model, such as "azure-openai"; empty if the catalogue names none."""
     orchestration: bool = False
-    """Whether an orchestration deployment serves it."""
+    """Whether orchestration deployments serve the model."""
     context_length: int | None = None
-    """The most tokens of a request, or of request and answer together."""
+    """The maximum number of tokens of a request, or of request and answer together."""
     max_output: int | None = None
-    """The most tokens of an answer."""
+    """The maximum number of tokens of an answer."""
     input_types: tuple[str, ...] = ()
-    """What it reads, such as "text" and "image"."""
+    """The types of input, such as "text" and "image"."""
     streaming: bool = True
     deprecated: bool = False
     retirement_date: date | None = None
-    """The day on which its latest version ends."""
+    """The day on which the latest version is retired."""
     replacements: tuple[str, ...] = ()
-    """The models that are suggested instead, the best first."""
+    """The suggested replacements, the best first."""
     version_ends: Mapping[str, date | None] = field(default_factory=dict)
-    """The day on which each of its versions ends, None where none is planned."""
+    """The retirement date of each version; None if none is planned."""
 
     def ends(self, version: str = "") -> date | None:
-        """Give the day on which a *version* ends; the latest, where it is not listed."""
+        """Return the retirement date of a *version*; that of the latest version if it is not listed."""
         return self.version_ends.get(version, self.retirement_date)
 
 
 Models = Mapping[str, CatalogueModel]
-"""The models of a catalogue by name."""
+"""The models of a catalogue, by their names."""
 
 
 def read_catalogue(subaccount: SubAccount, get: Get) -> Models:
-    """Ask *subaccount* which models SAP AI Core offers there; what cannot be read is passed over.
+    """Return the models that SAP AI Core offers in *subaccount*, without entries that cannot be parsed.
 
-    Raises `FaultError` where there is no answer.
+    Raises `FaultError` if the request fails.
     """
     answer = get(subaccount, PATH)
     listed = answer.get("resources") if isinstance(answer, dict) else answer
@@ -80,20 +80,20 @@ def read_catalogue(subaccount: SubAccount, get: Get) -> Models:
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What is known of one subaccount: what it listed last, and when it is to be asked again."""
+    """The result of the latest look-up of a subaccount, and when the next one is due."""
 
     due: float = 0.0
     models: Models = field(default_factory=dict)
     failed: bool = False
-    """Whether the last look-up failed, as the log says then."""
+    """Whether the latest look-up failed, which is logged once."""
 
 
 class Catalogue:
-    """The catalogues of all subaccounts, asked for when they are due; one that cannot be asked keeps what it had.
+    """The catalogues of all subaccounts. After a failed look-up, the previous models of the subaccount are kept.
 
-    *clock* is any seconds that only grow; *every* is after how many of them a subaccount is asked again, 0 for never.
-    Holds no lock: there is one value for each subaccount, replaced in one step by the thread that asks it. Whoever
-    finds it due meanwhile waits for the same answer.
+    *clock* is monotonic. *every* is the number of seconds between two look-ups of a subaccount; 0 means one only.
+    Thread-safe without a lock: the value of a subaccount is replaced in one step. Threads that find the same subaccount
+    due share one look-up.
     """
 
     def __init__(
@@ -104,17 +104,17 @@ class Catalogue:
         self._every = every or math.inf
         self._looks = {account.name: _Look(-math.inf) for account in subaccounts}
         self._flight = SingleFlight[str, None]()
-        """By the name of the subaccount that is asked."""
+        """The look-ups in progress, by the name of the subaccount."""
         self._merged: tuple[list[_Look], Models] = ([], {})
-        """What was made of all looks, and of which."""
+        """The looks that were merged last, and the merged models."""
 
     def look_up(self, subaccount: SubAccount) -> Models:
-        """Give the models of *subaccount*, asked for where that is due; none where it was never answered."""
+        """Return the models of *subaccount*, after a look-up if one is due; empty if none ever succeeded."""
         self._flight(subaccount.name, partial(self._look, subaccount))
         return self._looks[subaccount.name].models
 
     def _look(self, subaccount: SubAccount) -> None:
-        """Ask a subaccount if that is due; whatever goes wrong, what it listed before is kept."""
+        """Look up a subaccount if that is due; on any error, keep the previous models."""
         name = subaccount.name
         before = self._looks[name]
         if before.due > self._clock():
@@ -122,18 +122,18 @@ class Catalogue:
         try:
             found = read_catalogue(subaccount, self._get)
             self._looks[name] = _Look(self._clock() + self._every, found or before.models)
-        except Exception as error:  # noqa: BLE001 - an optional catalogue stops nobody, whatever it sends
+        except Exception as error:  # noqa: BLE001 - the catalogue is optional, so no answer may stop the proxy
             self._looks[name] = _Look(self._clock() + min(RETRY, self._every), before.models, failed=True)
             if not before.failed:
                 why = error.fault.explained if isinstance(error, FaultError) else repr(error)
                 _log.info("cannot read the catalogue of models of %s: %s", name, why)
 
     def of(self, subaccount: str) -> Models:
-        """Give the models of a subaccount as they were last listed; none before that."""
+        """Return the models of the latest look-up of a subaccount; empty before the first one."""
         return self._looks[subaccount].models
 
     def models(self) -> Models:
-        """Give the models of all subaccounts; of those that several list, the first one's counts."""
+        """Return the models of all subaccounts. A model that several subaccounts list is taken from the first one."""
         looks = list(self._looks.values())
         merged = self._merged
         if len(looks) != len(merged[0]) or any(a is not b for a, b in zip(looks, merged[0], strict=True)):
@@ -143,7 +143,7 @@ class Catalogue:
 
 
 class CatalogueRefresher:
-    """Keeps the catalogues of all subaccounts up to date, in one thread; *then* is called after each look."""
+    """Keeps the catalogues of all subaccounts up to date in a thread; *then* is called after each round."""
 
     def __init__(self, subaccounts: Iterable[SubAccount], catalogue: Catalogue, then: Callable[[], object]) -> None:
         self._subaccounts = tuple(subaccounts)
@@ -153,17 +153,17 @@ class CatalogueRefresher:
         self._thread = threading.Thread(target=self._run, name="catalogue", daemon=True)
 
     def start(self) -> None:
-        """Begin; nothing is waited for."""
+        """Start the thread, without waiting for a look-up."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop; a look-up that has begun is not waited for long."""
+        """Stop the thread, waiting at most a second for a look-up in progress."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(_PATIENCE)
 
     def refresh(self) -> None:
-        """Ask for the catalogues that are due."""
+        """Look up the catalogues that are due, then call *then*."""
         for account in self._subaccounts:
             self._catalogue.look_up(account)
         self._then()
@@ -172,13 +172,13 @@ class CatalogueRefresher:
         while not self._stop.is_set():
             try:
                 self.refresh()
-            except Exception:  # noqa: BLE001 - whatever failed, the next round is due
+            except Exception:  # noqa: BLE001 - not swallowed: it is logged, and the next round follows
                 _log.exception("reading the catalogue of models failed")
             self._stop.wait(_PAUSE)
 
 
 def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
-    """Read one model by its latest version; what has no name is passed over."""
+    """Yield the model of a catalogue entry, by its latest version; nothing if it has no valid name."""
     match raw:
         case {"model": str(said)} if may_name_a_model(name := said.strip()) and name:
             pass
@@ -203,7 +203,7 @@ def _model(raw: Mapping[Any, JSON]) -> Iterator[CatalogueModel]:
 
 
 def _max_output(version: Mapping[Any, JSON]) -> int | None:
-    """Find how long an answer may be: among the metadata, or beside them."""
+    """Return the output limit in tokens, from the version or its metadata; None if there is none."""
     for said in (version, *_objects(version.get("metadata"))):
         named = said.items() if "value" not in said else [(said.get("name", said.get("key")), said["value"])]
         for key, value in named:
@@ -213,13 +213,13 @@ def _max_output(version: Mapping[Any, JSON]) -> int | None:
 
 
 def _objects(value: JSON) -> Iterator[Mapping[Any, JSON]]:
-    """Give the objects of a list, or one that stands alone."""
+    """Return the objects of a list, or a single object by itself."""
     listed = value if isinstance(value, list) else [value]
     return (each for each in listed if isinstance(each, dict))
 
 
 def _texts(value: JSON) -> tuple[str, ...]:
-    """Give the texts of a list, or of one text with commas between them."""
+    """Return the texts of a list, or of one text separated by commas."""
     listed = value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
     stripped = (each.strip() for each in listed if isinstance(each, str))
     return tuple(each for each in stripped if each)
@@ -240,7 +240,7 @@ def _flag(value: JSON, *, otherwise: bool = False) -> bool:
 
 
 def _count(value: JSON) -> int | None:
-    """Read a number of tokens, also where it is written as text."""
+    """Parse a number of tokens, which may be a text; None if it is not valid."""
     match value:
         case bool():
             return None
@@ -253,7 +253,7 @@ def _count(value: JSON) -> int | None:
 
 
 def _date(value: JSON) -> date | None:
-    """Read the day of an ISO 8601 time; None for anything else."""
+    """Parse the date of an ISO 8601 time; None for anything else."""
     try:
         return date.fromisoformat(value.strip()[:10]) if isinstance(value, str) else None
     except ValueError:

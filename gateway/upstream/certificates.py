@@ -1,4 +1,4 @@
-"""What an X.509 certificate says of itself: until when it is good, and who has signed it."""
+"""Reads X.509 certificates: the end of their validity and their issuer."""
 
 import http.client
 import ssl
@@ -15,23 +15,23 @@ _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _SEQUENCE, _VERSION, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0xA0, 0x17, 0x18
 _FORMATS: Final = {_UTC_TIME: "%y%m%d%H%M%SZ", _GENERALIZED_TIME: "%Y%m%d%H%M%SZ"}
 _NAMES: Final = (b"\x55\x04\x03", b"\x55\x04\x0a")
-"""The object identifiers of a common name and of an organization: what people call an authority, the best first."""
+"""The object identifiers of the common name and the organization, from which an issuer is named, the best first."""
 _UTF_16: Final = 0x1E
 """The tag of a BMPString."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What is read of a certificate."""
+    """The fields of a certificate that are used."""
 
     not_after: datetime
-    """The end of its time, in UTC."""
+    """The end of its validity, in UTC."""
     issuer: str
-    """What the authority that signed it is called; empty if it has no name."""
+    """The name of the authority that signed it; empty if it has none."""
 
 
 def of_proof(proof: Proof) -> Certificate | None:
-    """Read the client certificate of a service key; None if it has none, or none that can be read."""
+    """Return the client certificate of a service key; None if there is none, or it cannot be read."""
     match proof:
         case CertificateText(text, _):
             return of_pem(text)
@@ -42,7 +42,7 @@ def of_proof(proof: Proof) -> Certificate | None:
 
 
 def of_pem(text: str) -> Certificate | None:
-    """Read the first certificate of a PEM text, which the others of a chain vouch for; None if there is none."""
+    """Parse the first certificate of a PEM text, which is the leaf of a chain; None if there is none."""
     _, found, rest = text.partition(_BEGIN)
     body, ended, _ = rest.partition(_END)
     if found and ended:
@@ -52,7 +52,7 @@ def of_pem(text: str) -> Certificate | None:
 
 
 def of_der(der: bytes) -> Certificate | None:
-    """Read a certificate in DER; None for anything else."""
+    """Parse a certificate in DER; None if it is not valid."""
     try:
         [(_, signed), *_] = _values(_inner(der, _SEQUENCE))
         fields = [each for each in _values(signed) if each[0] != _VERSION]
@@ -65,19 +65,19 @@ def of_der(der: bytes) -> Certificate | None:
 
 
 def issuer_at(host: str, proxy: HttpProxy | None = None, timeout: float = 5.0) -> str:
-    """Name who signed the certificate of a server, which is asked for it; empty where that cannot be found out.
+    """Connect to a server and return the issuer of its certificate; empty if that fails.
 
-    *host* is written as `name:port`, *proxy* is the HTTP proxy on the way.
+    *host* has the form `name:port`. *proxy* is the HTTP proxy on the way. Blocks for up to *timeout* seconds.
     """
     certificate = of_der(_certificate_at(host, proxy, timeout))
     return certificate.issuer if certificate is not None else ""
 
 
 def _certificate_at(host: str, proxy: HttpProxy | None, timeout: float) -> bytes:
-    """Fetch the certificate of a server in DER; empty where that fails."""
+    """Return the certificate of a server in DER; empty if that fails."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent: the certificate is looked at because it is not trusted
+    context.verify_mode = ssl.CERT_NONE  # no data is sent: this reads a certificate that is not trusted
     with suppress(OSError, http.client.HTTPException, ValueError):
         first = proxy.address if proxy is not None else host
         connection = http.client.HTTPSConnection(first, timeout=timeout, context=context)
@@ -92,7 +92,7 @@ def _certificate_at(host: str, proxy: HttpProxy | None, timeout: float) -> bytes
 
 
 def _name(issuer: bytes) -> str:
-    """Find what people call an authority in its distinguished name."""
+    """Return the common name or the organization of a distinguished name; empty if it has neither."""
     found: dict[bytes, str] = {}
     for _, members in _values(issuer):
         for _, member in _values(members):
@@ -102,7 +102,7 @@ def _name(issuer: bytes) -> str:
 
 
 def _inner(data: bytes, wanted: int) -> bytes:
-    """Give what is inside the first value of *data*; raises `ValueError` if that is nothing of this tag."""
+    """Return the content of the first value of *data*; raises `ValueError` if its tag is not *wanted*."""
     tag, value = next(_values(data), (0, b""))
     if tag != wanted:
         raise ValueError("no certificate")
@@ -110,7 +110,7 @@ def _inner(data: bytes, wanted: int) -> bytes:
 
 
 def _values(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Give the values that follow one another in DER, each with its tag; raises `ValueError`."""
+    """Yield the tags and contents of consecutive DER values; raises `ValueError` if one is cut off."""
     at = 0
     while at + 2 <= len(data):
         tag, length = data[at], data[at + 1]

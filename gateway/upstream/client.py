@@ -1,4 +1,4 @@
-"""SAP AI Core as one call: the token, the headers, and what an error means."""
+"""The client of SAP AI Core: tokens, headers, and the faults that error answers mean."""
 
 import logging
 import time
@@ -26,11 +26,11 @@ _log = logging.getLogger("sap_ai_proxy.upstream")
 
 
 class AICoreClient:
-    """Calls deployments with a valid token, which is renewed once when it is refused.
+    """Calls deployments with a valid token. A token that is refused is renewed once.
 
-    *tokens* and *tenants* are keyed by subaccount; a tenant id, where known, goes into ``AI-Tenant-Id``. *now* is
-    seconds since the epoch, to read hints that are dates. *observability* are the headers that tell SAP AI Core what
-    to note of each request.
+    The keys of *tokens* and *tenants* are subaccounts. A tenant id, if known, is sent in ``AI-Tenant-Id``. *now*
+    returns seconds since the epoch, to convert retry hints that are dates. *observability* are the headers that control
+    what SAP AI Core records of each request.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class AICoreClient:
             name: {**({"AI-Tenant-Id": tenants[name]} if tenants.get(name) else {}), **(observability or {})}
             for name in tokens
         }
-        """By subaccount, the headers that are the same for every call."""
+        """The headers that are the same for every call, by subaccount."""
         self._now = now
 
     def begin(
@@ -62,9 +62,9 @@ class AICoreClient:
         lifetime: Lifetime,
         headers: Mapping[str, str],
     ) -> StreamReader:
-        """Prepare to send *body* to the endpoint of an attempt; nothing happens until the reader is asked.
+        """Prepare to send *body* to the endpoint of an attempt. Nothing is sent until the reader is used.
 
-        *headers* are those of the request, beside what the protocol and the endpoint want.
+        *headers* are those of the request; the headers of the protocol and of the endpoint are added.
         """
         protocol, endpoint = attempt.protocol, attempt.endpoint
         url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, body, stream=stream)
@@ -74,16 +74,16 @@ class AICoreClient:
     def manage(
         self, endpoint: Endpoint, method: str, path: str, timeouts: Timeouts, lifetime: Lifetime
     ) -> tuple[int, bytes]:
-        """Ask *endpoint* for something it keeps at *path*; raises `FaultError` for anything but success."""
+        """Request *path* below the URL of *endpoint*; return status and body. Raises `FaultError` on any error."""
         reader = self._reader(endpoint, method, endpoint.url + path, {}, None, timeouts, lifetime)
         with closing(reader):
             answer = reader.read()
             return reader.status, answer
 
     def ask_nothing(self, endpoint: Endpoint, protocol: ProtocolHandler, timeout: float = 15.0) -> Answer:
-        """Post an empty body where *endpoint* is asked in *protocol*, and give the answer; blocks.
+        """Post an empty body to *endpoint* in *protocol* and return the answer; blocks.
 
-        A model that is reached refuses it before it generates anything.
+        A reachable model refuses an empty body before it generates anything, so the call costs no tokens.
         """
         url = protocol.build_endpoint_for(endpoint.url, endpoint.backend, {}, stream=False)
         identity = self._identity(endpoint, self._tokens[endpoint.subaccount].token())
@@ -91,7 +91,7 @@ class AICoreClient:
         return self._management.post(url, said, b"{}", timeout)
 
     def probe(self, endpoint: Endpoint, timeout: float = 5.0) -> int:
-        """Ask whether *endpoint* answers at all, and with which HTTP status; blocks."""
+        """Send a HEAD request to *endpoint* and return the HTTP status; blocks."""
         token = self._tokens[endpoint.subaccount].token()
         return self._management.head(endpoint.url, self._identity(endpoint, token), timeout)
 
@@ -122,7 +122,7 @@ class AICoreClient:
         return {**call_headers(token, endpoint.resource_group), **self._fixed[endpoint.subaccount]}
 
     def _meaning(self, endpoint: Endpoint, request: str, call: Call, body: bytes) -> Fault:
-        """Say what an error answer means, and when to come back."""
+        """Return the fault that an error answer means, with its retry hint."""
         if _log.isEnabledFor(logging.DEBUG):
             where, why = f"{endpoint.subaccount}/{endpoint.deployment}", reason(call.status, body)
             _log.debug("%s %s answered %d: %s", request, where, call.status, why)

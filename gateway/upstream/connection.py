@@ -1,4 +1,4 @@
-"""One connection to a server over HTTP: how it comes about, and what is sent and received on it without blocking."""
+"""Connections to HTTP servers: name resolution, connecting, and non-blocking input and output."""
 
 import base64
 import errno
@@ -21,18 +21,18 @@ from gateway.upstream.unreachable import ProxyRefusedError, Unreachable, unreach
 
 READ_SIZE = 64 * 1024
 _FIRST_PART = 16 * 1024
-"""How many bytes of a body go out with the head: copying so many costs less than a packet of their own."""
+"""The bytes of a body that are sent with the head: copying them costs less than sending another packet."""
 _LEFTOVER_READS = 16
-"""How often what is left of an answer is read before its connection is given up."""
+"""The maximum number of reads for the rest of an answer, before its connection is closed."""
 _TUNNEL_HEAD = 16 * 1024
-"""How many bytes the head of a proxy's answer may have."""
+"""The maximum size of the head of a proxy's answer, in bytes."""
 _DNS_MEMORY = 30.0
-"""Seconds for which the addresses of a host are taken to be right."""
+"""Seconds for which the addresses of a host are cached."""
 _MOST_HOSTS = 256
-"""How many hosts' addresses are remembered."""
+"""The maximum number of hosts whose addresses are cached."""
 _PORTS: Final = {"http": 80, "https": 443}
 _TARGET = "%/?#[]@!$&'()*+,;=:~"
-"""What stands in a path or a query as it is."""
+"""The characters of a path or a query that are not percent-encoded."""
 _TUNNEL_STANDS = re.compile(rb"HTTP/1\.[01] 2\d\d[ \r]")
 
 KEEP_ALIVE: Final = (
@@ -41,40 +41,40 @@ KEEP_ALIVE: Final = (
     ("TCP_KEEPIDLE", socket.IPPROTO_TCP, 45),  # below the idle limit of the load balancers in front of AI Core
     ("TCP_KEEPINTVL", socket.IPPROTO_TCP, 15),
     ("TCP_KEEPCNT", socket.IPPROTO_TCP, 3),
-    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 15_000),  # milliseconds for which what was sent may not be acknowledged
+    ("TCP_USER_TIMEOUT", socket.IPPROTO_TCP, 15_000),  # milliseconds without acknowledgement of sent data
 )
-"""How it shows that the other end is gone without a word, as behind a firewall that has forgotten the connection."""
+"""Socket options that detect a dead peer, for example behind a firewall that has dropped the connection."""
 
 _UNDER_WAY: Final = {errno.EINPROGRESS, errno.EWOULDBLOCK, getattr(errno, "WSAEWOULDBLOCK", errno.EINPROGRESS)}
-"""What connecting says when the answer is still to come."""
+"""The error codes of `connect_ex` while the connection is being established."""
 _NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-"""How a socket says that it would have to wait."""
+"""The exceptions of a non-blocking socket that would have to wait."""
 
 Resolve = Callable[[str, int], list[str]]
-"""Gives the IP addresses of a host; it may take its time."""
+"""Returns the IP addresses of a host; may block."""
 
 
 def addresses_of(host: str, port: int) -> list[str]:
-    """Look a host up."""
+    """Return the IP addresses of a host; blocks."""
     return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads."""
+    """The parts of a URL that a connection and a request need."""
 
     secure: bool
     host: str
     port: int
     authority: str
-    """Host and port as the header Host has them: the scheme's own port is left out."""
+    """Host and port as in the Host header, without the default port of the scheme."""
     path: str
-    """Path and query, as they go over the wire."""
+    """Path and query, percent-encoded."""
 
 
 @lru_cache(maxsize=1024)
 def target_of(url: str) -> Target:
-    """Read a URL; raises `ValueError` for one that leads nowhere."""
+    """Parse a URL; raises `ValueError` unless it is an http or https URL with a host."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ValueError("no URL of a server")
@@ -92,17 +92,17 @@ def target_of(url: str) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class HttpProxy:
-    """An HTTP proxy on the way, with the value of Proxy-Authorization where its URL names a user."""
+    """An HTTP proxy, with the value of Proxy-Authorization if its URL names a user."""
 
     host: str
     port: int
     authorization: str
     named_in: str = ""
-    """The setting or the environment variable that names it."""
+    """The setting or the environment variable that names the proxy."""
 
     @classmethod
     def of(cls, proxy: Proxy) -> Self:
-        """Read the URL of a proxy; raises `ValueError` for one that is spoken to over TLS, or is no URL."""
+        """Parse the URL of a proxy; raises `ValueError` if it is no URL, or an https URL."""
         url = proxy.url.reveal()
         target, parts = target_of(url), urlsplit(url)
         if target.secure:
@@ -115,23 +115,23 @@ class HttpProxy:
 
     @property
     def address(self) -> str:
-        """Its host and port."""
+        """Host and port of the proxy."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def unreachable(self, error: BaseException, host: str) -> Unreachable:
-        """Find out why *host* was not reached by way of it, from an *error*."""
+        """Return why *host* was not reached through the proxy, from an *error*."""
         return unreachable(error, host, self.address, self.named_in)
 
 
 def target_and_proxy(url: str, proxies: Proxies) -> tuple[Target, HttpProxy | None]:
-    """Read a URL, and find the HTTP proxy that leads there; raises `ValueError` for what leads nowhere."""
+    """Parse a URL and find its HTTP proxy, if any; raises `ValueError` if a URL is not valid."""
     target = target_of(url)
     proxy = proxies.to(target.host, target.port, secure=target.secure)
     return target, HttpProxy.of(proxy) if proxy is not None else None
 
 
 class Resolver:
-    """Looks hosts up in the background, each by one task at a time, and remembers the answer for a while."""
+    """Looks up hosts in background tasks, one at a time for each host, and caches the addresses."""
 
     def __init__(self, resolve: Resolve, clock: Clock) -> None:
         self._resolve = resolve
@@ -140,7 +140,7 @@ class Resolver:
         self._asked: dict[tuple[str, int], Task[list[str]]] = {}
 
     def addresses(self, host: str, port: int, until: float) -> Steps[list[str]]:
-        """Give the addresses of a host, at least one; raises `OSError` or `ValueError` if there are none."""
+        """Return the addresses of a host, at least one; raises `OSError` or `ValueError` if there are none."""
         if _is_address(host):
             return [host]
         known, forgotten_at = self._known.get((host, port), ([], 0.0))
@@ -165,35 +165,35 @@ class Resolver:
             finally:
                 self._asked.pop(key, None)
 
-        # Two threads may come here at once: then the host is looked up twice, and both are right.
+        # Two threads may get here at once: then the host is looked up twice, and both results are valid.
         task = self._asked[key] = Task(look_up)
         task.start()
         return task
 
 
 class Leftover(Protocol):
-    """An answer whose last bytes nobody has waited for."""
+    """An answer that was abandoned before its last bytes arrived, such as the end of its framing."""
 
     complete: bool
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived."""
+        """Parse bytes that have arrived."""
         ...
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether another answer may follow on its connection."""
+        """Whether the connection may be used for another request."""
         ...
 
     def release(self) -> None:
-        """Forget about it."""
+        """Release the parser."""
         ...
 
 
 class Connection:
-    """A connection that stands; its socket never blocks.
+    """An established connection with a non-blocking socket.
 
-    `readable` and `writable` are what a piece of work gives when it has to wait for it.
+    `readable` and `writable` are the pauses that steps yield to wait for the socket.
     """
 
     __slots__ = ("_sock", "_tls", "leftover", "readable", "writable")
@@ -206,13 +206,13 @@ class Connection:
         self.leftover: Leftover | None = None
 
     def send(self, head: bytes, body: bytes) -> Steps[None]:
-        """Send a request; raises `OSError`."""
+        """Send a request; raises `OSError` if that fails."""
         yield from self._send(memoryview(head + body[:_FIRST_PART]))
         if len(body) > _FIRST_PART:
             yield from self._send(memoryview(body)[_FIRST_PART:])
 
     def receive(self) -> bytes | None:
-        """Give what has arrived, nothing if nothing has, and no bytes at the end; raises `OSError`."""
+        """Return the bytes that have arrived, None if there are none yet, and b"" at the end; raises `OSError`."""
         try:
             data = self._sock.recv(READ_SIZE)
         except _NOT_NOW:
@@ -220,7 +220,7 @@ class Connection:
         return data if self._tls is None else data + _decoded(self._tls)
 
     def is_usable(self) -> bool:
-        """Whether another request may go over it: it still stands, and nothing is left of the answer before."""
+        """Return whether the connection is alive and the previous answer has been read to its end."""
         leftover, self.leftover = self.leftover, None
         try:
             for _ in range(_LEFTOVER_READS):
@@ -239,7 +239,7 @@ class Connection:
         return False
 
     def close(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         self._sock.close()
 
     def _send(self, data: memoryview) -> Steps[None]:
@@ -252,7 +252,7 @@ class Connection:
                 yield self.writable
 
     def _has_something(self) -> bool:
-        """Whether there is something to read, be it the end or something for TLS itself; raises `OSError`."""
+        """Return whether the socket is readable: data, TLS records or the end; raises `OSError`."""
         try:
             socket.socket.recv(self._sock, 1, socket.MSG_PEEK)
         except BlockingIOError:
@@ -262,25 +262,26 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How to connect to a target: by which proxy, within which time for each address, with whose certificates."""
+    """How to connect to a target: the proxy, the timeout and the TLS context."""
 
     target: Target
     proxy: HttpProxy | None
     timeout: float
-    """Seconds for looking the host up, and again for each of its addresses until the connection stands."""
+    """Seconds for looking up the host, and again for connecting to each of its addresses."""
     context: Callable[[], ssl.SSLContext]
-    """Gives what TLS needs to know."""
+    """Returns the TLS context."""
 
     def unreachable(self, error: Exception) -> Unreachable:
-        """Find out why the target was not reached, from the *error* of connecting."""
+        """Return why the target was not reached, from the *error* of connecting."""
         host = f"{self.target.host}:{self.target.port}"
         return unreachable(error, host) if self.proxy is None else self.proxy.unreachable(error, host)
 
 
 def connect(route: Route, resolver: Resolver, clock: Clock) -> Steps[Connection]:
-    """Connect to a target, by one of its addresses after the other.
+    """Connect to a target, trying its addresses in order.
 
-    Raises `TimeoutError` if that takes too long, and another `OSError` or `ValueError` if it fails.
+    Raises `TimeoutError` if the look-up or the last address takes too long, and another `OSError` or `ValueError` on
+    other failures.
     """
     first = route.proxy or route.target
     addresses = yield from resolver.addresses(first.host, first.port, clock() + route.timeout)
@@ -310,7 +311,7 @@ def _connected(address: str, port: int, route: Route, until: float) -> Steps[Con
 
 
 def _established(sock: socket.socket, address: str, port: int, until: float) -> Steps[None]:
-    """Connect a socket, which does not block from then on; raises `OSError`."""
+    """Make a socket non-blocking and connect it; raises `OSError` if that fails."""
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     for name, level, value in KEEP_ALIVE:
@@ -325,13 +326,13 @@ def _established(sock: socket.socket, address: str, port: int, until: float) -> 
 
 
 def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
-    """Have an HTTP proxy connect the socket to the target; raises `OSError`."""
+    """Open a tunnel through an HTTP proxy to the target; raises `OSError` if that fails."""
     host = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
     there = f"{host}:{route.target.port}"
     authorization = route.proxy.authorization if route.proxy else ""
     lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}"]
     lines += [f"Proxy-Authorization: {authorization}"] if authorization else []
-    sock.send("\r\n".join([*lines, "", ""]).encode("ascii"))  # a new connection has room for as much
+    sock.send("\r\n".join([*lines, "", ""]).encode("ascii"))  # fits into the send buffer of a new connection
     reading = Pause((Interest(sock),), until)
     head = b""
     while b"\r\n\r\n" not in head:
@@ -345,7 +346,7 @@ def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
 
 
 def _handshaken(sock: ssl.SSLSocket, until: float) -> Steps[None]:
-    """Agree on keys, and see the server's certificate; raises `OSError`."""
+    """Do the TLS handshake, which verifies the server's certificate; raises `OSError` if that fails."""
     reading, writing = Pause((Interest(sock),), until), Pause((Interest(sock, write=True),), until)
     while True:
         try:
@@ -359,7 +360,7 @@ def _handshaken(sock: ssl.SSLSocket, until: float) -> Steps[None]:
 
 
 def _decoded(sock: ssl.SSLSocket) -> bytes:
-    """Give what TLS has decoded already, of which the operating system knows nothing any more."""
+    """Return the bytes that TLS has already decrypted, for which the socket does not become readable."""
     parts = []
     while waiting := sock.pending():
         parts.append(sock.recv(waiting))

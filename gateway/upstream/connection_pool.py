@@ -1,4 +1,4 @@
-"""The connections that are kept for the next request."""
+"""The pool of connections that are kept for later requests."""
 
 import threading
 from collections import deque
@@ -8,18 +8,18 @@ from gateway.requests.lifetime import Clock
 from gateway.upstream.connection import Connection
 
 Key = tuple[bool, str, int]
-"""Whether a connection is secure, and to which host and port it goes."""
+"""The destination of a connection: whether it uses TLS, the host and the port."""
 
 MOST_KEPT: Final = 256
-"""How many connections to one host are kept."""
+"""The maximum number of kept connections to one host."""
 LONGEST_IDLE: Final = 120.0
-"""Seconds after which a connection that nobody used is used no more."""
+"""Seconds after which an idle connection is not used again."""
 
 
 class ConnectionPool:
-    """Keeps connections by where they go; the one that was used last is used first.
+    """Keeps idle connections by destination. The most recently used one is used first.
 
-    `_lock` guards which are kept, and whether any more are; connections are looked at and closed without it.
+    `_lock` guards the kept connections and the closed state. Connections are checked and closed without it.
     """
 
     def __init__(self, clock: Clock, most: int = MOST_KEPT, longest_idle: float = LONGEST_IDLE) -> None:
@@ -31,7 +31,7 @@ class ConnectionPool:
         self._closed = False
 
     def take(self, key: Key) -> Connection | None:
-        """Give a connection over which a request may go, if there is one."""
+        """Return a usable connection to *key* and remove it from the pool; None if there is none."""
         while (found := self._newest(key)) is not None:
             connection, kept_at = found
             if self._clock() - kept_at < self._longest_idle and connection.is_usable():
@@ -40,7 +40,7 @@ class ConnectionPool:
         return None
 
     def give(self, key: Key, connection: Connection) -> None:
-        """Keep a connection for the next request, or close it if there are enough; what is too old goes."""
+        """Keep a connection for a later request, and close the surplus and expired ones."""
         now = self._clock()
         dropped = []
         with self._lock:
@@ -52,14 +52,14 @@ class ConnectionPool:
             each.close()
 
     def drop(self, key: Key) -> None:
-        """Close all that are kept for *key*: one of them led nowhere, and so may the others."""
+        """Close all kept connections to *key*, because one of them was dead and the others may be, too."""
         with self._lock:
             dropped = self._kept.pop(key, ())
         for connection, _ in dropped:
             connection.close()
 
     def close(self) -> None:
-        """Close all that are kept, and from now on each that is given."""
+        """Close all kept connections, and from now on every connection that is given back."""
         with self._lock:
             self._closed = True
             kept, self._kept = self._kept, {}

@@ -1,4 +1,4 @@
-"""What runs in a subaccount, as its AI Core lists it."""
+"""Discovery of the deployments of a subaccount, from the listing of its AI API."""
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -22,43 +22,43 @@ _log = logging.getLogger("sap_ai_proxy")
 
 JSON = Any
 Get = Callable[[SubAccount, str], JSON]
-"""Asks the AI API of a subaccount for a path below its base, and gives the answer's JSON."""
+"""Requests a path of the AI API of a subaccount and returns the JSON of the answer."""
 Post = Callable[[SubAccount, str, JSON], JSON]
-"""Sends JSON to a path of the AI API of a subaccount, and gives the answer's."""
+"""Posts JSON to a path of the AI API of a subaccount and returns the JSON of the answer."""
 
 Models = dict[str, tuple[Deployment, ...]]
-"""The deployments of each model; those of orchestration by themselves, until `named` puts in what they serve."""
+"""The deployments of each model. Orchestration deployments have the key `_UNNAMED` until `named` replaces it."""
 Orchestrated = Callable[[SubAccount], Collection[str]]
-"""Names the models that the orchestration deployments of a subaccount serve."""
+"""Returns the models that the orchestration deployments of a subaccount serve."""
 RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
-"""More pages than this are not asked for: a service that never comes to an end must not hold us."""
+"""The maximum number of pages that are requested, in case the service never sends the last one."""
 _PORTS = {"http": 80, "https": 443}
 ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, so no token is sent there"
 ORCHESTRATION: Final = "orchestration"
-"""What SAP AI Core calls the scenario, and the executable, of orchestration."""
+"""The name of both the scenario and the executable of orchestration in SAP AI Core."""
 _UNNAMED: Final = ""
-"""No model has this name: it stands for those that orchestration deployments serve, until `named` puts them in."""
+"""The key of orchestration deployments in `Models`, until `named` replaces it by the models that they serve."""
 _UNREADABLE = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent a list of deployments that cannot be read.")
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """One deployment as AI Core describes it."""
+    """One deployment as SAP AI Core lists it."""
 
     id: str
     model: str
-    """The name of the model; empty for an orchestration and for anything else that is no single model."""
+    """The name of the model; empty for orchestration and for everything else that does not serve a single model."""
     status: str
     url: str
     orchestration: bool = False
     version: str = field(default="", compare=False)
-    """The version of the model as it was configured, such as "latest"; empty where none is said."""
+    """The configured version of the model, such as "latest"; empty if none is listed."""
 
 
 class Management:
-    """The AI APIs of all subaccounts; a refused token is renewed once."""
+    """The client of the AI APIs of all subaccounts. A refused token is renewed once."""
 
     def __init__(self, client: ManagementClient, tokens: Mapping[str, TokenSource], *, timeout: float = 15.0) -> None:
         self._client = client
@@ -66,7 +66,7 @@ class Management:
         self._timeout = timeout
 
     def __call__(self, subaccount: SubAccount, path: str) -> JSON:
-        """Ask for *path* in the resource group of *subaccount*; raise the fault an error answer means."""
+        """Request *path* in the resource group of *subaccount*, return the JSON; raises `FaultError` on any error."""
         tokens = self._tokens[subaccount.name]
         token = tokens.token()
         try:
@@ -77,7 +77,7 @@ class Management:
         return self._get(subaccount, path, tokens.token())
 
     def post(self, subaccount: SubAccount, path: str, body: JSON) -> JSON:
-        """Send *body* once, whatever becomes of it; raise the fault an error answer means."""
+        """Post *body* once, without any retry, and return the JSON; raises `FaultError` on any error."""
         token = self._tokens[subaccount.name].token()
         headers = {**_headers(subaccount, token), "Content-Type": "application/json"}
         url = subaccount.key.api_url + path
@@ -103,18 +103,18 @@ def _read_answer(answer: Answer) -> JSON:
 
 @dataclass(frozen=True, slots=True)
 class Orchestration:
-    """How it is known which models orchestration deployments serve."""
+    """The sources of the models that orchestration deployments serve."""
 
     names: Orchestrated = lambda _: ()
-    """By what is known; nothing is waited for."""
+    """Returns the models that are known now, without waiting."""
     ask: Callable[[SubAccount], object] = lambda _: None
-    """Finds out more of a subaccount; raises nothing."""
+    """Looks up the models of a subaccount; never raises."""
 
 
 def named(models: Models, orchestrated: Callable[[], Collection[str]]) -> Models:
-    """Put in which models are *orchestrated*; that is asked only if there are orchestration deployments.
+    """Return *models* with the orchestration deployments listed under each model that they serve.
 
-    Each of those runs every one of them, after the deployments that the model has for itself.
+    They come after the model's own deployments. *orchestrated* is called only if there are orchestration deployments.
     """
     found = {model: deployments for model, deployments in models.items() if model != _UNNAMED}
     deployments = models.get(_UNNAMED, ())
@@ -124,12 +124,12 @@ def named(models: Models, orchestrated: Callable[[], Collection[str]]) -> Models
 
 
 def is_named(models: Models) -> bool:
-    """Whether it does not matter which models are orchestrated: no orchestration deployment is among them."""
+    """Return whether *models* has no orchestration deployments for `named` to assign."""
     return _UNNAMED not in models
 
 
 def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
-    """List every deployment of the resource group of *subaccount*, whatever its state."""
+    """Return every deployment in the resource group of *subaccount*, in any state."""
     found: dict[str, Listed] = {}
     for page in _pages(subaccount, get):
         new = {each.id: each for raw in page for each in _read(raw, subaccount) if each.id not in found}
@@ -140,15 +140,15 @@ def listing(subaccount: SubAccount, get: Get) -> tuple[Listed, ...]:
 
 
 def discover(subaccount: SubAccount, get: Get) -> Models:
-    """Find the models that run in *subaccount*, with their deployments in the order of the list."""
+    """Return the models that run in *subaccount*, with their deployments in the order of the listing."""
     return running(subaccount, listing(subaccount, get))
 
 
 def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
-    """Tell which models run, with their deployments in the order of the list.
+    """Return the models that run according to *listed*, with their deployments in the order of the listing.
 
-    What orchestration deployments serve is put in by `named`. A deployment at another origin than the AI API is left
-    out: a token of the subaccount would go there.
+    `named` adds the models of orchestration deployments later. A deployment at another origin than the AI API is left
+    out, because a token of the subaccount must not be sent there.
     """
     models: dict[str, tuple[Deployment, ...]] = {}
     for each in listed:
@@ -166,10 +166,10 @@ def running(subaccount: SubAccount, listed: Iterable[Listed]) -> Models:
 def merge_listing(
     subaccount: SubAccount, listed: Sequence[Listed], before: Models, answers: Callable[[str], bool]
 ) -> Models:
-    """Tell which models run, with those of *before* that a gap in the list says nothing about.
+    """Return the models that run, with those deployments of *before* that a gap in the listing does not rule out.
 
-    An empty list is all gap. In any other, one is kept that is missing or has no known status,
-    if its endpoint *answers*, and one that is listed as running and has lost its model or its URL.
+    An empty list keeps all of them. Otherwise a deployment is kept if it is missing or has an unknown status and its
+    endpoint *answers*, or if it is listed as running without its model or its URL.
     """
     found, status = running(subaccount, listed), {each.id: each.status for each in listed}
     there = {each.id for deployments in found.values() for each in deployments}
@@ -186,7 +186,7 @@ def merge_listing(
 
 
 def versions_of(listed: Iterable[Listed]) -> dict[str, frozenset[str]]:
-    """Name the versions in which each model runs."""
+    """Return the versions of each model that runs."""
     found: dict[str, frozenset[str]] = {}
     for each in listed:
         if each.model and each.status == RUNNING:
@@ -195,18 +195,18 @@ def versions_of(listed: Iterable[Listed]) -> dict[str, frozenset[str]]:
 
 
 def is_same_origin(listed: Listed, subaccount: SubAccount) -> bool:
-    """Whether a deployment is asked at the scheme, host and port of the AI API that lists it."""
+    """Return whether the URL of a deployment has the scheme, host and port of the AI API that lists it."""
     origin = _origin(listed.url)
     return origin is not None and origin == _origin(subaccount.key.api_url)
 
 
 def statuses(subaccount: SubAccount, get: Get) -> dict[str, str]:
-    """Tell the status of every deployment in *subaccount*, by its id."""
+    """Return the status of every deployment in *subaccount*, by its id."""
     return {each.id: each.status for each in listing(subaccount, get)}
 
 
 def _origin(url: str) -> tuple[str, str, int] | None:
-    """Name the scheme, host and port of a URL; None for one that programs may read in different ways."""
+    """Return the scheme, host and port of a URL; None if parsers may disagree about it."""
     if not is_url(url) or "\\" in url:
         return None
     parts = urlsplit(url)
@@ -216,7 +216,7 @@ def _origin(url: str) -> tuple[str, str, int] | None:
 
 
 def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
-    """Ask for page after page until the announced number of deployments is there."""
+    """Yield the pages of the listing until the announced number of deployments is reached."""
     seen = 0
     for _ in range(_PAGES):
         match get(subaccount, f"/lm/deployments?$top={_PAGE}&$skip={seen}"):
@@ -231,7 +231,7 @@ def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
 
 
 def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
-    """Read one deployment; what has no id is passed over."""
+    """Yield the deployment of an entry; nothing if it has no id."""
     match raw:
         case {"id": str(name), **rest}:
             url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
@@ -242,7 +242,7 @@ def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
 
 
 def _model(raw: Mapping[Any, JSON]) -> tuple[str, str]:
-    """Read the name of the model and its version, under either spelling."""
+    """Return the name and the version of the model, under either spelling; empty if there is none."""
     match raw:
         case {"details": {"resources": {"backendDetails": {"model": {"name": str(said), **rest}}}}}:
             pass

@@ -1,7 +1,7 @@
-"""What needs no haste, over requests: tokens, the management API, and whether an endpoint answers at all.
+"""The blocking client for tokens, the management API and health probes, based on the library `requests`.
 
-A management GET or HEAD whose connection broke before an answer came is sent once more, and a token is asked for up
-to three times. Nothing else is sent twice.
+A management GET or HEAD is repeated once if its connection breaks before an answer. A token is requested up to three
+times. Nothing else is sent twice.
 """
 
 import logging
@@ -58,27 +58,27 @@ _log = logging.getLogger("sap_ai_proxy.management")
 _READ_SIZE = 64 * 1024
 _BODY_LIMIT = 64 * 1024 * 1024
 _MOST_URLS = 1024
-"""For how many URLs it is remembered how they are reached."""
+"""The number of URLs whose proxy is cached."""
 _LONGEST = 60.0
-"""Seconds that an answer may take to come in all, in however small pieces it comes."""
+"""Seconds within which a whole answer must arrive."""
 _CONNECTIONS = 16
-"""How many connections to one host are kept."""
+"""The number of kept connections to one host."""
 _HOSTS = 64
-"""How many hosts keep their connections at the same time."""
+"""The number of hosts whose connections are kept."""
 _TOKEN_TIMEOUTS = (4.0, 15.0)
-"""Seconds to connect, which is less than anybody waits for a token, so that they learn why; and to answer."""
+"""Seconds to connect and to answer. Connecting fails before requests stop waiting, so that they get the reason."""
 _TOKEN_TRIES = 3
 _TOKEN_LIFETIME = 3600.0
-"""Assumed when the token service does not say, or says what cannot be."""
+"""Seconds that a token is valid if the token service sends no valid lifetime."""
 _TOKEN = re.compile(r"[!-~]+")
-"""What a header can hold of a token: visible ASCII letters."""
+"""The tokens that an HTTP header can contain: visible ASCII characters."""
 _SERVICE = "SAP AI Core's token service"
 _PAUSE = 0.3
-"""Seconds before a token is asked for the second time, unless the service says otherwise."""
+"""Seconds before the second request for a token, unless the service sends a hint."""
 _LONGEST_HINT = 3600.0
-"""What a token service may ask for at most."""
+"""The longest retry hint of a token service that is respected, in seconds."""
 _PAUSE_CAP = 10.0
-"""A token service that wants a longer pause than this is not waited for."""
+"""If the pause would be longer than this many seconds, the token is not requested again."""
 
 _PAUSES: Final[Mapping[int, float]] = {
     # status   factor by which the pause before the next try grows
@@ -89,7 +89,7 @@ _PAUSES: Final[Mapping[int, float]] = {
     504: 2.0,
 }
 _LOST = 2.0
-"""The same factor, after the connection failed."""
+"""The same factor after a failed connection."""
 
 _LASTING: Final = frozenset(
     {
@@ -103,14 +103,14 @@ _LASTING: Final = frozenset(
         *UNTRUSTED,
     }
 )
-"""Why a server is not reached, and will not be in a second either."""
+"""The reasons that last, so that trying again is useless."""
 
 _HEADERS: Final = {"Accept-Encoding": "gzip, deflate", "User-Agent": "sap-ai-core-llm-proxy"}
-"""What every request says, unless it says otherwise."""
+"""The default headers of every request."""
 
 _REFUSED_KEY = "SAP AI Core's token service refuses the service key of this subaccount."
 _NO_PLACE_FOR_CERTIFICATE = Fault(
-    # Of the kind that puts the whole subaccount in cooldown: no other endpoint of it can be asked either.
+    # This kind puts the whole subaccount in cooldown, because none of its endpoints can be called.
     FaultKind.REFUSED_CREDENTIALS,
     "The client certificate of this subaccount cannot be used: the proxy cannot write to a folder for temporary files.",
 )
@@ -118,7 +118,7 @@ _NO_PLACE_FOR_CERTIFICATE = Fault(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer."""
+    """A complete HTTP answer."""
 
     status: int
     headers: Mapping[str, str]
@@ -127,17 +127,17 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class _Stumble:
-    """Why a token did not come, and how long to wait before asking again; never, if there is no pause."""
+    """A failed request for a token, and the seconds before the next one; None if it should not be repeated."""
 
     fault: Fault
     pause: float | None
 
 
 class ManagementClient:
-    """Sends requests whose sender may block, over connections that are kept.
+    """Sends blocking requests over kept connections.
 
-    It is used by many threads at once and closed by one. The environment is not asked, nor is any .netrc. *wait* lets
-    a pause before another try pass.
+    Many threads may use it at once, and one closes it. It reads neither environment variables nor a .netrc. *wait*
+    sleeps between two requests for a token.
     """
 
     def __init__(
@@ -157,19 +157,19 @@ class ManagementClient:
         self._clock = clock
 
     def get(self, url: str, headers: Mapping[str, str], timeout: float = 15.0) -> Answer:
-        """Send one management request; it is repeated once when its connection breaks before the answer."""
+        """Send a GET request, and repeat it once if its connection breaks before the answer; raises `FaultError`."""
         return self._ask("GET", url, headers, timeout)
 
     def post(self, url: str, headers: Mapping[str, str], body: bytes, timeout: float = 15.0) -> Answer:
-        """Send one request that may make something; it is never repeated: it may have been heard."""
+        """Send a POST request once; raises `FaultError`. It is not repeated, because it may have had an effect."""
         return self._send(self._session, "POST", url, (timeout, timeout), headers, body)
 
     def head(self, url: str, headers: Mapping[str, str], timeout: float = 5.0) -> int:
-        """Ask whether a URL answers at all, and with which status; it is repeated as `get` is."""
+        """Send a HEAD request and return its status; it is repeated as in `get`; raises `FaultError`."""
         return self._ask("HEAD", url, headers, timeout).status
 
     def fetch_token(self, key: ServiceKey) -> Token:
-        """Ask the token service for a new access token, again if it stumbles."""
+        """Request a new access token, up to three times; raises `FaultError`."""
         tries = 0
         while True:
             outcome = self._try_for_token(key, tries)
@@ -181,12 +181,12 @@ class ManagementClient:
             self._wait(outcome.pause)
 
     def close(self) -> None:
-        """Close the kept connections and cut pauses short."""
+        """Close the kept connections and end all pauses."""
         self._closing.set()
         self._session.close()
 
     def _new_session(self, tls: Callable[[], ssl.SSLContext]) -> requests.Session:
-        """Build a session that keeps connections, and nothing else: no cookies, no environment."""
+        """Build a session that keeps connections, ignores cookies and does not read the environment."""
         session = requests.Session()
         session.trust_env = False
         session.headers.clear()
@@ -197,7 +197,7 @@ class ManagementClient:
         return session
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], timeout: float) -> Answer:
-        """Send a request that changes nothing, once more if its connection breaks before the answer."""
+        """Send a request without side effects, and repeat it once if its connection breaks before the answer."""
         try:
             return self._send(self._session, method, url, (timeout, timeout), headers)
         except FaultError as error:
@@ -214,9 +214,9 @@ class ManagementClient:
         headers: Mapping[str, str],
         body: Mapping[str, str] | bytes | None = None,
     ) -> Answer:
-        """Send one request, *body* as a form or as it is, and read the answer.
+        """Send one request and read the answer; *body* is a form or bytes. Raises `FaultError` on any error.
 
-        A redirect is refused, since it would carry a token elsewhere.
+        A redirect is an error, because following it would send a token to another server.
         """
         until = self._clock() + _LONGEST
         there = self._destination(url)
@@ -254,7 +254,7 @@ class ManagementClient:
         return b"".join(parts)
 
     def _try_for_token(self, key: ServiceKey, tries: int) -> "Token | _Stumble":
-        """Ask once; *tries* is how often that was done before."""
+        """Request a token once, after *tries* failures."""
         try:
             answer = self._ask_for_token(key)
         except FaultError as error:
@@ -266,7 +266,7 @@ class ManagementClient:
         return _Stumble(_token_fault(answer.status, pause), pause)
 
     def _ask_for_token(self, key: ServiceKey) -> Answer:
-        """Send one token request: credentials in the form body, or in the TLS handshake."""
+        """Send one token request, with the secret in the form or a client certificate in the TLS handshake."""
         form = {"grant_type": "client_credentials", "client_id": key.client_id}
         if isinstance(key.proof, Secret):
             form["client_secret"] = key.proof.reveal()
@@ -274,7 +274,7 @@ class ManagementClient:
             tls = self._trust.context
             if (files := _certificate(key, owned)) is not None:
                 tls = partial(_with_certificate, self._trust, files)
-            # A session of its own: the certificate's files live no longer than the call.
+            # A session of its own, because the files of the certificate are deleted after the call.
             session = owned.enter_context(self._new_session(tls))
             return self._send(
                 session, "POST", key.token_url, self._token_timeouts, {"Accept": "application/json"}, form
@@ -282,7 +282,7 @@ class ManagementClient:
 
 
 class _Adapter(HTTPAdapter):
-    """Connections whose other end is probed while they are idle; what *tls* gives says whom they trust."""
+    """An adapter with TCP keep-alive, and with the TLS context that *tls* returns."""
 
     def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
         self._tls = tls
@@ -295,7 +295,7 @@ class _Adapter(HTTPAdapter):
         return super().proxy_manager_for(proxy, **options, socket_options=_socket_options())
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
-        """Show the proxy a user and a password beyond ASCII in UTF-8, as every way out does."""
+        """Return the proxy's authorization with user and password in UTF-8, as the other clients do."""
         authorization = HttpProxy.of(Proxy(Secret(proxy))).authorization
         return {"Proxy-Authorization": authorization} if authorization else {}
 
@@ -304,7 +304,7 @@ class _Adapter(HTTPAdapter):
         return host, {"ssl_context": self._tls()} if host["scheme"] == "https" else {}
 
     def cert_verify(self, *_: Any) -> None:
-        """Leave to the context whom to trust: requests would add certifi's authorities to it."""
+        """Do nothing: the TLS context verifies certificates, and requests would add certifi's authorities to it."""
 
 
 def _socket_options() -> list[tuple[int, int, int | bytes]]:
@@ -313,24 +313,24 @@ def _socket_options() -> list[tuple[int, int, int | bytes]]:
 
 
 class _NoCookies(RequestsCookieJar):
-    """Keeps nothing: what one tenant's gateway sets must not go out with another tenant's request."""
+    """A cookie jar that stores nothing, so that no cookie of one tenant is sent in a request for another tenant."""
 
     def set_cookie(self, *_: Any, **__: Any) -> None:
-        """Let it fall."""
+        """Ignore the cookie."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Destination:
-    """How a host is reached, and why it is not."""
+    """A host and the proxy through which it is reached."""
 
     host: str
-    """Its name and port."""
+    """The name and the port of the host."""
     proxy: HttpProxy | None = None
     proxy_url: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, proxies: Proxies, url: str) -> Self:
-        """Find the proxy; a URL that leads nowhere is left to whoever goes there."""
+        """Return the destination of *url*. For a URL that is not valid, the request itself raises the error."""
         try:
             target = target_of(url)
             proxy = proxies.to(target.host, target.port, secure=target.secure)
@@ -339,14 +339,14 @@ class _Destination:
             return cls(host_of(url))
 
     def unreachable(self, error: BaseException) -> Unreachable:
-        """Find out why it was not reached, from an *error*; for what is not trusted, that asks for its certificate."""
+        """Return why the host was not reached, from an *error*; reads the issuer of an untrusted certificate."""
         found = unreachable(error, self.host) if self.proxy is None else self.proxy.unreachable(error, self.host)
         return replace(found, issuer=issuer_at(self.host, self.proxy)) if found.reason in UNTRUSTED else found
 
 
 @contextmanager
 def _as_faults(there: _Destination) -> Iterator[None]:
-    """Turn every error before the headers into a fault whose message names no host; its cause does."""
+    """Convert every error before the headers into a fault. Its cause names the host; its message does not."""
     try:
         yield
     except requests.ConnectTimeout:
@@ -360,13 +360,13 @@ def _as_faults(there: _Destination) -> Iterator[None]:
 
 
 def _may_pass(fault: Fault) -> bool:
-    """Whether it makes sense to ask for a token again after *fault*."""
+    """Return whether another request for a token may succeed after *fault*."""
     lasts = isinstance(fault.cause, Unreachable) and fault.cause.reason in _LASTING
     return fault not in (_NO_PLACE_FOR_CERTIFICATE, REDIRECT) and fault.kind is not FaultKind.TIMEOUT and not lasts
 
 
 def _of_token_service(fault: Fault) -> Fault:
-    """Say of the token service what a request of it says of SAP AI Core."""
+    """Return *fault* with a message that names the token service."""
     return replace(fault, message=fault.message.replace("SAP AI Core ", f"{_SERVICE} "))
 
 
@@ -375,7 +375,7 @@ def _is_time_out(error: Exception) -> bool:
 
 
 def _is_ours(error: BaseException | None) -> bool:
-    """Whether the process was out of descriptors, however deep the error that says so is wrapped."""
+    """Return whether the process ran out of descriptors, by the error or any error that it wraps."""
     while error is not None:
         if is_out_of_descriptors(error):
             return True
@@ -384,7 +384,7 @@ def _is_ours(error: BaseException | None) -> bool:
 
 
 def _certificate(key: ServiceKey, owned: ExitStack) -> tuple[str, str] | None:
-    """Give the client certificate as two files, which OpenSSL insists on; raises `FaultError`."""
+    """Return the files of client certificate and key, which OpenSSL needs; None without; raises `FaultError`."""
     match key.proof:
         case Secret():
             return None
@@ -405,7 +405,7 @@ def _certificate(key: ServiceKey, owned: ExitStack) -> tuple[str, str] | None:
 
 
 def _with_certificate(trust: TrustStore, files: tuple[str, str]) -> ssl.SSLContext:
-    """Build a context that shows a client certificate; raises `OSError`."""
+    """Build a TLS context with a client certificate; raises `OSError` if it cannot be loaded."""
     context = trust.new_context()
     try:
         context.load_cert_chain(*files, password="")
@@ -415,7 +415,7 @@ def _with_certificate(trust: TrustStore, files: tuple[str, str]) -> ssl.SSLConte
 
 
 def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]:
-    """Write a certificate and its key to files that only we may read, for as long as *owned* is open."""
+    """Write a certificate and its key to files that only this user may read; they are deleted when *owned* closes."""
     folder = Path(owned.enter_context(TemporaryDirectory(prefix="sap-ai-proxy-")))
     paths = folder / "certificate.pem", folder / "key.pem"
     for path, content in zip(paths, (certificate, key.reveal()), strict=True):
@@ -425,7 +425,7 @@ def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]
 
 
 def _token(body: bytes) -> Token:
-    """Read the answer of the token service."""
+    """Parse the answer of the token service; raises `FaultError`."""
     try:
         answer = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -445,7 +445,7 @@ def _token(body: bytes) -> Token:
 
 
 def _lifetime(said: object) -> float:
-    """Read for how many seconds a token is good; a number may be written as a text."""
+    """Parse the lifetime of a token in seconds, which may be a number or a text."""
     try:
         seconds = float(said) if isinstance(said, int | float | str) and not isinstance(said, bool) else 0.0
     except (ValueError, OverflowError):
@@ -454,7 +454,7 @@ def _lifetime(said: object) -> float:
 
 
 def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
-    """Say how long to wait before asking again, or that asking again is of no use."""
+    """Return the seconds before the next request for a token; None if it should not be repeated."""
     if status == requests.codes.too_many_requests:
         hint = headers.get("retry-after", "")
         return min(float(hint), _LONGEST_HINT) if hint.isascii() and hint.isdigit() else 1.0
@@ -462,7 +462,7 @@ def _pause(status: int, headers: Mapping[str, str], tries: int) -> float | None:
 
 
 def _token_fault(status: int, pause: float | None) -> Fault:
-    """Say what a refusal by the token service means."""
+    """Return the fault for an error status of the token service."""
     if status == requests.codes.too_many_requests:
         return Fault(
             FaultKind.OVERLOADED, "SAP AI Core's token service has too many requests. Try again later.", status, pause

@@ -1,4 +1,4 @@
-"""Which models orchestration deployments serve: what the settings say, or the catalogue, or what is built in."""
+"""The models that orchestration deployments serve: from the settings, the catalogue or the built-in list."""
 
 from collections.abc import Callable, Collection
 from datetime import date
@@ -9,10 +9,10 @@ from gateway.upstream.catalogue import Catalogue
 
 
 class OrchestratedModels:
-    """Names the models that the orchestration deployments of a subaccount serve, by what is known.
+    """Returns the models that the orchestration deployments of a subaccount serve; call it with the subaccount.
 
-    What the *options* list outranks the *catalogue*, which is read by `ask`; without either it is what is built in. A
-    model that has ended by *today* is left out. Call it with a subaccount.
+    A list in the *options* has priority over the *catalogue*, which `ask` looks up. Without either, the built-in list
+    is used. Models of the catalogue that are retired by *today* are left out.
     """
 
     def __init__(self, options: OrchestrationOptions, catalogue: Catalogue, today: Callable[[], date]) -> None:
@@ -21,23 +21,23 @@ class OrchestratedModels:
         self._today = today
 
     def ask(self, subaccount: SubAccount) -> None:
-        """Ask for the catalogue, where it counts and that is due."""
+        """Look up the catalogue if it is used and due."""
         if self._options.models is None:
             self._catalogue.look_up(subaccount)
 
     def __call__(self, subaccount: SubAccount) -> Collection[str]:
-        """List them, in the order of where they are named."""
+        """Return the models that are known now, in the order of their source."""
         if self._options.models is not None:
             return tuple(dict.fromkeys(self._options.models))
         return self._listed(subaccount) or ORCHESTRATED
 
     def asked(self, subaccount: SubAccount) -> Collection[str]:
-        """List them as `ask` finds them."""
+        """Look up the catalogue if that is due, then return the models."""
         self.ask(subaccount)
         return self(subaccount)
 
     def is_guess(self, subaccount: SubAccount) -> bool:
-        """Whether neither the settings nor the catalogue say which they are, so that it is what is built in."""
+        """Return whether the models come from the built-in list."""
         return self._options.models is None and not self._listed(subaccount)
 
     def _listed(self, subaccount: SubAccount) -> Collection[str]:

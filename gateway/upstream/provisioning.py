@@ -1,4 +1,4 @@
-"""Resource groups of an AI Core, and deployments that are made in them."""
+"""Resource groups of SAP AI Core, and the creation of deployments in them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from gateway.config.subaccounts import SubAccount
 from gateway.upstream.discovery import JSON, ORCHESTRATION, RUNNING, Get, Post
 
 FOUNDATION_MODELS: Final = "foundation-models"
-"""What SAP AI Core calls the scenario of models that are deployed alone."""
+"""The name in SAP AI Core of the scenario for deployments of one model."""
 LATEST: Final = "latest"
 STARTING: Final = frozenset({"UNKNOWN", "PENDING"})
-"""The states of a deployment that will run by itself."""
+"""The states of a deployment that is still starting."""
 OVER: Final = frozenset({"DEAD", "STOPPED", "STOPPING", "COMPLETED"})
-"""The states that a deployment does not come back from by itself."""
+"""The states in which a deployment will not run again by itself."""
 _UNREADABLE: Final = Fault(FaultKind.SERVER_ERROR, "SAP AI Core sent an answer that cannot be read.")
 
 
 @dataclass(frozen=True, slots=True)
 class Deployable:
-    """What a deployment is made of."""
+    """The specification of a deployment to create."""
 
     name: str
     """The name of the model, or "orchestration"."""
@@ -31,7 +31,7 @@ class Deployable:
 
     @property
     def parameters(self) -> Mapping[str, str]:
-        """What its configuration binds: orchestration needs nothing."""
+        """The parameters of its configuration; none for orchestration."""
         return {} if self.scenario == ORCHESTRATION else {"modelName": self.name, "modelVersion": self.version}
 
 
@@ -40,25 +40,25 @@ ORCHESTRATION_DEPLOYMENT: Final = Deployable(ORCHESTRATION, ORCHESTRATION, ORCHE
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """How far a deployment is."""
+    """The progress of a deployment."""
 
     status: str
     message: str = ""
-    """What SAP AI Core says about it, often nothing."""
+    """The status message of SAP AI Core, often empty."""
 
     @property
     def runs(self) -> bool:
-        """Whether it can be asked."""
+        """Whether the deployment takes requests."""
         return self.status == RUNNING
 
     @property
     def is_over(self) -> bool:
-        """Whether it will not run, however long it is waited for."""
+        """Whether the deployment will never run, so that waiting is useless."""
         return self.status in OVER
 
 
 def resource_groups(subaccount: SubAccount, get: Get) -> tuple[str, ...]:
-    """List the resource groups of *subaccount* in their order; raises `FaultError`, also where that is forbidden."""
+    """Return the resource groups of *subaccount* in their order; raises `FaultError`, also if that is forbidden."""
     match get(subaccount, "/admin/resourceGroups"):
         case {"resources": list() as listed}:
             named = (each.get("resourceGroupId") for each in listed if isinstance(each, dict))
@@ -68,9 +68,9 @@ def resource_groups(subaccount: SubAccount, get: Get) -> tuple[str, ...]:
 
 
 def deploy(subaccount: SubAccount, what: Deployable, post: Post) -> str:
-    """Make a deployment in the resource group of *subaccount* and give its id; raises `FaultError`.
+    """Create a deployment in the resource group of *subaccount* and return its id; raises `FaultError` on any error.
 
-    A deployment is made from a configuration, which is made first. Neither request is repeated.
+    A deployment needs a configuration, which is created first. Neither request is repeated.
     """
     configuration = {
         "name": what.name,
@@ -84,7 +84,7 @@ def deploy(subaccount: SubAccount, what: Deployable, post: Post) -> str:
 
 
 def state_of(subaccount: SubAccount, deployment: str, get: Get) -> DeploymentState:
-    """Ask how far a deployment is; raises `FaultError`."""
+    """Return the state of a deployment; raises `FaultError` on any error."""
     match get(subaccount, f"/lm/deployments/{quote(deployment, safe='')}"):
         case {"status": str(status), **rest}:
             message = rest.get("statusMessage")

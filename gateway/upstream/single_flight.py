@@ -1,4 +1,4 @@
-"""One call instead of several that ask the same at the same time."""
+"""Single flight: concurrent callers with the same key share one call."""
 
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future
@@ -9,10 +9,10 @@ T = TypeVar("T")
 
 
 class SingleFlight(Generic[K, T]):
-    """Makes one call at a time for each key; whoever asks meanwhile waits for it and shares its outcome.
+    """Makes one call at a time for each key. Concurrent callers wait for it and share its outcome.
 
-    With *keep* the first outcome is shared for good, also with whoever asks later. Holds no lock: `setdefault` and
-    `pop` are one step each.
+    With *keep*, the first outcome is also shared with all later callers. Thread-safe without a lock, because
+    `setdefault` and `pop` are atomic.
     """
 
     def __init__(self, *, keep: bool = False) -> None:
@@ -20,7 +20,7 @@ class SingleFlight(Generic[K, T]):
         self._calls: dict[K, Future[T]] = {}
 
     def __call__(self, key: K, call: Callable[[], T]) -> T:
-        """Give what the call for *key* returned, or raise what it raised; *call* is made if there is none yet."""
+        """Return or raise the outcome of the call for *key*; make *call* if none is in progress."""
         mine = Future[T]()
         found = self._calls.setdefault(key, mine)
         if found is mine:
@@ -30,7 +30,7 @@ class SingleFlight(Generic[K, T]):
     def _make(self, key: K, call: Callable[[], T], mine: Future[T]) -> None:
         try:
             outcome = call()
-        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised where the result is asked for
+        except BaseException as error:  # noqa: BLE001 - not swallowed: it is raised by `result`
             self._forget(key)
             mine.set_exception(error)
         else:
@@ -38,6 +38,6 @@ class SingleFlight(Generic[K, T]):
             mine.set_result(outcome)
 
     def _forget(self, key: K) -> None:
-        """Have the next one call anew, before anybody learns of the outcome."""
+        """Remove the call unless outcomes are kept; before its outcome is set, so that later callers start anew."""
         if not self._keep:
             self._calls.pop(key)

@@ -1,4 +1,4 @@
-"""Work in steps: it says what it waits for, and whoever drives it may stop at any time and go on later."""
+"""Work in steps: generators that yield what they wait for, so that their driver can suspend and resume them."""
 
 import math
 from collections.abc import Generator
@@ -16,14 +16,14 @@ NO_ANSWER_IN_TIME: Final = replace(transport_faults.NO_ANSWER_IN_TIME, unanswere
 _CLOSED: Final = Fault(FaultKind.STREAM_BROKEN, "The proxy stopped reading the response of SAP AI Core.")
 
 
-class StillPending(Exception):  # noqa: N818 - nothing is wrong: it goes on later
-    """The work has not come to its end within the seconds it was given; asking again goes on where it stopped."""
+class StillPending(Exception):  # noqa: N818 - not an error: the work continues later
+    """Raised if work has not ended within the given seconds; a further call resumes it."""
 
 
 class Pause(NamedTuple):
-    """What a piece of work waits for: one interest at most, in the tuple that `Lifetime.wait` takes, until a moment.
+    """What work waits for: at most one interest, as a tuple for `Lifetime.wait`, and a time limit.
 
-    At that moment, `TimeoutError` is raised in the work.
+    At the time *until*, `TimeoutError` is raised in the work.
     """
 
     interests: tuple[Interest, ...]
@@ -31,11 +31,11 @@ class Pause(NamedTuple):
 
 
 Steps = Generator[Pause, None, T]
-"""Work that gives a `Pause` whenever it has to wait, and returns what it is for."""
+"""Work that yields a `Pause` whenever it has to wait, and returns its result."""
 
 
 def waiting_for(task: Task[T], until: float) -> Steps[T]:
-    """Wait for a task; give or raise its result."""
+    """Wait for a task; return or raise its outcome."""
     pause = Pause((Interest(task),), until)
     while not task.done:
         yield pause
@@ -43,7 +43,7 @@ def waiting_for(task: Task[T], until: float) -> Steps[T]:
 
 
 def unless_silent(steps: Steps[T], silence: float, clock: Clock) -> Steps[T]:
-    """Do a piece of work; raises `FaultError` once nothing that it waits for has come for *silence* seconds."""
+    """Run *steps*; raises `FaultError` once one of its pauses has lasted *silence* seconds."""
     until = clock() + silence
     try:
         pause = next(steps)
@@ -65,9 +65,9 @@ def unless_silent(steps: Steps[T], silence: float, clock: Clock) -> Steps[T]:
 
 
 def run(steps: Steps[T], lifetime: Lifetime) -> T:
-    """Do a piece of work to its end, and wait for whatever it waits for.
+    """Run *steps* to their end, waiting at each pause, and return the result.
 
-    Raises `FaultError` for what fails, or as soon as the request is over.
+    Raises `FaultError` on any failure, and as soon as the request is over.
     """
     work = Resumable(steps)
     try:
@@ -77,7 +77,7 @@ def run(steps: Steps[T], lifetime: Lifetime) -> T:
 
 
 class Resumable(Generic[T]):
-    """Drives one piece of work; `close` ends it where it stands. One thread at a time uses it."""
+    """Runs *steps* with interruptions. Only one thread at a time may use it."""
 
     def __init__(self, steps: Steps[T]) -> None:
         self._steps = steps
@@ -87,19 +87,19 @@ class Resumable(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether the work has come to its end."""
+        """Whether the work has ended with a result."""
         return self._result is not None
 
     @property
     def pause(self) -> Pause | None:
-        """What it waits for; nothing if it has not begun, or is at its end."""
+        """The current pause; None before the work has begun and after its end."""
         return self._pause
 
     def go_on(self, lifetime: Lifetime, seconds: float) -> T:
-        """Go on to the end and give the result.
+        """Resume the work, run it to its end and return the result.
 
-        Raises `StillPending` if that is not reached within so many *seconds*, and `FaultError` for what fails, or
-        as soon as the request is over.
+        Raises `StillPending` if it does not end within so many *seconds*, and `FaultError` on any failure and as soon
+        as the request is over.
         """
         until = lifetime.clock() + seconds
         while self._result is None:
@@ -113,13 +113,13 @@ class Resumable(Generic[T]):
         return self._result[0]
 
     def close(self) -> None:
-        """End the work; what it holds is let go."""
+        """End the work and release its resources."""
         self._closed = True
         self._pause = None
         self._steps.close()
 
     def _step(self, *, late: bool = False) -> None:
-        """Take a step, once there is what the work waits for, or it is too *late* for that."""
+        """Run the work to its next pause; *late* raises `TimeoutError` in it."""
         if self._closed:
             raise FaultError(_CLOSED)
         try:

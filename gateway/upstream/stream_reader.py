@@ -1,4 +1,4 @@
-"""One answer of SAP AI Core, read from the token to the last byte by whoever waits for it."""
+"""The reader of one upstream answer, from requesting the token to the last byte."""
 
 import math
 from collections.abc import Callable
@@ -11,25 +11,26 @@ from gateway.upstream.tokens import NO_TOKEN_IN_TIME, WITHOUT_TOKEN, TokenSource
 from gateway.upstream.transport import BODY_LIMIT, Call
 
 _ERROR_LIMIT = 1024 * 1024
-"""How many bytes of an error's body are read."""
+"""The maximum number of bytes that are read of an error's body."""
 _OURS: Final = frozenset({FaultKind.UNAVAILABLE, FaultKind.REFUSED_CREDENTIALS})
-"""Kinds that say the same of a fetch of a token as of any other call."""
+"""The kinds of fault that keep their meaning when the request for a token fails with them."""
 
 Send = Callable[[str], Call]
 """Prepares the call with a token."""
 Judge = Callable[[Call, bytes], Fault]
-"""Says what an error answer means."""
+"""Returns the fault that an error answer means."""
 
 
 class StreamReader:
-    """Reads one upstream, from getting a token to the last byte of its answer.
+    """Gets a token, sends one request and reads its answer.
 
-    First `head`, then `take` until there is no more, or `whole` alone, which `read` drives. `head` and `take` may be
-    called again after they raised `StillPending`; whoever waits for many at once takes what has arrived from `body`.
-    Every one raises `FaultError` for whatever fails, and as soon as the request is over; then the connection is closed.
-    A token that is refused is renewed once. One thread at a time uses it, and closes it.
+    Call `head` and then `take` until it returns None, or only `whole` (steps) or `read` (blocking). `head` and `take`
+    may be called again after `StillPending`. An event loop reads what has arrived from `body`. All of them raise
+    `FaultError` on any failure and as soon as the request is over, and then the connection is closed. A token that is
+    refused is renewed once. Only one thread at a time may use it, and the user must close it.
 
-    *token_limit* is how many seconds a token is waited for, *silence* how many `whole` waits for something to come.
+    *token_limit* is the number of seconds to wait for a token. *silence* is the number of seconds for which `whole`
+    waits without receiving anything.
     """
 
     def __init__(
@@ -50,11 +51,11 @@ class StreamReader:
         self._silence = silence
         self._call: Call | None = None
         self._is_answered = False
-        """Whether `_call` is one whose answer is no failure, and its head is there."""
+        """Whether the head of a successful answer has arrived."""
         self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
-        """Return when an answer has begun that is none of failure; raises `StillPending` after so many *seconds*."""
+        """Wait for the head of a successful answer; raises `StillPending` after so many *seconds*."""
         try:
             self._work.go_on(self._lifetime, seconds)
         except FaultError:
@@ -62,17 +63,17 @@ class StreamReader:
             raise
 
     def take(self, seconds: float) -> bytes | None:
-        """Give all that has arrived of the body, and None at its end; raises `StillPending` after so many *seconds*."""
+        """Return the bytes that arrived, None at the end of the body; raises `StillPending` after so many *seconds*."""
         return self._begun().take(self._lifetime, seconds)
 
     def read(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> bytes:
-        """Read the whole answer, and wait for it; see `whole`."""
+        """Read the whole answer as `whole` does, and block until it is there."""
         return run(self.whole(limit, began), self._lifetime)
 
     def whole(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
-        """Read the whole answer; more than *limit* bytes of it, or silence for too long, are a fault.
+        """Read the whole answer. More than *limit* bytes, or too long a silence, raise `FaultError`.
 
-        *began* is called when the first of its body has come.
+        *began* is called when the first bytes of the body have arrived.
         """
         try:
             return (yield from unless_silent(self._whole(limit, began), self._silence, self._lifetime.clock))
@@ -96,29 +97,29 @@ class StreamReader:
 
     @property
     def body(self) -> Call:
-        """The answer that has begun, for whoever takes what has arrived of its body without waiting."""
+        """The call whose head has arrived, for reading its body without waiting."""
         return self._begun()
 
     @property
     def interest(self) -> Interest | None:
-        """What it waits for, so that several can be waited for at once; nothing if it can go on now."""
+        """The interest that it waits for; None if it can continue at once."""
         if not self._is_answered:
             return self._work.pause.interests[0] if self._work.pause else None
         return self._begun().interest
 
     @property
     def due(self) -> float:
-        """The moment at which `head` has to be called even if the interest is not ready: a limit ends then."""
+        """The time at which `head` must be called even if the interest is not ready, because a time limit ends."""
         return self._work.pause.until if self._work.pause else math.inf
 
     def close(self) -> None:
-        """Let go of the connection, which is closed at once unless the answer was read to its end."""
+        """Release the connection, which is closed unless the answer was read to its end."""
         self._work.close()
         if self._call is not None:
             self._call.close()
 
     def finish(self) -> None:
-        """Want nothing more of an answer that is all but at its end; see `Call.finish`."""
+        """Stop reading an answer that is nearly at its end; see `Call.finish`."""
         self._work.close()
         if self._call is not None:
             self._call.finish()
@@ -129,7 +130,7 @@ class StreamReader:
         return self._call
 
     def _answered(self) -> Steps[None]:
-        """Get an answer that is no failure; a refused token is renewed once."""
+        """Get the head of a successful answer; a refused token is renewed once. Raises `FaultError`."""
         self._lifetime.check_deadline()
         token = yield from self._token()
         try:
@@ -140,7 +141,7 @@ class StreamReader:
             yield from self._asked((yield from self._token()))
 
     def _token(self) -> Steps[str]:
-        """Get a token; without one it is no endpoint that fails, but its subaccount. Raises `FaultError`."""
+        """Get a token; raises a `FaultError` that puts the subaccount in cooldown, and not the endpoint."""
         try:
             found = self._tokens.request()
             if isinstance(found, str):
@@ -153,7 +154,7 @@ class StreamReader:
             raise FaultError(_no_token(error.fault)) from None
 
     def _asked(self, token: str) -> Steps[None]:
-        """Send the request, and read what comes as far as it is an error; raises `FaultError`."""
+        """Send the request and read the head; for an error status, read the body and raise `FaultError`."""
         call = self._call = self._send(token)
         yield from call.answered()
         if call.status < 400:
@@ -164,7 +165,7 @@ class StreamReader:
 
 
 def _no_token(fault: Fault) -> Fault:
-    """Say of the subaccount why there is no token for it."""
+    """Return the fault of the subaccount for the *fault* of the token request."""
     if fault.kind in _OURS:
         return fault
     after = WITHOUT_TOKEN if fault.retry_after is None else fault.retry_after

@@ -1,4 +1,4 @@
-"""Access tokens: fetched once for everybody, ahead of time, and dropped when they turn out to be bad."""
+"""Access tokens, which are fetched once for all requests, renewed early and dropped if they are refused."""
 
 import logging
 import random
@@ -15,51 +15,51 @@ from gateway.upstream.background import Task, ends_within
 _log = logging.getLogger("sap_ai_proxy.tokens")
 
 WITHOUT_TOKEN: Final = 2.0
-"""Seconds after which to look whether there is a token now, unless the token service says when."""
+"""The retry hint in seconds for requests without a token, unless the token service sends one."""
 NO_TOKEN_IN_TIME: Final = Fault(
     FaultKind.NO_TOKEN, "The proxy did not get an access token for SAP AI Core in time.", retry_after=WITHOUT_TOKEN
 )
 _SHARE = 0.1
-"""A token is renewed when this share of its lifetime is left, or earlier than that by no more than the leeway."""
+"""A token is renewed when this share of its lifetime is left, or the leeway if that is shorter."""
 _JITTER = 0.2
-"""By how much of that span a renewal may come earlier, so that processes that started together do not ask together."""
+"""A renewal starts earlier at random by up to this share of that time, so that processes do not collide."""
 _LIMIT = 5.0
-"""Seconds for which `token` waits: as long as a connection may take to come about."""
+"""Seconds for which `token` waits, which is the default timeout of a connection."""
 _MEMORY = 1.0
-"""Seconds for which a failed fetch answers for the next ones."""
+"""Seconds after a failed fetch in which no new fetch is started."""
 _RENEWAL_PAUSE = 15.0
-"""Seconds between two tries to renew a token that is good still."""
+"""Seconds between two attempts to renew a token that is still valid."""
 _BRIEFLY = 0.5
-"""Seconds to wait for a token where others have waited in vain: a fetch that works takes less."""
+"""Seconds to wait for a token after a failed fetch. A successful fetch takes less."""
 _RENEWED_FOR: Final = {FaultKind.REFUSED_CREDENTIALS: 0.0, FaultKind.DEPLOYMENT_FORBIDDEN: 60.0}
-"""What a token is renewed for, and how old in seconds it must be for that."""
+"""The kinds of fault for which a token is renewed, with the minimum age of the token in seconds."""
 
 NewTask = Callable[[Callable[[], str]], Task[str]]
-"""Makes the task in which a token is fetched."""
+"""Makes the task that fetches a token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token as the token service handed it out."""
+    """An access token as the token service sent it."""
 
     value: str = field(repr=False)
     lifetime: float
-    """Seconds from the moment it was asked for."""
+    """Seconds of validity from the time of the request."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenState:
-    """What is known of a subaccount's token; if there is neither a good one nor a fault, nobody has had an answer."""
+    """The state of a subaccount's token. Without a valid token and a fault, no fetch has ended yet."""
 
     good: bool
     """Whether there is a token that has not expired."""
     fault: Fault | None
-    """What the last fetch failed with; nothing after one that succeeded."""
+    """The fault of the latest fetch; None if it succeeded."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A token with the moments that matter."""
+    """A token with the times of fetching, renewal and expiry."""
 
     value: str = field(repr=False)
     fetched_at: float
@@ -69,18 +69,18 @@ class _Held:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """What the last fetch ended in, and until when that is taken for an answer."""
+    """The fault of the latest fetch, and the time until which no new fetch is started."""
 
     fault: Fault
     until: float
 
 
 class TokenSource:
-    """Hands out the current access token of one subaccount; it is fetched in the background, by one task at a time.
+    """Returns the current access token of one subaccount. One background task at a time fetches it.
 
-    *name* is what the log calls the subaccount. Whoever has no token waits for that task; `token` does so for *limit*
-    seconds at most. Whoever has one that is near its end goes on with it meanwhile.
-    `_lock` guards the token, the failure and the task; nothing else is done under it.
+    *name* is the name of the subaccount in the log. Without a valid token, requests wait for the task; `token` waits
+    for *limit* seconds at most. While a token is renewed, requests use the old one.
+    `_lock` guards the token, the failure and the task; it is held for assignments only.
     """
 
     def __init__(
@@ -106,12 +106,12 @@ class TokenSource:
         self._failure: _Failure | None = None
         self._fetching: Task[str] | None = None
         self._began = 0.0
-        """When it was begun to fetch a token."""
+        """The start of the latest fetch."""
 
     def token(self) -> str:
-        """Give a token that is good now, after waiting for it a few seconds if need be; raise the fault of the fetch.
+        """Return a valid token, after waiting a few seconds if necessary; raises the `FaultError` of the fetch.
 
-        What takes longer goes on, and serves whoever comes later.
+        A fetch that takes longer continues in the background, for later requests.
         """
         found = self.request()
         if isinstance(found, str):
@@ -121,7 +121,7 @@ class TokenSource:
         return found.result()
 
     def request(self) -> str | Task[str]:
-        """Give a token that is good now, or the task that fetches one; raise the fault of a fetch that has failed."""
+        """Return a valid token, or the task that fetches one; raises the `FaultError` of a fetch that just failed."""
         while True:
             held, failure, now = self._held, self._failure, self._clock()
             if held is not None and now < held.renew_at:
@@ -137,10 +137,10 @@ class TokenSource:
                 return task
 
     def renew_after(self, fault: Fault, token: str) -> bool:
-        """Drop *token* if *fault* is its refusal, unless another one has taken its place already.
+        """Drop *token* if *fault* means that it was refused, and return whether to repeat the request with another one.
 
-        What is forbidden may be so to a token alone that is older than the right to it; a young one is kept. Return
-        whether another one is to be had, with which to ask again.
+        A deployment may be forbidden only because the token is older than the permission, so an old token is renewed
+        for that, and a new one is kept. If another token has already replaced it, that one is kept.
         """
         min_age = _RENEWED_FOR.get(fault.kind)
         if min_age is None:
@@ -155,9 +155,9 @@ class TokenSource:
         return True
 
     def patience(self, limit: float) -> float:
-        """How many seconds to wait for a fetch that may last *limit*: what is left of them, or little after a failure.
+        """Return the seconds to wait for a fetch that began earlier and may take *limit* in all; few after a failure.
 
-        So a token service that is out of order holds up few requests, and none of them twice.
+        So a token service that does not respond delays few requests, and none of them twice.
         """
         if self._failure is not None:
             return min(limit, _BRIEFLY)
@@ -165,7 +165,7 @@ class TokenSource:
 
     @property
     def state(self) -> TokenState:
-        """What is known, without asking anybody."""
+        """The current state, without a fetch."""
         with self._lock:
             held, failure = self._held, self._failure
         good = held is not None and self._clock() < held.expires_at
@@ -173,19 +173,19 @@ class TokenSource:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the token that is held expires; 0 without a good one."""
+        """Seconds until the current token expires; 0 without a valid one."""
         held = self._held
         return 0.0 if held is None else max(0.0, held.expires_at - self._clock())
 
     def _renew(self, held: _Held, failure: _Failure | None) -> None:
-        """Have the token renewed; where that cannot even begin, the old one is good for a while."""
+        """Start a renewal. If that fails, the old token is still valid for a while."""
         with suppress(FaultError):
             self._task(held, failure)
 
     def _task(self, held: _Held | None, failure: _Failure | None) -> Task[str] | None:
-        """Give the task that fetches a token, and begin it if there is none; nothing if one has ended meanwhile.
+        """Return the task that fetches a token, and start it if there is none; None if one has just ended.
 
-        *held* and *failure* are what the caller has seen.
+        *held* and *failure* are the values that the caller has read.
         """
         if (running := self._running()) is not None:
             return running
@@ -202,12 +202,12 @@ class TokenSource:
         return new
 
     def _running(self) -> Task[str] | None:
-        """The task that is under way; one that got no thread is done without having run."""
+        """Return the task in progress, if any. A task that got no thread is done without having run."""
         task = self._fetching
         return None if task is None or task.done else task
 
     def _fetched(self) -> str:
-        """Fetch a token and keep it, or keep why there is none; raises `FaultError` for whatever fails."""
+        """Fetch a token and store it, or store the failure; raises `FaultError` on any failure."""
         asked_at = self._clock()
         try:
             token = self._fetch()
@@ -216,7 +216,7 @@ class TokenSource:
                 _log.warning("no access token for %s: %s", self._name, error.fault.explained)
             self._end(None, self._failure_of(error.fault))
             raise
-        except Exception as error:  # noqa: BLE001 - not swallowed: whoever asks is told, and the log says more
+        except Exception as error:  # noqa: BLE001 - not swallowed: it is logged, and requests get a fault
             what = f"The proxy could not request an access token for SAP AI Core: {type(error).__name__}."
             _log.exception("an access token could not be requested")
             fault = Fault(FaultKind.SERVER_ERROR, what)
@@ -229,13 +229,13 @@ class TokenSource:
         return token.value
 
     def _failure_of(self, fault: Fault) -> _Failure:
-        """Say for how long a fetch that failed keeps others from asking: longer where a good token is there."""
+        """Return the failure with the time of the next fetch, which is later while the current token is valid."""
         now, held = self._clock(), self._held
         good_until = held.expires_at if held is not None else now
         return _Failure(fault, max(now + _MEMORY, min(now + _RENEWAL_PAUSE, good_until)))
 
     def _end(self, held: _Held | None, failure: _Failure | None) -> None:
-        """Note what the fetch has brought: a token, or why there is no new one."""
+        """Store the outcome of a fetch: a token or a failure."""
         with self._lock:
             if held is not None:
                 self._held = held

@@ -1,9 +1,9 @@
-"""HTTP/1.1 to SAP AI Core over sockets that never block: one request and its answer as a `Call`.
+"""HTTP/1.1 to SAP AI Core over non-blocking sockets. A `Call` is one request with its answer.
 
-A call is sent once. The one exception: a connection that was kept and turns out to be dead before any byte of the
-answer has come is nobody's failure, and the call goes once more over a fresh one.
+A call is sent once, with one exception: if a kept connection turns out to be dead before any byte of the answer has
+arrived, the call is sent again over a new connection.
 
-No fault names a host.
+No message of a fault names a host.
 """
 
 import re
@@ -38,28 +38,28 @@ from gateway.upstream.trust import TrustStore
 from gateway.upstream.unreachable import PROXY_WANTS_PASSWORD
 
 BODY_LIMIT: Final = 64 * 1024 * 1024
-"""How many bytes of a body are read in one piece."""
+"""The maximum size of a body that is read as a whole, in bytes."""
 _OVERHEAD_LIMIT = 64 * 1024
-"""How many bytes that belong to no body may come one after the other: those of a head, or between two chunks."""
+"""The maximum number of consecutive bytes outside of a body, in a head or between two chunks."""
 _MOST_URLS = 1024
-"""For how many URLs it is remembered how they are reached."""
+"""The number of URLs whose target and proxy are cached."""
 _OWN_HEADERS: Final = frozenset(
     {"accept-encoding", "connection", "content-length", "host", "transfer-encoding", "user-agent"}
 )
-"""What a request says as it is, whatever it is given."""
+"""The headers that the transport sets itself; given ones are ignored."""
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _COMPRESSED: Final = frozenset({b"gzip", b"x-gzip", b"deflate"})
 
 
 class _GarbledError(ValueError):
-    """What came is no answer, or less than one."""
+    """Raised if the bytes are no HTTP answer, or an incomplete one."""
 
 
 class _Answer:
-    """One answer, as the parser understands it; `release` when it is over, since the parser knows it as well.
+    """The parser's callbacks for one answer. `release` it at the end, because parser and answer refer to each other.
 
-    Interim answers (1xx) are passed over. `begun` says that a byte has come. Bytes after the end keep the connection
-    from being used again, but for line ends, which the parser of the next answer passes over.
+    Interim answers (1xx) are skipped. `begun` is set with the first byte. If bytes follow the end of the answer, the
+    connection is not used again, except for line ends, which the parser of the next answer skips.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class _Answer:
         self.begun = False
         self.has_head = False
         self.has_more = False
-        """Whether `body` may have more to give, or to raise, although nothing new has come."""
+        """Whether `body` may return more bytes, or raise, although nothing new has arrived."""
         self.complete = False
         self._keeps_alive = False
         self._spoilt = False
@@ -77,11 +77,11 @@ class _Answer:
         self._inflater: Inflater | None = None
         self._pieces: list[bytes] = []
         self._parser: HttpResponseParser | None = None
-        # Named as the parser wants it: each piece of a body goes straight into the list.
+        # The parser calls this name; each piece of a body goes directly into the list.
         self.on_body = self._pieces.append
 
     def feed(self, data: bytes) -> None:
-        """Take what has arrived; raises `ValueError` if it is no answer."""
+        """Parse bytes that have arrived; raises `ValueError` if they are no answer."""
         self.begun = True
         if self._parser is None:
             self._parser = HttpResponseParser(self)
@@ -90,7 +90,7 @@ class _Answer:
         except (HttpParserError, HttpParserUpgrade):
             if not self.has_head:
                 raise _GarbledError from None
-            # What came before is still good.
+            # The bytes before the error are still valid.
             self._spoilt = self.has_more = True
         if self._pieces:
             self.has_more = True
@@ -101,14 +101,14 @@ class _Answer:
             raise _GarbledError
 
     def end(self) -> None:
-        """The server has closed the connection; raises `ValueError` unless that is how the body ends."""
+        """Handle the end of the connection; raises `ValueError` unless it ends the body."""
         if not self.has_head or (not self.complete and self._has_length()):
             raise _GarbledError
         self.complete = True
         self._keeps_alive = False
 
     def body(self) -> bytes:
-        """Give what has arrived of the body since the last time; raises `ValueError` if what follows is no body."""
+        """Return the bytes of the body since the last call; raises `ValueError` if invalid data follows."""
         if self._pieces:
             data = b"".join(self._pieces)
             self._pieces.clear()
@@ -127,26 +127,26 @@ class _Answer:
 
     @property
     def keeps_alive(self) -> bool:
-        """Whether another answer may follow on its connection, as far as is known."""
+        """Whether the connection may be used for another request, as far as is known."""
         return self._keeps_alive and not self._spoilt
 
     def release(self) -> None:
-        """Part with the parser."""
+        """Drop the parser, which breaks the reference cycle."""
         self._parser = None
 
     def on_message_begin(self) -> None:
-        """Refuse whatever follows the answer: it was not asked for."""
+        """Raise an error if another answer follows, because it was not requested."""
         if self.complete:
             raise _GarbledError
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Note a header; those that follow a body are passed over."""
+        """Store a header; trailers after the body are ignored."""
         if not self.has_head:
             name = name.lower()
             self.fields[name] = self.fields[name] + b", " + value if name in self.fields else value
 
     def on_headers_complete(self) -> None:
-        """Understand the head."""
+        """Process the head; raises `ValueError` for an unknown content encoding."""
         parser = self._parser
         if parser is None or (status := parser.get_status_code()) < 100:
             raise _GarbledError
@@ -164,21 +164,21 @@ class _Answer:
         self.has_head = True
 
     def on_message_complete(self) -> None:
-        """Note the end, unless it was the end of an interim answer."""
+        """Mark the answer as complete, unless it is an interim one."""
         self.complete = not self._interim
         self._interim = False
 
     def _has_length(self) -> bool:
-        """Whether the body says itself where it ends."""
+        """Return whether the end of the body is known without the end of the connection."""
         if (codings := self.fields.get(b"transfer-encoding")) is not None:
             return codings.rpartition(b",")[2].strip().lower() == b"chunked"
         return b"content-length" in self.fields
 
 
 class Call:
-    """One request and its answer; one thread at a time uses it, and whoever has it closes it.
+    """One request and its answer. Only one thread at a time may use it, and the owner must close it.
 
-    First `head`, then `take` until there is no more, or `read`. All of them may be called again after they raised
+    Call `head`, then `take` until it returns None, or `read`. `head` and `take` may be called again after
     `StillPending`. After any `FaultError` the call is closed.
     """
 
@@ -199,7 +199,7 @@ class Call:
     # The head
 
     def head(self, lifetime: Lifetime, seconds: float) -> None:
-        """Return when status and headers are there; raises `StillPending` after so many *seconds*, and `FaultError`."""
+        """Wait for status and headers; raises `StillPending` after so many *seconds*, and `FaultError`."""
         if self._work is None:
             lifetime.check()
             self._work = Resumable(self.answered())
@@ -210,7 +210,7 @@ class Call:
             raise
 
     def answered(self) -> Steps[None]:
-        """Connect, send, and read the head of the answer: the work that `head` drives. Raises `FaultError`."""
+        """Connect, send the request and read the head, as steps that `head` runs; raises `FaultError`."""
         kept = self._pool.take(self._key)
         if kept is None or not (yield from self._asked(kept)):
             fresh = yield from self._connected()
@@ -223,12 +223,12 @@ class Call:
 
     @property
     def status(self) -> int:
-        """The status; 0 before the head is there."""
+        """The status; 0 before the head has arrived."""
         return self._answer.status
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The headers by their names in lower case; those that came more than once are joined by commas."""
+        """The headers by names in lower case; repeated ones are joined by commas."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._answer.fields.items()}
 
     @property
@@ -239,7 +239,7 @@ class Call:
 
     @property
     def interest(self) -> Interest | None:
-        """What more of the body needs; nothing if there is some, or no more."""
+        """The interest to wait for before reading more; None if more is there already, or the body has ended."""
         if self._connection is None or self._answer.complete or self._answer.has_more:
             return None
         return self._connection.readable.interests[0]
@@ -247,7 +247,7 @@ class Call:
     # The body
 
     def take(self, lifetime: Lifetime, seconds: float) -> bytes | None:
-        """Give all that has arrived of the body, and None at its end.
+        """Return the bytes of the body that have arrived, None at its end.
 
         Raises `StillPending` if nothing arrives within so many *seconds*, and `FaultError`.
         """
@@ -264,7 +264,7 @@ class Call:
         return data
 
     def arrived(self) -> bytes | None:
-        """Give what has arrived of the body without waiting: no bytes if nothing has, and None at its end.
+        """Return the bytes of the body that have arrived, without waiting: b"" if there are none, None at its end.
 
         Raises `FaultError`.
         """
@@ -284,9 +284,9 @@ class Call:
         limit: int = BODY_LIMIT,
         began: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Read the whole body; more than *limit* bytes, or *silence* for so many seconds, are a fault.
+        """Read the whole body; raises `FaultError` for more than *limit* bytes, or *silence* for so many seconds.
 
-        *began* is called when the first of it has come.
+        *began* is called when the first bytes have arrived.
         """
         try:
             return run(unless_silent(self.rest(limit, began), silence, lifetime.clock), lifetime)
@@ -295,7 +295,7 @@ class Call:
             raise
 
     def rest(self, limit: int, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
-        """Read the rest of the body: the work that `read` drives. Raises `FaultError`."""
+        """Read the rest of the body, as steps that `read` runs; raises `FaultError`."""
         parts: list[bytes] = []
         size = 0
         while (data := self._arrived()) is not None:
@@ -315,7 +315,7 @@ class Call:
     # The end
 
     def close(self) -> None:
-        """Let go of the connection, which is closed at once unless the answer was read to its end."""
+        """Release the connection, which is closed unless the answer was read to its end."""
         if self._work is not None:
             self._work.close()
         connection, self._connection = self._connection, None
@@ -328,10 +328,10 @@ class Call:
             connection.close()
 
     def finish(self) -> None:
-        """Want nothing more of an answer that is all but at its end, such as the last bytes of its framing.
+        """Stop reading an answer that is nearly at its end, and lacks only the last bytes of its framing, for example.
 
-        They are not waited for: whether they have come is seen when the connection is needed again, and if they have
-        not, it is closed then.
+        The call does not wait for them. The pool reads them when it needs the connection again, and closes the
+        connection if they have not arrived by then.
         """
         answer, connection = self._answer, self._connection
         if connection is None or answer.complete or not (answer.has_head and answer.keeps_alive and self._sent):
@@ -351,7 +351,7 @@ class Call:
             raise FaultError(replace(fault, cause=self._route.unreachable(error))) from None
 
     def _asked(self, connection: Connection) -> Steps[bool]:
-        """Send the request and read the head; say whether the connection was alive. Raises `FaultError`."""
+        """Send the request and read the head; return whether the connection was alive. Raises `FaultError`."""
         self._connection, self._sent = connection, False
         unsent: OSError | None = None
         try:
@@ -359,7 +359,7 @@ class Call:
                 yield from connection.send(*self._request)
                 self._sent = True
             except OSError as error:
-                # An answer may be there all the same: that the body is too large, for example.
+                # The server may have sent an answer before, for example that the body is too large.
                 unsent = error
             while not self._answer.has_head:
                 yield connection.readable
@@ -375,7 +375,7 @@ class Call:
         return True
 
     def _arrived(self) -> bytes | None:
-        """Give what is there of the body; no bytes if there is nothing, None after the end. Raises `FaultError`."""
+        """Return the parsed bytes of the body: b"" if there are none, None after the end. Raises `FaultError`."""
         try:
             data = self._answer.body()
         except ValueError:
@@ -398,7 +398,7 @@ class Call:
             raise FaultError(BROKEN) from None
 
     def _receive(self, connection: Connection) -> None:
-        """Take what has arrived; raises `OSError` or `ValueError`."""
+        """Parse what has arrived; raises `OSError` or `ValueError`."""
         data = connection.receive()
         if data:
             self._answer.feed(data)
@@ -407,9 +407,9 @@ class Call:
 
 
 class Transport:
-    """Calls servers over connections that are kept; many threads use it at once, and one closes it.
+    """Calls servers over kept connections. Many threads may use it at once, and one closes it.
 
-    Through which HTTP proxy a URL is reached, if through any, is found out once. The environment is not asked.
+    The HTTP proxy of a URL is determined once. Environment variables are not read.
     """
 
     def __init__(
@@ -429,9 +429,9 @@ class Transport:
     def begin(
         self, method: str, url: str, headers: Mapping[str, str], body: bytes | None, *, connect_timeout: float
     ) -> Call:
-        """Prepare a call, which begins when it is driven; raises `FaultError` if it cannot be sent as it is.
+        """Prepare a call, which starts when it is read; raises `FaultError` if URL or headers are not valid.
 
-        Its answer has a body: HEAD is not for this.
+        HEAD is not supported, because the answer must have a body.
         """
         try:
             target, proxy = self._reach(url)
@@ -442,14 +442,14 @@ class Transport:
         return Call(self._pool, self._resolver, route, (head, body or b""), self._clock)
 
     def close(self) -> None:
-        """Close the connections that are kept, and those of calls under way as soon as these end."""
+        """Close the kept connections, and those of running calls when these end."""
         self._pool.close()
 
 
 def _request_head(
     method: str, target: Target, proxy: HttpProxy | None, headers: Mapping[str, str], body: bytes | None
 ) -> bytes:
-    """Write the head of a request; raises `ValueError` for a header that would say something else on the wire."""
+    """Render the head of a request; raises `ValueError` for a header with a line break."""
     plain_proxy = proxy if not target.secure else None
     path = f"http://{target.authority}{target.path}" if plain_proxy else target.path
     lines = [
@@ -473,7 +473,7 @@ def _request_head(
 
 @lru_cache(maxsize=256)
 def _may_be_given(name: str) -> bool:
-    """Whether a header is for the caller to set; raises `ValueError` if its name is none."""
+    """Return whether callers may set a header; raises `ValueError` if the name is not valid."""
     if not _HEADER_NAME.fullmatch(name):
         raise ValueError("a name that no header has")
     return name.lower() not in _OWN_HEADERS

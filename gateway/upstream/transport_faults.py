@@ -1,4 +1,4 @@
-"""What callers are told when SAP AI Core cannot be asked, or does not answer to the end: no name of a host is in it."""
+"""The faults of connections to SAP AI Core. Callers see their messages, so no message names a host."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Whom TLS trusts: the authorities of `certifi`, of files, or of the operating system by way of `truststore`."""
+"""The trusted authorities of TLS: from `certifi`, from files, or from the operating system through `truststore`."""
 
 import ssl
 from pathlib import Path
@@ -11,20 +11,20 @@ from gateway.upstream.unreachable import TrustUnusableError
 
 
 class TrustStore:
-    """Builds what TLS needs to know, when it is needed first; two threads may both do so, and both are right."""
+    """Builds TLS contexts when they are first needed. If two threads build one at once, both are valid."""
 
     def __init__(self, trust: Trust) -> None:
         self._trust = trust
         self._context: ssl.SSLContext | None = None
 
     def context(self) -> ssl.SSLContext:
-        """Give the context that all share, which nobody changes; raises `OSError` if what is trusted cannot be read."""
+        """Return the shared context, which must not be changed; raises `OSError` if the authorities cannot be read."""
         if self._context is None:
             self._context = self.new_context()
         return self._context
 
     def new_context(self) -> ssl.SSLContext:
-        """Build one for a single use, to which a client certificate may be added; raises `OSError` as `context`."""
+        """Build a new context, to which a client certificate may be added; raises `OSError` as `context` does."""
         try:
             context = self._loaded()
         except OSError as error:
@@ -37,7 +37,7 @@ class TrustStore:
                 rest = context.verify_flags & ~ssl.VERIFY_X509_STRICT
                 context.verify_flags = rest | ssl.VERIFY_X509_STRICT if self._trust.strict else rest
             return context
-        # Not within the handler: whoever looks for the cause would take what OpenSSL said for the server's fault.
+        # Raised outside of the handler: OpenSSL's error as a cause would look like a failure of the server.
         raise unusable
 
     def _loaded(self) -> ssl.SSLContext:
@@ -53,11 +53,11 @@ class TrustStore:
 
 
 def _of_system() -> ssl.SSLContext:
-    """Build a context that trusts what the operating system does.
+    """Build a context that trusts the authorities of the operating system.
 
-    Its sockets look at the certificate at the end of the handshake, and may be such as never block.
+    It verifies the certificate at the end of the handshake, and also works with non-blocking sockets.
     """
-    import truststore  # noqa: PLC0415 - only who asks for it needs it
+    import truststore  # noqa: PLC0415 - imported only if it is used
 
     return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 

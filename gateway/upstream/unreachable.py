@@ -1,4 +1,4 @@
-"""Why a server could not be reached: what sockets, TLS and an HTTP proxy on the way say, as one of a few reasons."""
+"""The reasons why a server could not be reached, from the errors of sockets, TLS and HTTP proxies."""
 
 import errno
 import re
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 
 class Reason(Enum):
-    """The reasons that want different things done about them."""
+    """The reasons, as far as their remedies differ."""
 
     UNKNOWN_HOST = "the name of its host is unknown"
     REFUSED = "the connection was refused"
@@ -31,55 +31,55 @@ class Reason(Enum):
     TRUST_UNUSABLE = "the file of trusted certificates cannot be read"
     CLIENT_CERTIFICATE_REFUSED = "it refuses the client certificate"
     CLIENT_CERTIFICATE_UNUSABLE = "the client certificate cannot be read, or does not belong to its key"
-    PROXY_PASSWORD = "the HTTP proxy requires a user and a password"  # noqa: S105 - a sentence
+    PROXY_PASSWORD = "the HTTP proxy requires a user and a password"  # noqa: S105 - no password
     PROXY_REFUSED = "the HTTP proxy refuses to connect to it"
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """Why a server was not reached: the cause of a fault, which no caller is shown."""
+    """Why a server was not reached: the cause of a fault, which is logged and not sent to callers."""
 
     reason: Reason
     host: str
-    """The host that was not reached, with its port: that of the proxy, if it is the proxy."""
+    """The host that was not reached, with its port; the proxy itself if `is_proxy`."""
     detail: str = ""
-    """What was said, in the words of who said it."""
+    """The original message, if there is one."""
     is_proxy: bool = False
-    """Whether it is the HTTP proxy that was not reached."""
+    """Whether the HTTP proxy itself was not reached."""
     proxy_in: str = ""
-    """The setting or the environment variable that names the HTTP proxy on the way; empty if there is none."""
+    """The setting or the environment variable that names the HTTP proxy; empty if there is none."""
     issuer: str = ""
-    """Who signed a certificate that is not trusted; empty if that is not known."""
+    """The issuer of a certificate that is not trusted; empty if it is unknown."""
 
     @property
     def what(self) -> str:
-        """What is wrong, with whoever signed the certificate."""
+        """The reason as text, with the issuer of an untrusted certificate."""
         if self.issuer and self.reason is Reason.UNTRUSTED:
             return f"its certificate, signed by {self.issuer}, is not trusted"
         return self.reason.value
 
     def __str__(self) -> str:
-        """Say it without the host, for logs."""
+        """Return the reason without the host, for logs."""
         proxy = f", of the HTTP proxy that {self.proxy_in} names" if self.is_proxy else ""
         return f"{self.what}{f' ({self.detail})' if self.detail else ''}{proxy}"
 
 
 class TrustUnusableError(OSError):
-    """The certificates to trust cannot be read; the message names what says where they are."""
+    """Raised if the trusted certificates cannot be read; the message names the setting with their path."""
 
 
 class ClientCertificateUnusableError(OSError):
-    """A client certificate or its key cannot be read, or they do not belong together."""
+    """Raised if a client certificate or its key cannot be read, or they do not belong together."""
 
 
 class ProxyRefusedError(OSError):
-    """An HTTP proxy did not connect us to the server; the message holds its status line."""
+    """Raised if an HTTP proxy did not open a tunnel; the message contains its status line."""
 
 
 PROXY_WANTS_PASSWORD: Final = ProxyRefusedError("HTTP/1.1 407")
-"""What an HTTP proxy says that wants a user and a password."""
+"""The error of an HTTP proxy that requires a user and a password."""
 _TUNNEL = re.compile(r"Tunnel connection failed: (\d{3})|HTTP/1\.[01] (\d{3})")
-_PROXY_PASSWORD = "407"  # noqa: S105 - a status
+_PROXY_PASSWORD = "407"  # noqa: S105 - an HTTP status
 _NO_ROUTE: Final = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN}
 _VERIFIED: Final = {
     # OpenSSL's code of what is wrong with a certificate
@@ -88,20 +88,21 @@ _VERIFIED: Final = {
     64: Reason.OTHER_HOST,  # by its IP address
 }
 _STRICT: Final = range(80, 94)
-"""OpenSSL's codes of what it looks at only if it is strict."""
+"""OpenSSL's codes of the checks that it makes only in strict mode."""
 _NO_TLS: Final = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _FILES: Final = {"PEM", "X509", "ASN1"}
-"""The parts of OpenSSL that read certificates and keys."""
+"""The libraries of OpenSSL that read certificates and keys."""
 UNTRUSTED: Final = frozenset({Reason.UNTRUSTED, Reason.NOT_STRICT})
-"""What is said of a certificate for which it matters who signed it."""
+"""The reasons for which the issuer of the certificate is looked up."""
 _AT_CONNECTING: Final = {Reason.UNKNOWN_HOST, Reason.REFUSED, Reason.NO_ROUTE, Reason.TIMED_OUT}
-"""What can only be said of whom the connection goes to first."""
+"""The reasons that concern the first hop, which is the proxy if there is one."""
 
 
 def unreachable(error: BaseException, host: str, proxy: str = "", proxy_in: str = "") -> Unreachable:
-    """Find out what an *error* means that came before an answer of *host*; *proxy* is that of an HTTP proxy on the way.
+    """Return why *host* was not reached, from an *error* that came before its answer.
 
-    Both are written as `name:port`; *proxy_in* is what names the proxy.
+    *host* and *proxy*, the HTTP proxy if there is one, have the form `name:port`. *proxy_in* is the setting or the
+    environment variable that names the proxy.
     """
     reason, detail = Reason.BROKEN, ""
     for each in _chain(error):
@@ -113,7 +114,7 @@ def unreachable(error: BaseException, host: str, proxy: str = "", proxy_in: str 
 
 
 def host_of(url: str) -> str:
-    """Write the host and the port of a URL."""
+    """Return host and port of a URL as `name:port`; empty if it is not valid."""
     with suppress(ValueError):
         parts = urlsplit(url)
         if parts.hostname:
@@ -123,7 +124,7 @@ def host_of(url: str) -> str:
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and all that it wraps, each once, the innermost first."""
+    """Yield an error and all errors that it wraps, each once, the innermost first."""
     seen: list[BaseException] = []
     pending: list[object] = [error]
     while pending:
@@ -135,7 +136,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _reason(error: BaseException) -> tuple[Reason, str] | None:
-    """Say what one error means; None where it says nothing."""
+    """Return the reason and the detail of one error; None if it gives no reason."""
     match error:
         case socket.gaierror():
             return Reason.UNKNOWN_HOST, ""

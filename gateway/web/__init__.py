@@ -1,1 +1,1 @@
-"""The page at `/` for browsers: its files, and what it says of tools."""
+"""The web page at `/`: its files, and its instructions for tools."""

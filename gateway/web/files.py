@@ -1,4 +1,4 @@
-"""The files of the page, and the headers they are served with."""
+"""The files of the web page, and the headers they are served with."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,11 +9,11 @@ from typing import Final
 
 PAGE: Final = "index.html"
 HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-cache",  # kept, and asked about each time: an update of the proxy is seen at once
+    "Cache-Control": "no-cache",  # browsers revalidate a file each time, so an update of the proxy is seen at once
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"  # no text becomes HTML
+        "require-trusted-types-for 'script'; trusted-types 'none'"  # the page cannot assign strings as HTML
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -21,7 +21,7 @@ HEADERS: Final[Mapping[str, str]] = {
     "Vary": "Accept",
     "X-Content-Type-Options": "nosniff",
 }
-"""What browsers hold each file to: nothing but itself is loaded, asked or run, and nobody frames it."""
+"""Headers of every file. The page loads, calls and runs nothing but its own files, and no other page may frame it."""
 _FOLDER: Final = Path(__file__).with_name("static")
 _CONTENT_TYPES: Final = {
     ".css": "text/css; charset=utf-8",
@@ -30,12 +30,12 @@ _CONTENT_TYPES: Final = {
     ".svg": "image/svg+xml",
 }
 _KEY_IS_NEEDED, _DEMO_KEY = "KEY_IS_NEEDED", "DEMO_KEY"
-"""What stands in the HTML in place of what the page must know before it can ask."""
+"""Placeholders in the HTML that are replaced by values which the page needs before its first request."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebFile:
-    """A file as it is served; its *etag* changes with its bytes."""
+    """A file as it is served. Its *etag* is derived from its bytes."""
 
     body: bytes
     content_type: str
@@ -43,7 +43,7 @@ class WebFile:
 
 
 def load_files(*, key_is_needed: bool, demo_key: str = "") -> Mapping[str, WebFile]:
-    """Read all files, by their paths in the folder; *demo_key* is the key of a demo, which is no secret."""
+    """Load all files, by their paths relative to the folder. *demo_key* is the key of a demo, which is no secret."""
     values = {_KEY_IS_NEEDED: "yes" if key_is_needed else "no", _DEMO_KEY: escape(demo_key)}
     paths = (path for path in sorted(_FOLDER.rglob("*")) if path.suffix in _CONTENT_TYPES)
     return {path.relative_to(_FOLDER).as_posix(): _read(path, values) for path in paths}

@@ -1,4 +1,7 @@
-"""What the page says of each tool: the same as ``sap-ai-proxy connect`` prints, with a placeholder for the key."""
+"""Instructions of the web page for each tool.
+
+They are those of ``sap-ai-proxy connect``, with a placeholder for the key.
+"""
 
 import re
 import shlex
@@ -13,15 +16,16 @@ from gateway.cli.connect.tool import Connection, Tool
 from gateway.version import VERSION
 
 PLACEHOLDER: Final = "YOUR-KEY"
-"""What stands where the page puts the visitor's key, which is not sent for it."""
+"""The text that the page replaces by the visitor's key. The key itself is not sent to the proxy for this."""
 _URL: Final = re.compile(r"https?://(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d{1,5})?(?:/[\w.~%-]+)*", re.ASCII)
 _URL_LENGTH: Final = 300
 
 
 def guide(url: str, models: tuple[DeployedModel, ...]) -> JSON:
-    """Say how each tool is connected to the proxy that the visitor's browser reaches at *url*, for these *models*.
+    """Return instructions to connect each tool to the proxy, for these *models*.
 
-    Raises `FaultError` if *url* is none, or has more than host, port and path.
+    *url* is the URL under which the visitor's browser reaches the proxy. Raises `FaultError` if *url* is invalid, or if
+    it has more than a scheme, a host, a port and a path.
     """
     if len(url) > _URL_LENGTH or not _URL.fullmatch(url):
         raise invalid("url must be where the proxy is, such as http://127.0.0.1:3001.", "url")

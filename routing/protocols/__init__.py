@@ -1,4 +1,4 @@
-"""How each dialect is posted to SAP AI Core, and which protocol a model is asked in."""
+"""Protocols: how each dialect is posted to SAP AI Core, and which protocol a model gets."""
 
 from collections.abc import Sequence
 
@@ -26,9 +26,9 @@ PROTOCOLS: tuple[ProtocolHandler, ...] = (
     OpenAIResponsesProtocol(),
     EmbeddingsProtocol(),
 )
-"""The protocols of a deployment of one model; of several that would do, the first is taken."""
+"""The protocols for deployments of one model. If several fit, the first one is used."""
 ORCHESTRATION: tuple[ProtocolHandler, ...] = (OrchestrationProtocol(), OrchestrationEmbeddingsProtocol())
-"""Those of an orchestration deployment."""
+"""The protocols for orchestration deployments."""
 
 
 def protocol_for(
@@ -38,9 +38,10 @@ def protocol_for(
     tools_with_reasoning: bool = False,
     protocols: Sequence[ProtocolHandler] = PROTOCOLS,
 ) -> ProtocolHandler:
-    """Choose how to ask *model*: in the client's own language where it is spoken, for nothing is lost then.
+    """Return the protocol for *model*: the one with the dialect *client* if it supports the model, as a passthrough.
 
-    A request that has tools and asks for reasoning goes to Responses where chat refuses the pair.
+    A request that has tools and asks for reasoning uses Responses if the chat API of the model refuses both together.
+    Raises `FaultError` if no protocol supports the model.
     """
     profile = profile_for(model)
     if profile.embeds is not (client == EmbeddingsProtocol.dialect):

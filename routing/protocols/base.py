@@ -1,4 +1,4 @@
-"""What a protocol is: how one dialect is posted to SAP AI Core."""
+"""The base class of protocols."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -8,15 +8,15 @@ from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON
 
 RequestConverter = Callable[[JSON], JSON]
-"""Takes an OpenAI chat request and gives the body to post."""
+"""Converts an OpenAI chat request into the body to post."""
 ResponseConverter = Callable[[JSON, str], JSON]
-"""Takes the backend's answer and the model's name, and gives an OpenAI chat completion."""
+"""Converts the answer of the backend and the name of the model into an OpenAI chat completion."""
 
 
 class ProtocolHandler(ABC):
-    """Knows the paths, headers and converters of one protocol, and holds no state.
+    """A protocol: how one dialect is posted to SAP AI Core. It has paths, headers and converters, and no state.
 
-    *name* is for logs, *dialect* the key of the language that is posted.
+    *name* identifies the protocol in logs. *dialect* is the key of the dialect of the bodies.
     """
 
     name: ClassVar[str]
@@ -24,26 +24,26 @@ class ProtocolHandler(ABC):
 
     @abstractmethod
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
-        """Write the URL to post to, given the deployment's own."""
+        """Return the URL to post to, from the URL of the deployment."""
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:  # noqa: ARG002
-        """Write the URL to post *body* to; most protocols need not look at it."""
+        """Return the URL to post *body* to. Override this if the URL depends on the body."""
         return self.build_endpoint(base_url, model, stream)
 
     @abstractmethod
     def get_request_converter(self) -> RequestConverter:
-        """Give the function that makes a body from an OpenAI chat request."""
+        """Return the function that converts an OpenAI chat request into a body."""
 
     @abstractmethod
     def get_response_converter(self) -> ResponseConverter:
-        """Give the function that makes an OpenAI chat completion from an answer."""
+        """Return the function that converts an answer into an OpenAI chat completion."""
 
     @abstractmethod
     def speaks(self, profile: ModelProfile) -> bool:
-        """Say whether deployments of this model should be asked in this protocol."""
+        """Return whether the protocol supports deployments of this model."""
 
     def headers(self, stream: bool) -> dict[str, str]:
-        """Name the form in which the answer should come."""
+        """Return the headers that ask for a stream or for JSON."""
         return {"Accept": "text/event-stream" if stream else "application/json"}
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Bedrock's Converse: one language for Claude and Nova."""
+"""The protocol of Bedrock's Converse API, for Claude and Nova."""
 
 from dialects import bedrock_converse
 from dialects.capabilities.models import ModelProfile, Vendor
@@ -9,29 +9,29 @@ _PATHS = {True: "/converse-stream", False: "/converse"}
 
 
 class ClaudeConverseProtocol(ProtocolHandler):
-    """Posts to `/converse`; preferred for Claude from 3.7 on, and the only path for Nova."""
+    """Posts to `/converse`; preferred for Claude 3.7 and later, and the only path for Nova."""
 
     name = "claude-converse"
     dialect = bedrock_converse.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the deployment implies it
-        """Choose by *stream* alone: the deployment implies the model."""
+        """Return the URL for streams or whole answers; the deployment implies the model."""
         return base_url.rstrip("/") + _PATHS[stream]
 
     def headers(self, stream: bool) -> dict[str, str]:
-        """Ask for AWS's binary events, because the text events hold Python literals, not JSON."""
+        """Return the headers that ask for AWS's binary events; its text events have Python literals, not JSON."""
         return {"Accept": "application/vnd.amazon.eventstream"} if stream else super().headers(stream)
 
     def get_request_converter(self) -> RequestConverter:
-        """Render the request as Converse wants it."""
+        """Return the converter from OpenAI chat to Converse."""
         return Converters.convert_openai_to_claude37
 
     def get_response_converter(self) -> ResponseConverter:
-        """Understand Converse's answer."""
+        """Return the converter from Converse to OpenAI chat."""
         return Converters.convert_claude37_to_openai
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take Nova, and every Claude that is not older than 3.7."""
+        """Return whether the model is Nova, or Claude 3.7 or later."""
         return profile.vendor is Vendor.NOVA or (
             profile.vendor is Vendor.CLAUDE and Detector.is_claude_37_or_4(profile.name)
         )

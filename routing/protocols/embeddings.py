@@ -1,4 +1,4 @@
-"""Embeddings: one request of a client, posted in as many vendors' ways as there are."""
+"""The protocols of embeddings, which differ by the vendor of the model."""
 
 from functools import partial
 from typing import ClassVar
@@ -12,41 +12,41 @@ from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseCo
 
 
 class EmbeddingsProtocol(ProtocolHandler):
-    """Posts to `/embeddings`, `/invoke` or `:predict`, as the model's vendor wants it."""
+    """Posts to `/embeddings`, `/invoke`, `:embedContent` or `:predict`, depending on the vendor of the model."""
 
     name = "embeddings"
     dialect = "openai-embeddings"
     orchestration: ClassVar[bool] = False
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - vectors come whole
-        """Choose the path by the model's vendor."""
+        """Return the URL for the vendor of the model."""
         return base_url.rstrip("/") + _path(profile_for(model))
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
-        """Take a newer `api-version` than the model's own where the body says what that does not know."""
+        """Return the URL, with a newer `api-version` than the model's own if a field of the body needs it."""
         return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
-        """Write the body of the first call, if it takes several."""
+        """Return the converter to a body; if the request takes several calls, it makes the body of the first."""
         return partial(_first_body, self.orchestration)
 
     def get_response_converter(self) -> ResponseConverter:
-        """Say the vectors of one call as OpenAI does."""
+        """Return the converter from the answer of one call to OpenAI embeddings."""
         return partial(_one_answer, self.orchestration)
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take the models that embed, and no other."""
+        """Return whether the model is an embedding model."""
         return profile.embeds
 
 
 class OrchestrationEmbeddingsProtocol(EmbeddingsProtocol):
-    """Posts to `/v2/embeddings` of an orchestration deployment, whoever the model's vendor is."""
+    """Posts to `/v2/embeddings` of an orchestration deployment, for the models of all vendors."""
 
     name = "orchestration-embeddings"
     orchestration = True
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body names the model
-        """Add the path, which is the same for all models."""
+        """Return the URL, which is the same for all models."""
         return base_url.rstrip("/") + "/v2/embeddings"
 
 

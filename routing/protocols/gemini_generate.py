@@ -1,4 +1,4 @@
-"""Google's generateContent, on Vertex."""
+"""The protocol of Google's generateContent API on Vertex."""
 
 from urllib.parse import quote
 
@@ -11,24 +11,24 @@ _VERBS = {True: "streamGenerateContent", False: "generateContent"}
 
 
 class GeminiGenerateProtocol(ProtocolHandler):
-    """Posts to `/models/<model>:generateContent`."""
+    """Posts to `/models/<model>:generateContent` or `:streamGenerateContent`."""
 
     name = "gemini-generate"
     dialect = gemini.DIALECT
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
-        """Name the model in the path, bare: no prefix, and no verb that a client left on it."""
+        """Return the URL with the bare name of the model, without a vendor prefix or the verb of a client's path."""
         bare = model.rpartition("/")[2].rpartition("--")[2].partition(":")[0]
         return f"{base_url.rstrip('/')}/models/{quote(bare, safe='')}:{_VERBS[stream]}"
 
     def get_request_converter(self) -> RequestConverter:
-        """Render the request as Gemini wants it."""
+        """Return the converter from OpenAI chat to Gemini."""
         return Converters.convert_openai_to_gemini
 
     def get_response_converter(self) -> ResponseConverter:
-        """Understand Gemini's answer."""
+        """Return the converter from Gemini to OpenAI chat."""
         return Converters.convert_gemini_to_openai
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take every Gemini."""
+        """Return whether the model is a Gemini."""
         return profile.vendor is Vendor.GEMINI

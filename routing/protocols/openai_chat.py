@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, which most vendors on SAP AI Core speak."""
+"""The protocol of OpenAI's chat completions, which most vendors on SAP AI Core support."""
 
 from dialects import openai_chat
 from dialects.capabilities.azure_versions import with_version_for
@@ -9,9 +9,9 @@ from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseCo
 
 _PATHS = {Vendor.COHERE: "/v2/chat"}
 _VERSIONED = frozenset({Vendor.OPENAI})
-"""Azure insists on an `api-version`; the other vendors know none."""
+"""The vendors whose URLs need an `api-version`, which Azure requires."""
 _OTHERWISE = frozenset({Vendor.CLAUDE, Vendor.NOVA, Vendor.TITAN, Vendor.GEMINI})
-"""These are asked in their own languages."""
+"""The vendors whose models have dialects of their own."""
 
 
 class OpenAIChatProtocol(ProtocolHandler):
@@ -20,25 +20,25 @@ class OpenAIChatProtocol(ProtocolHandler):
     name = "openai-chat"
     dialect = openai_chat.DIALECT
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says it
-        """Choose path and `api-version` by the model; the body says whether to stream."""
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body has it
+        """Return the URL with path and `api-version` for the model; the body says whether to stream."""
         profile = profile_for(model)
         path = _PATHS.get(profile.vendor, "/chat/completions")
         version = f"?api-version={profile.api_version}" if profile.vendor in _VERSIONED else ""
         return base_url.rstrip("/") + path + version
 
     def build_endpoint_for(self, base_url: str, model: str, body: JSON, *, stream: bool) -> str:
-        """Take a newer `api-version` than the model's own where the body says what that does not know."""
+        """Return the URL, with a newer `api-version` than the model's own if a field of the body needs it."""
         return with_version_for(self.build_endpoint(base_url, model, stream), body)
 
     def get_request_converter(self) -> RequestConverter:
-        """Change only what the model refuses."""
+        """Return the converter that changes only the fields that the model refuses."""
         return Converters.convert_openai_to_openai
 
     def get_response_converter(self) -> ResponseConverter:
-        """Say the answer under the name that was asked for."""
+        """Return the converter that puts the requested name of the model into the answer."""
         return Converters.convert_openai_response_to_openai
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take what has no language of its own, unless it knows only Responses."""
+        """Return whether the model has no dialect of its own and supports more than Responses."""
         return profile.vendor not in _OTHERWISE and not profile.responses_only

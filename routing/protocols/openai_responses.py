@@ -1,4 +1,4 @@
-"""OpenAI's Responses, which some deployments speak too, and a few speak only."""
+"""The protocol of OpenAI's Responses API, which some models support, and a few support alone."""
 
 import re
 
@@ -8,7 +8,7 @@ from proxy_helpers import Converters
 from routing.protocols.base import ProtocolHandler, RequestConverter, ResponseConverter
 
 _MODELS = re.compile(r"gpt-[5-9](?!\d)")
-"""The models whose deployments on SAP AI Core take Responses, as their canonical names begin."""
+"""The beginning of the canonical names of the models whose deployments on SAP AI Core support Responses."""
 
 
 class OpenAIResponsesProtocol(ProtocolHandler):
@@ -17,30 +17,30 @@ class OpenAIResponsesProtocol(ProtocolHandler):
     name = "openai-responses"
     dialect = openai_responses.DIALECT
 
-    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body says both
-        """Give the one path there is; the body says the rest."""
+    def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:  # noqa: ARG002 - the body has both
+        """Return the URL, which is the same for streams and whole answers."""
         return base_url.rstrip("/") + "/responses"
 
     def get_request_converter(self) -> RequestConverter:
-        """Render the request as Responses wants it."""
+        """Return the converter from OpenAI chat to Responses."""
         return Converters.convert_openai_to_responses
 
     def get_response_converter(self) -> ResponseConverter:
-        """Understand a Responses object."""
+        """Return the converter from a Responses object to OpenAI chat."""
         return Converters.convert_responses_to_openai
 
     def speaks(self, profile: ModelProfile) -> bool:
-        """Take what knows nothing else, and the GPT-5 family; SAP AI Core lets no other have the path."""
+        """Return whether the model supports only Responses, or is a GPT-5 or later; SAP AI Core refuses others."""
         if profile.responses_only:
             return True
         return profile.vendor is Vendor.OPENAI and bool(_MODELS.match(canonical(profile.name)))
 
 
 class CompactionProtocol(OpenAIResponsesProtocol):
-    """Posts to `/responses/compact`, which makes a conversation shorter."""
+    """Posts to `/responses/compact`, which shortens a conversation."""
 
     name = "openai-responses-compaction"
 
     def build_endpoint(self, base_url: str, model: str, stream: bool) -> str:
-        """Give the path behind that of Responses."""
+        """Return the URL of Responses with `/compact` at its end."""
         return super().build_endpoint(base_url, model, stream) + "/compact"

@@ -1,4 +1,4 @@
-"""The protocols that extensions register for models of their own."""
+"""The registry of the protocols that extensions add for certain models."""
 
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
@@ -11,24 +11,24 @@ from routing.protocols.embeddings import EmbeddingsProtocol
 
 
 class ProtocolRegistry:
-    """Finds the protocol registered for a model, the one registered last first.
+    """Finds the protocol that is registered for a model; the latest registration wins.
 
-    Holds no lock: its table is a reference, replaced in one step.
+    Thread-safe without a lock: the table is replaced in one step.
     """
 
     def __init__(self) -> None:
         self._table: tuple[tuple[str, ProtocolHandler], ...] = ()
 
     def register(self, pattern: str, protocol: ProtocolHandler) -> None:
-        """Add a row; raises `TypeError` or `ValueError` for what is no pattern or no protocol."""
+        """Add a row; raises `TypeError` or `ValueError` if *pattern* or *protocol* is not valid."""
         self._table = ((_pattern(pattern), _protocol(protocol)), *self._table)
 
     def find(
         self, names: Sequence[str], runs: str, client: str, same: Callable[[str], str | None]
     ) -> ProtocolHandler | None:
-        """Find the protocol for a model that is called any of *names*, or else for what its deployment *runs*.
+        """Return the protocol for a model with any of *names*, else for the model that its deployment *runs*, or None.
 
-        *client* is the dialect of whoever asks; *same* finds the deployed model that a name means.
+        *client* is the dialect of the client. *same* returns the deployed model that a name means.
         """
         for called in (names, (runs,)):
             for pattern, protocol in self._table:
@@ -41,7 +41,7 @@ _DIALECTS = (*BACKENDS, EmbeddingsProtocol.dialect)
 
 
 def _suits(protocol: ProtocolHandler, runs: str, client: str) -> bool:
-    """Whether embeddings are wanted from a protocol for embeddings, and an answer from one that can talk."""
+    """Return whether client and protocol are both for embeddings, or neither of them nor the model is."""
     embeds = EmbeddingsProtocol.dialect
     if client == embeds:
         return protocol.dialect == embeds
@@ -49,7 +49,7 @@ def _suits(protocol: ProtocolHandler, runs: str, client: str) -> bool:
 
 
 def _is_named(pattern: str, names: Sequence[str], same: Callable[[str], str | None]) -> bool:
-    """Whether a pattern means a model that is called so, with or without a vendor before its name."""
+    """Return whether a pattern matches any of *names*, with or without a vendor prefix, or is a name of that model."""
     if any(fnmatchcase(form, pattern) for name in names for form in (name.strip().lower(), bare(name))):
         return True
     meant = same(pattern)
@@ -57,7 +57,7 @@ def _is_named(pattern: str, names: Sequence[str], same: Callable[[str], str | No
 
 
 def _pattern(given: object) -> str:
-    """Check a pattern, and write it in the form that names are compared in."""
+    """Return a valid pattern in lower case; raises `TypeError` or `ValueError` for any other."""
     if not isinstance(given, str):
         raise TypeError(f"pattern must be a text such as 'future-model-*', not {given!r}")
     if not given.strip() or not may_name_a_model(given):
@@ -66,7 +66,7 @@ def _pattern(given: object) -> str:
 
 
 def _protocol(given: object) -> ProtocolHandler:
-    """Check a protocol."""
+    """Return a valid protocol; raises `TypeError` or `ValueError` for anything else."""
     if not isinstance(given, ProtocolHandler):
         instead = f"; write {given.__name__}()" if isinstance(given, type) else ""
         raise TypeError(f"protocol must be an object of a class derived from ProtocolHandler, not {given!r}{instead}")

@@ -8,6 +8,7 @@ import pytest
 
 import emulator
 from emulator.world import World, tenant
+from gateway.http.failed_keys import FailedKeys
 from tests.support.running import Cloud, Proxy, running_proxy
 from tests.support.talking import MODELS
 from tests.support.worlds import mixed_world
@@ -29,8 +30,12 @@ def shared_proxy(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def proxy(shared_proxy: Proxy) -> Iterator[Proxy]:
-    """The shared proxy; whatever the test makes it send is held against the vendors' definitions."""
+    """The shared proxy; whatever the test makes it send is held against the vendors' definitions.
+
+    The wrong keys of other tests are forgotten.
+    """
     shared_proxy.cloud.forget()
+    shared_proxy.gateway.failed_keys = FailedKeys()
     yield shared_proxy
     shared_proxy.cloud.check_requests()
 

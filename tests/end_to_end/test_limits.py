@@ -73,7 +73,7 @@ def test_whoever_finds_the_room_full_is_told_when_to_come_back_in_its_dialect(na
         caller.leave()
 
     assert (told.headers["retry-after"], health) == ("30", 200)
-    assert "The proxy is serving as many requests as it may" in json.dumps(told.json)
+    assert "The proxy is serving as many requests as it is allowed to" in json.dumps(told.json)
     assert ("type" in told.json) == (client == "anthropic")
 
 

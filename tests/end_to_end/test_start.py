@@ -77,14 +77,14 @@ def test_a_terminal_shows_what_is_served_what_is_amiss_and_each_request_in_colou
         assert until(lambda: answers(f"http://127.0.0.1:{port}/health"))
         proxy = Proxy(f"http://127.0.0.1:{port}", None, cloud)  # type: ignore[arg-type]  # it is in other processes
         told = proxy.ask("POST", "/v1/chat/completions", HELLO)
-        line, amiss = screen.shows(r" 200 gpt-4\.1 "), screen.shows("Amiss: ")
+        line, amiss = screen.shows(r" 200 gpt-4\.1 "), screen.shows("Problems: ")
 
         assert told.status == 200
         assert "x-proxy-demo" not in told.headers
         assert re.search(r" 200 gpt-4\.1 +eu/\w+ +first=\d+ms +total=\d+ms +in=\d+ out=\d+ +stop=end client=", line)
         assert "\x1b[32m200 \x1b[0m" in screen.said
-        assert "1 model is served from eu (gpt: gpt-4.1). Amiss: us: no token: " in amiss
+        assert "1 model is served from eu (gpt: gpt-4.1). Problems: us: no token: " in amiss
         assert f"{CLAUDE} (eu/{stopped}): the deployment's status is STOPPED" in amiss
-        assert amiss.endswith(". `sap-ai-proxy check` says what to do")
+        assert amiss.endswith(". Run `sap-ai-proxy check` for advice")
         assert "wrong-secret" not in screen.said
-        assert screen.said.count("Amiss: ") == 1
+        assert screen.said.count("Problems: ") == 1

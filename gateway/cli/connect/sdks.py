@@ -22,7 +22,11 @@ import os
 from anthropic import Anthropic
 
 client = Anthropic(base_url={url}, api_key=os.environ["{variable}"])
-answer = client.messages.create(model={model}, max_tokens=1000, messages=[{{"role": "user", "content": "Hello"}}])
+answer = client.messages.create(
+    model={model},
+    max_tokens=1000,
+    messages=[{{"role": "user", "content": "Hello"}}],
+)
 print("".join(block.text for block in answer.content if block.type == "text"))
 """
 _GOOGLE = """\

@@ -1,1 +1,4 @@
-"""Traces and metrics for OpenTelemetry. It is imported only where it is switched on: it needs the extra `otel`."""
+"""OpenTelemetry traces and metrics.
+
+They need the extra `otel`, so this is imported only if telemetry is switched on.
+"""

@@ -1,4 +1,4 @@
-"""The metrics of requests and of calls, and what the router knows of each endpoint."""
+"""The OpenTelemetry metrics of requests, calls and endpoints."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
@@ -19,14 +19,17 @@ _SECONDS_TO_FIRST: Final = (
 )
 _TOKENS: Final = tuple(4.0**power for power in range(14))
 _UNKNOWN: Final = "unknown"
-"""Stands for the model of a request that no endpoint was chosen for."""
+"""The model of a request for which no endpoint was selected."""
 
 Snapshot = Callable[[], Sequence[EndpointState]]
-"""Gives the state of every endpoint."""
+"""A function that returns the state of every endpoint."""
 
 
 class Instruments:
-    """Records requests and calls, with the buckets that the conventions ask for; *snapshot* is asked now and then."""
+    """Records requests and calls, with the buckets of the semantic conventions.
+
+    *snapshot* is called at each export of the metrics.
+    """
 
     def __init__(self, meter: Meter, snapshot: Snapshot) -> None:
         def histogram(name: str, unit: str, description: str, buckets: Sequence[float]) -> Histogram:
@@ -50,7 +53,7 @@ class Instruments:
         )
 
     def request_over(self, record: ExchangeRecord) -> None:
-        """Record a request that is over."""
+        """Record a completed request."""
         model = record.model or _UNKNOWN
         attributes = _attributes(names.operation_of(record.client), model)
         if record.first_content is not None and record.outcome == "ok":
@@ -59,7 +62,7 @@ class Instruments:
         self._requests.record(record.duration, _with_error(attributes, record.outcome))
 
     def call_over(self, operation: str, endpoint: Endpoint, seconds: float, outcome: str) -> None:
-        """Record a call of a deployment that is over, with the kind of its fault, or "ok"."""
+        """Record a completed call of a deployment. *outcome* is the kind of its fault, or "ok"."""
         attributes = {
             **_attributes(operation, endpoint.model, endpoint.backend),
             names.SUBACCOUNT: endpoint.subaccount,

@@ -1,6 +1,6 @@
-"""The names of what is sent, as OpenTelemetry's semantic conventions for generative AI have them, and our own.
+"""Names of spans, attributes and metrics: those of OpenTelemetry's conventions for generative AI, and our own.
 
-The conventions are in development: these are the names of version 1.41, as opentelemetry-semantic-conventions has them.
+The conventions are in development. These are the names of version 1.41, as in opentelemetry-semantic-conventions.
 """
 
 from typing import Final
@@ -60,14 +60,14 @@ _PROVIDERS: Final = {
     Vendor.COHERE: "cohere",
 }
 _OTHER_PROVIDER: Final = "sap.ai_core"
-"""Stands for providers that the conventions have no name for."""
+"""The provider of models for which the conventions have no name."""
 
 
 def provider_of(model: str) -> str:
-    """Name the provider from which SAP AI Core has *model*."""
+    """Return the provider of *model* behind SAP AI Core, as the conventions name it."""
     return _PROVIDERS.get(profile_for(model).vendor, _OTHER_PROVIDER)
 
 
 def operation_of(client: str) -> str:
-    """Name what a request in the dialect *client* asks for."""
+    """Return the operation of a request in the dialect *client*, as the conventions name it."""
     return EMBEDDINGS if client == _EMBEDDINGS_CLIENT else CHAT

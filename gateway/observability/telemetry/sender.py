@@ -1,4 +1,7 @@
-"""Sends traces and metrics to a collector by OTLP over HTTP, from threads of its own; `OTEL_*` variables say where."""
+"""The sender of traces and metrics to a collector by OTLP over HTTP. `OTEL_*` variables configure it.
+
+It sends from background threads.
+"""
 
 import logging
 import os
@@ -23,21 +26,21 @@ from gateway.version import VERSION
 
 _log = logging.getLogger("sap_ai_proxy.telemetry")
 _LIBRARY: Final = "opentelemetry"
-"""The logger of the library, and the beginning of the names of all its loggers."""
+"""The library's logger, whose name is the prefix of all its loggers' names."""
 _EXPORTERS: Final = f"{_LIBRARY}.exporter"
 _SCOPE: Final = "sap_ai_proxy"
 _SERVICE: Final = "sap-ai-core-llm-proxy"
 _MOST_MESSAGES: Final = 100
 _NONE: Final = "none"
 _LITTLE_HOPE: Final = 0.5
-"""Seconds in which the rest is sent to a collector that did not take what it was sent last."""
+"""The time limit at the end, in seconds, for a collector that did not accept the latest batch."""
 
 
 class Telemetry:
-    """Traces requests and counts them, for a collector. It belongs to the process that made it: make it after a fork.
+    """Traces requests and records metrics for a collector. Create it after a fork, in the process that uses it.
 
-    *snapshot* gives the state of every endpoint, *clock* is that of the lifetimes of requests, and *now* seconds since
-    the epoch. If the collector does not answer, spans and metrics are lost; no request waits for it.
+    *snapshot* returns the state of every endpoint, *clock* is the clock of the requests' lifetimes, and *now* returns
+    seconds since the epoch. If the collector does not respond, spans and metrics are lost. No request waits for it.
     """
 
     def __init__(self, snapshot: Snapshot, clock: Callable[[], float], now: Callable[[], float] = time.time) -> None:
@@ -47,7 +50,7 @@ class Telemetry:
         self._is_closed = False
         resource = _resource()
         self.exporters: list[_SpanExporter | _MetricExporter] = []
-        """What sends traces, and what sends metrics, unless the environment switches one of them off."""
+        """The exporters of traces and metrics, except those that the environment switches off."""
         self._traces = TracerProvider(resource=resource, shutdown_on_exit=False)
         if _is_wanted("OTEL_TRACES_EXPORTER"):
             spans = _SpanExporter()
@@ -63,21 +66,21 @@ class Telemetry:
         self._instruments = Instruments(self._metrics.get_meter(_SCOPE, VERSION), snapshot)
 
     def begin(self, headers: Mapping[str, str], asked: ExchangeRecord, began: float) -> TracedRequest | None:
-        """Begin the spans of a request that came with *headers*; *began* is when, on the clock.
+        """Begin the spans of a request with these *headers*, which started at *began* on the clock.
 
-        None where that fails, which is logged: the request is then not traced.
+        If that fails, log the error and return None. The request is then not traced.
         """
         epoch = int((self._now() - (self._clock() - began)) * 1e9)
         try:
             return TracedRequest(self._tracer, self._instruments, headers, asked, SpanClock(epoch, began, self._clock))
-        except Exception:  # noqa: BLE001 - whatever it is, the request goes on
+        except Exception:  # noqa: BLE001 - after any error, the request continues
             _log.exception("a request is not traced")
             return None
 
     def close(self, seconds: float) -> None:
-        """Send what is left, for at most so many *seconds*, and end; a second time does nothing.
+        """Send the remaining data, for at most *seconds*, and stop. A second call does nothing.
 
-        A collector that did not take what it was sent last is given up sooner.
+        The time limit is shorter if the collector did not accept the latest batch.
         """
         if self._is_closed:
             return
@@ -94,19 +97,19 @@ class Telemetry:
         for thread in ending:
             thread.join(max(0.0, until - time.monotonic()))
         for exporter in self.exporters:
-            exporter.shutdown()  # one that still tries gives up now
+            exporter.shutdown()  # an exporter that is still retrying gives up now
 
 
 class _Health:
-    """Says once that the collector does not take *what*, and once that it does again."""
+    """Logs once when the collector stops accepting *what*, and once when it accepts it again."""
 
     def __init__(self, what: str) -> None:
         self._what = what
         self.failed = False
-        """Whether the last batch was not taken."""
+        """Whether the latest batch was refused or lost."""
 
     def record(self, *, is_taken: bool) -> None:
-        """Record whether a batch was taken."""
+        """Record whether a batch was accepted."""
         if is_taken and self.failed:
             _log.warning("the OpenTelemetry collector takes %s again", self._what)
         elif not is_taken and not self.failed:
@@ -140,7 +143,7 @@ class _MetricExporter(OTLPMetricExporter):
 
 
 class _OncePerMessage(logging.Handler):
-    """Passes on the first line of each kind that the library logs, and none about a batch: `_Health` says that."""
+    """Logs the first message of each kind from the library, except those about batches, which `_Health` logs."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -155,7 +158,7 @@ class _OncePerMessage(logging.Handler):
 
 
 def _log_once_what_the_library_says() -> None:
-    """Keep the library from logging the same line for each batch; at the level debug it logs all."""
+    """Keep the library from logging the same message for each batch. At the level debug, all are logged."""
     library = logging.getLogger(_LIBRARY)
     if not _log.isEnabledFor(logging.DEBUG):
         library.propagate = False
@@ -164,7 +167,7 @@ def _log_once_what_the_library_says() -> None:
 
 
 def _resource() -> Resource:
-    """Describe this process, as far as the environment does not."""
+    """Return the attributes of this process; those in the environment take precedence."""
     said = OTELResourceDetector().detect().attributes
     own = {"service.name": _SERVICE, "service.version": VERSION, "service.instance.id": str(uuid.uuid4())}
     return Resource.create({name: value for name, value in own.items() if name not in said})
@@ -177,5 +180,5 @@ def _is_wanted(variable: str) -> bool:
 def _quietly(end: Callable[[], object]) -> None:
     try:
         end()
-    except Exception:  # noqa: BLE001 - what cannot be sent at the end is lost
+    except Exception:  # noqa: BLE001 - data that cannot be sent at the end is lost
         _log.debug("telemetry did not end well", exc_info=True)

@@ -1,4 +1,4 @@
-"""The spans of a request: one of the server, and below it one of a client for each attempt that calls a deployment."""
+"""The spans of a request: a server span, and below it a client span for each attempt that calls a deployment."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -22,14 +22,14 @@ from routing.attempts import Attempt
 
 _log = logging.getLogger("sap_ai_proxy.telemetry")
 _PROPAGATOR: Final = TraceContextTextMapPropagator()
-"""Reads and writes `traceparent` and `tracestate`, and no baggage: what that holds is for nobody upstream."""
+"""Propagates `traceparent` and `tracestate`. Baggage is not propagated, because it is not meant for the upstream."""
 _LONGEST: Final = 1000
-"""How many characters of an attribute are sent."""
+"""The maximum length of an attribute, in characters."""
 _MOST_URLS: Final = 1024
 
 
 class _NeverRaising:
-    """Logs whatever is raised within: no request fails because it is traced."""
+    """A context manager that logs every exception and suppresses it, so that tracing never fails a request."""
 
     def __enter__(self) -> None:
         pass
@@ -46,19 +46,19 @@ _NEVER_RAISING: Final = _NeverRaising()
 
 @dataclass(frozen=True, slots=True)
 class SpanClock:
-    """When a request began: *epoch* in nanoseconds since 1970, and *began* on the *clock* of its lifetime."""
+    """The start of a request: *epoch* in nanoseconds since 1970, and *began* on the *clock* of its lifetime."""
 
     epoch: int
     began: float
     clock: Callable[[], float]
 
     def at(self, moment: float) -> int:
-        """Give a moment on the clock in nanoseconds since 1970."""
+        """Convert a moment on the clock to nanoseconds since 1970."""
         return self.epoch + int((moment - self.began) * 1e9)
 
 
 class _Call:
-    """The span of one attempt, from when its request was first sent."""
+    """The span of one attempt. It starts when the attempt first sends its request."""
 
     __slots__ = ("began", "ended", "headers", "span")
 
@@ -71,9 +71,9 @@ class _Call:
 
 
 class TracedRequest:
-    """The spans of one request, as `RequestSpans` says; *asked* is the record of it as far as it is known.
+    """The spans of one request, as `RequestSpans` defines them; *asked* is the part of its record that is known so far.
 
-    One thread at a time uses it, as its exchange.
+    Only one thread at a time may use it: the thread of its exchange.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class TracedRequest:
         return f"{self._span.get_span_context().trace_id:032x}"
 
     def begin_call(self, attempt: Attempt) -> Mapping[str, str]:
-        """Begin the span of an attempt, unless it has begun; give the headers by which the upstream continues it."""
+        """Begin the span of an attempt, unless it has begun; return the headers that pass the trace upstream."""
         with _NEVER_RAISING:
             call = self._calls.get(attempt)
             if call is None:
@@ -123,7 +123,10 @@ class TracedRequest:
         return {}
 
     def end_call(self, attempt: Attempt) -> None:
-        """Record that the answer of an attempt has been read or given up; the attempt may still ask again."""
+        """Record that the answer of an attempt has been read or given up.
+
+        The attempt may still send another request.
+        """
         call = self._calls.get(attempt)
         if call is not None:
             call.ended = self._clock.clock()
@@ -160,7 +163,7 @@ class TracedRequest:
         return _Call(span, now)
 
     def _end(self, attempt: Attempt, call: _Call, record: ExchangeRecord | None) -> None:
-        """End the span of an attempt, with what the *record* of the request says where it alone has answered it."""
+        """End the span of an attempt. If it is the one that answered, *record* adds the values of the answer."""
         fault = attempt.fault
         ended = self._clock.clock() if call.ended is None else call.ended
         failed = fault.kind.value if fault is not None else "ok"
@@ -182,7 +185,7 @@ class TracedRequest:
 
 
 def _of_request(record: ExchangeRecord, last: Attempt | None) -> dict[str, AttributeValue]:
-    """Write the attributes of a request that is over."""
+    """Return the attributes of a completed request."""
     found: dict[str, AttributeValue] = {names.STATUS: record.status, names.ATTEMPTS: record.attempts}
     if last is not None:
         found |= _of_answer(record)
@@ -198,7 +201,7 @@ def _of_request(record: ExchangeRecord, last: Attempt | None) -> dict[str, Attri
 
 
 def _of_answer(record: ExchangeRecord) -> dict[str, AttributeValue]:
-    """Write the attributes of an answer, or of as much of it as came."""
+    """Return the attributes of an answer, complete or not."""
     found = _tokens(record.usage)
     if record.first_content is not None:
         found[names.RESPONSE_MODEL] = record.model
