@@ -197,7 +197,7 @@ class TestHealthChecker:
 
         assert gone == [[False, False]] * 7 + [[True, False]]
         assert [record.message for record in caplog.records if record.name == "routing.health_checker"] == [
-            f"the list of deployments of eu is empty ({n} of 3): not believed" for n in (1, 2, 3)
+            f"the list of deployments of eu is empty ({n} of 3): the earlier list is kept" for n in (1, 2, 3)
         ] * 2
 
     def test_what_is_only_missing_comes_back_by_itself_when_no_list_says_so_again(self):
