@@ -327,7 +327,7 @@ def _prefers_html() -> bool:
 
 
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
-    """Add the paths for operators, and the ones that clients call beside models."""
+    """Add the paths for health checks, metrics and operators, and auxiliary paths that clients call."""
     if runtime is not None:
         runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
     add_router_operations(app, gateway, runtime)

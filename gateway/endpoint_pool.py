@@ -151,9 +151,8 @@ class EndpointPool:
     def drain(self, endpoint: Endpoint) -> None:
         """Set the weight of *endpoint* to 0, now or once it is served.
 
-        It then gets only requests that continue its own answers.
-
-        A restart of the process forgets this. One thread at a time may drain and restore.
+        It then gets only requests that continue its own answers. This is not stored beyond the life of the process.
+        One thread at a time may drain and restore.
         """
         self.drained |= {endpoint}
         self._fill_pools()
@@ -254,8 +253,8 @@ class EndpointPool:
 class OneProbe:
     """Probes a deployment at most once in a period, for all the models that it serves.
 
-    The period is in seconds; 0 means that there is only one. Calls during a probe wait for its result. The class holds
-    no lock: two threads that begin the same period may both probe.
+    *seconds* is the length of a period; with 0, the first result is used for ever. Calls during a probe wait for its
+    result. The class holds no lock: two threads that begin the same period may both probe.
     """
 
     def __init__(self, probe: Callable[[Endpoint], int], clock: Callable[[], float], seconds: float) -> None:

@@ -125,7 +125,7 @@ class OperatorActions:
     def _set_circuits(self, endpoints: Iterable[Endpoint], by: str, to: Circuit) -> None:
         """Open circuits for their usual time, or close them and end every cooldown of their endpoints."""
         for endpoint in {*endpoints} & {*self._endpoints()}:
-            with suppress(KeyError):  # it has been ejected in the meantime
+            with suppress(KeyError):  # it has left the pool in the meantime
                 self._set_circuit(endpoint, by, to)
 
     def _set_circuit(self, endpoint: Endpoint, by: str, to: Circuit) -> None:

@@ -67,7 +67,7 @@ class Attempt:
             lease.overruled(fault)
 
     def failed(self, fault: Fault) -> None:
-        """Report that the attempt failed with *fault*. The next attempt, if any, uses another endpoint."""
+        """Report that the attempt failed with *fault*. The next attempt, if any, uses another endpoint if possible."""
         self._settled = True
         self.fault = fault
         if fault.cause is not None:

@@ -36,6 +36,6 @@ class SchemaBudget:
             self._left = -1
         if self.is_spent:
             raise invalid(
-                f"{where}: with references resolved, the schemas of this request take more than {self._most} bytes."
+                f"{where}: with references resolved, the schemas have more than {self._most} characters."
                 " Use fewer references, or smaller definitions."
             )

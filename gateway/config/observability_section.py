@@ -39,7 +39,7 @@ _ObjectName = Annotated[str, AfterValidator(_object_name)]
 
 
 class ObservabilitySection(BaseModel):
-    """What SAP AI Core records of each request in its own store, a feature of its extended plan."""
+    """What SAP AI Core itself records of each request, a feature of its extended plan."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 

@@ -55,7 +55,7 @@ class OrchestrationOptions:
     standby: bool = True
     """Whether orchestration serves a model only while no other deployment of that model is available."""
     models: tuple[str, ...] | None = None
-    """The models that orchestration serves, by their names in SAP AI Core. None takes them from the catalogue."""
+    """The models that orchestration serves, by their names in SAP AI Core. With None, the catalogue lists them."""
     modules: Modules = field(default_factory=Modules)
     """The modules for every model that is not in `per_model`."""
     per_model: Mapping[str, Modules] = field(default_factory=dict)

@@ -257,7 +257,7 @@ class KeySection(_Section):
     key: _Token | None = None
     """The key itself. It may contain ${VARIABLES}."""
     hash: _KeyHash | None = None
-    """The hash of the key, in place of the key: sha256: followed by the SHA-256 of the key in hexadecimal digits."""
+    """The hash of the key, if the file should not hold the key: sha256: and the SHA-256 of the key in hexadecimal."""
     admin: bool = False
     """Whether this is an admin key. If there is at least one, only admin keys may read /metrics and /router/state and
     change the proxy while it runs."""
@@ -325,7 +325,7 @@ class ModulesSection(_Section):
     chunk_size: Annotated[int, Field(ge=1, le=10_000)] | None = None
     """The number of characters of a stream that orchestration filters or translates at a time. Its default is 100."""
     delimiters: list[_Name] | None = None
-    """The texts at which orchestration may split a stream into these pieces."""
+    """The texts after which orchestration may end such a piece of a stream."""
 
 
 class OrchestrationSection(ModulesSection):

@@ -14,7 +14,7 @@ _OPEN_FILES: Final = "Max open files"
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """The resources that one process uses. None stands for values that the system does not provide."""
+    """The resources that one process uses. A field is None if the system does not provide it."""
 
     cpu_seconds: float
     """CPU time in user and system mode since the process started."""

@@ -71,7 +71,7 @@ def test_each_request_pays_for_what_the_references_of_its_schemas_stand_for():
     for _ in range(2):
         budget = SchemaBudget(1500)
         cached(for_gemini, large, budget, "the schema")
-        with pytest.raises(FaultError, match="more than 1500 bytes"):
+        with pytest.raises(FaultError, match="have more than 1500 characters"):
             cached(for_gemini, large, budget, "the schema")
 
 

@@ -155,9 +155,10 @@ class TestEmbeddings:
 
         assert chosen(router, "gpt-5") == "claude-converse"
         assert chosen(router, EMBEDDER, "openai-embeddings") == "embeddings"
-        for model, client in ((EMBEDDER, "openai-chat"), ("gpt-5", "openai-embeddings")):
-            with pytest.raises(FaultError, match="makes no embeddings"):
-                router.attempts(model, client=client)
+        with pytest.raises(FaultError, match="is an embedding model and has no conversations"):
+            router.attempts(EMBEDDER, client="openai-chat")
+        with pytest.raises(FaultError, match="is a chat model and makes no embeddings"):
+            router.attempts("gpt-5", client="openai-embeddings")
 
     def test_a_protocol_for_embeddings_is_asked_for_nothing_else(self, router_of):
         router = router_of({**pool_at("eu/d1"), **pool_at("eu/d2", model=EMBEDDER)})
