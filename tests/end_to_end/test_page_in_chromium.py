@@ -84,7 +84,7 @@ def test_a_demo_says_that_it_is_one_and_that_it_is_well_and_lists_its_models(vis
 
     assert page.locator("#demo").is_visible()
     assert page.locator("#health").inner_text() == "Ready"
-    assert page.locator("#subaccounts li").all_inner_texts() == ["eu\nwell", "us\nwell"]
+    assert page.locator("#subaccounts li").all_inner_texts() == ["eu\nready", "us\nready"]
     assert [card.split("\n")[0] for card in cards] == [model["id"] for model in listed]
     assert first.items() >= {"Context": "200k", "Answer": "64k", "Reads": "text, image, file"}.items()
     assert page.locator("#url-openai").inner_text() == f"{demo}/v1"

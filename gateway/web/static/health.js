@@ -33,6 +33,6 @@ async function look() {
 function showSubaccounts(subaccounts) {
   const rows = subaccounts.map(([name, status]) =>
     make("li", { "data-state": status === "ok" ? "good" : "bad" },
-      make("b", {}, name), make("span", {}, status === "ok" ? "well" : status)));
+      make("b", {}, name), make("span", {}, status === "ok" ? "ready" : status)));
   byId("subaccounts").replaceChildren(...(rows.length ? rows : [make("li", {}, "None is configured.")]));
 }
