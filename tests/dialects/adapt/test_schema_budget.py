@@ -41,7 +41,7 @@ def test_the_tools_of_a_request_share_what_may_be_written_out(render, model, con
     rendered = render(conversation_with(half, half), profile_for(model))
 
     assert len(json.dumps(rendered.body)) > 2 * few * SIZE
-    with pytest.raises(FaultError, match=r"^invalid_request: parameters of tool 't2': .* 524288 bytes") as caught:
+    with pytest.raises(FaultError, match=r"^invalid_request: parameters of tool 't2': .* 524288 characters") as caught:
         render(conversation_with(half, half, half), profile_for(model))
     assert (caught.value.fault.kind, caught.value.fault.status) == (FaultKind.INVALID_REQUEST, 400)
 
