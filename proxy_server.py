@@ -329,7 +329,7 @@ def _prefers_html() -> bool:
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add the paths for health checks, metrics and operators, and auxiliary paths that clients call."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.activity.rows)
     add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")

@@ -33,7 +33,7 @@ from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
 from gateway.observability.activity import Activity
-from gateway.observability.history import History, merged_history
+from gateway.observability.history import merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.operator_actions import OperatorActions
 from gateway.readiness import Readiness, ReadinessProbe
@@ -120,9 +120,8 @@ class Gateway:
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
-        self._activity = Activity(now)
-        self.history = History(now)
-        events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
+        self.activity = Activity(now)
+        events = EventPublisher([routing_observer.heard, self.activity.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         observability = settings.observability
         self._core = AICoreClient(
@@ -156,7 +155,7 @@ class Gateway:
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity, self.history])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self.activity])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
@@ -316,9 +315,7 @@ class Gateway:
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         now = self._now()
         return {
-            **router_state(
-                self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started, now
-            ),
+            **router_state(self.actions.explained(self.balancer.snapshot()), endings, self.activity, self.started, now),
             "saturation": self.admission.saturation(),
             "credentials": {name: self._credentials(name, now) for name in self._tokens},
         }
@@ -329,7 +326,7 @@ class Gateway:
 
     def whole_history(self) -> JSON:
         """Return the history of the last hour, for a proxy that has only this process."""
-        return merged_history([self.history.rows()], self._now())
+        return merged_history([self.activity.rows()], self._now())
 
     def _credentials(self, subaccount: str, now: float) -> JSON:
         """Return the state of a subaccount's credentials: their expiry, and the fault of the latest token request."""
