@@ -313,7 +313,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
-        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page needs it
+        from gateway.tool_settings.deployed import read_models  # noqa: PLC0415 - only the page needs it
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))

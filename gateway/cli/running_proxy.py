@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import ServingAt, serving_at
-from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
 from gateway.config.caller_keys import fits_header, key_for_models, key_for_operations
 from gateway.config.network import is_this_machine
+from gateway.tool_settings import KEY_VARIABLE
 
 _PATIENCE: Final = 10.0
 """Seconds."""
