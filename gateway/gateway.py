@@ -43,7 +43,7 @@ from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
-from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
+from gateway.requests.makers import Makers, ReturnedThoughts, SigningKeys, derived_key
 from gateway.requests.random_tokens import RandomTokens
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
@@ -369,10 +369,10 @@ class Gateway:
         *maker* is the endpoint that stores the response which this request continues, if it continues one.
         """
         conversation = request.envelope.conversation
-        seals = self._makers.of_seals(conversation, caller)
+        thoughts = self._makers.of_thoughts(conversation, caller)
         context = SelectionContext(
             affinity_key(conversation, headers),
-            self._preferred(conversation, seals),
+            self._preferred(conversation, thoughts),
             caller,
             tags_in(headers),
             count_input=partial(_input_tokens, conversation),
@@ -384,7 +384,7 @@ class Gateway:
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(runs, conversation))
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
-        open_at = seals.open_at if seals else None
+        verify_at = thoughts.verify_at if thoughts else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
         passed = {**passed_on(headers, name, trace), **self._headers_for(caller)}
@@ -394,7 +394,7 @@ class Gateway:
             spans = self._telemetry.begin(headers, asked, began)
             trace = spans.trace if spans is not None else trace
         further = passed, trace, spans
-        return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
+        return IncomingRequest(name, caller, request, timeouts, began, origin, verify_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
         """Return the context length of *model* in tokens; None if a beta asks for a larger context."""
@@ -422,9 +422,9 @@ class Gateway:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
-    def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
-        """Return the endpoint of the model that made the seals in the conversation. No other endpoint can read them."""
-        if not seals or (maker := seals.maker) is None:
+    def _preferred(self, conversation: Conversation, thoughts: ReturnedThoughts) -> Endpoint | None:
+        """Return the endpoint that made the thoughts in the conversation, if no other endpoint can read them."""
+        if not thoughts or (maker := thoughts.maker) is None:
             return None
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
@@ -449,7 +449,7 @@ def _admission(settings: Settings) -> Admission:
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
-    """Build the keys that sign ids and seals.
+    """Build the keys that sign ids and signatures.
 
     A subaccount without a secret gets a random key, which only this process can verify.
     """
