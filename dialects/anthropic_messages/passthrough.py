@@ -75,9 +75,8 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
 
 def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
     """Rewrite a frame; return it unchanged if the strings searched for only occur in the model's text."""
-    try:
-        message = frame.loads()
-    except (ValueError, RecursionError):
+    message = _loaded(frame)
+    if message is None:
         return frame.data
     match message:
         case {"type": "message_start", "message": {**said}}:
@@ -93,9 +92,8 @@ def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
 
 def _signed(frame: Frame, sign: Callable[[str], str]) -> str:
     """Sign the signature in a frame; return it unchanged if the strings searched for only occur in the model's text."""
-    try:
-        message = frame.loads()
-    except (ValueError, RecursionError):
+    message = _loaded(frame)
+    if message is None:
         return frame.data
     changed = {name: _with_proof(message[name], sign) for name in ("content_block", "delta") if name in message}
     return frame.data if changed.items() <= message.items() else dumps(message | changed)
@@ -120,8 +118,14 @@ def _kind(frame: Frame) -> str:
     """Return the type of a frame. It is usually the first key; if it is not, the whole frame is parsed."""
     if found := _TYPE.match(frame.data):
         return found[1]
+    message = _loaded(frame)
+    return str(message.get("type") or "") if message is not None else ""
+
+
+def _loaded(frame: Frame) -> JSON | None:
+    """Parse a frame; None if it is not a JSON object."""
     try:
         message = frame.loads()
     except (ValueError, RecursionError):
-        return ""
-    return str(message.get("type") or "") if isinstance(message, dict) else ""
+        return None
+    return message if isinstance(message, dict) else None

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.tool_names import arguments_of
 from dialects.bedrock_converse.vocabulary import DIALECT
@@ -62,15 +62,13 @@ _MODELS_OWN = "anthropic_beta"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request to a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
-    moved: set[str] = set()
-    conversation = media_turns.with_media_moved(conversation, _Renderer(conversation, profile).media, moved)
+    media = _Renderer(conversation, profile).media
     thoughts = profile.vendor is Vendor.CLAUDE
-    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
-    renderer = _Renderer(conversation, profile, lost | moved)
+    conversation, dropped = claude_limits.fit_conversation(
+        conversation, DIALECT, media, thoughts=thoughts, in_results=False
+    )
+    renderer = _Renderer(conversation, profile, dropped)
     body = renderer.body()
-    if fewer:
-        renderer.dropped.add("cache_control")
     return Rendered(body, tuple(sorted(renderer.dropped)))
 
 

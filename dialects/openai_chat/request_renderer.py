@@ -11,7 +11,6 @@ from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schemas import answer_for_openai
-from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import failure_in_words, wrapped
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
@@ -45,6 +44,7 @@ from dialects.openai_common.request_renderer import (
     record_cache_marks,
     says_json,
     texts_of,
+    tool_fields,
     user_of,
 )
 from dialects.openai_common.strict_schemas import answer_schema
@@ -328,22 +328,13 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 
 
 def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
-    tools: list[JSON] = []
-    for tool in conversation.tools:
-        match tool:
-            case ToolSpec():
-                if tool.cache:
-                    dropped.add("cache_control")
-                own = conversation.dialect in (CHAT, RESPONSES)
-                declared = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
-                tools.append({"type": "function", "function": _function(declared)})
-            case Opaque():
-                # SAP AI Core accepts only functions.
-                dropped |= lost_with(tool)
-    if not tools:
-        return {}
-    choice = conversation.tool_choice
-    return {"tools": tools, **(_choice(choice) if choice else {})}
+    own = conversation.dialect in (CHAT, RESPONSES)
+
+    def declare(tool: ToolSpec) -> JSON:
+        fitted = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
+        return {"type": "function", "function": _function(fitted)}
+
+    return tool_fields(conversation, dropped, declare, _choice)
 
 
 def _function(tool: ToolSpec) -> JSON:

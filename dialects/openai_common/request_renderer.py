@@ -3,9 +3,10 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dialects.adapt.attachments import as_text, is_text
+from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.core.conversation import (
     JSON,
@@ -15,13 +16,38 @@ from dialects.core.conversation import (
     Media,
     MediaKind,
     Message,
+    Opaque,
     Part,
     Role,
     Text,
     Thinking,
     ToolCall,
+    ToolChoice,
     ToolResult,
+    ToolSpec,
 )
+
+
+def tool_fields(
+    conversation: Conversation,
+    dropped: set[str],
+    declare: Callable[[ToolSpec], JSON],
+    render_choice: Callable[[ToolChoice], JSON],
+) -> JSON:
+    """Render the functions and the choice among them. SAP AI Core accepts no tools of other kinds."""
+    tools: list[JSON] = []
+    for tool in conversation.tools:
+        match tool:
+            case ToolSpec():
+                if tool.cache:
+                    dropped.add("cache_control")
+                tools.append(declare(tool))
+            case Opaque():
+                dropped |= lost_with(tool)
+    if not tools:
+        return {}
+    choice = conversation.tool_choice
+    return {"tools": tools, **(render_choice(choice) if choice else {})}
 
 
 def plain_text(attached: Media) -> str | None:

@@ -32,16 +32,7 @@ def address_of(host: str) -> str:
 
 def ensure_free(address: str, port: int) -> None:
     """Raise `PortTakenError` if the port cannot be opened."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            raise PortTakenError(
-                f"cannot listen on {address}:{port}: {os.strerror(error.errno) if error.errno else error}"
-            ) from error
+    listen(address, port).close()
 
 
 def listen(address: str, port: int) -> socket.socket:
