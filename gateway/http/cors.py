@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-from gateway.server.serving import is_loopback
+from gateway.config.network import is_loopback
 
 _WEB = frozenset({"http", "https"})
 _OWN_SITES = frozenset({"same-origin", "none"})

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from gateway.cli.connect.deployed import read_models
+from gateway.tool_settings.deployed import read_models
 from gateway.web.tool_guide import PLACEHOLDER, guide
 from tests.support.chromium import Visit, Visitor, running_tab, visitor
 from tests.support.legibility import contrasts
