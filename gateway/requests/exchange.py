@@ -337,14 +337,14 @@ class Exchange:
     def _course(self) -> "_Course":
         """Return a summary of all attempts so far."""
         trails: dict[str, int] = {}
-        reasons: tuple[str, ...] = ()
+        reasons: list[str] = []
         for each in self._sequences:
             if each_reasons := each.reasons:
                 trail = each.trail
                 trails[trail] = trails.get(trail, 0) + 1
                 reasons += each_reasons
         whole_trail = ", ".join([each if count == 1 else f"{each} x{count}" for each, count in trails.items()])
-        return _Course(whole_trail, reasons, max(1, sum(trails.values())))
+        return _Course(whole_trail, tuple(reasons), max(1, sum(trails.values())))
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution
