@@ -23,7 +23,7 @@ from gateway.gateway import Gateway
 from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request
 from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
+from gateway.http.cors import KeylessAccess, cors_headers
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
@@ -56,8 +56,9 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path. Its first group is the part of the id that may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
-    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
+    "This proxy has no API keys, so it accepts requests only for localhost, IP addresses and server.allowed_hosts. "
+    "Use one of these in the URL, add this host name to server.allowed_hosts, or configure "
+    "secret_authentication_tokens or allow_unauthenticated."
 )
 _NO_PAGES = (
     "This proxy has no API keys, so web pages of other sites must not call it. "
@@ -147,16 +148,18 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
     models.
     """
     open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
-    is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
+    keyless = KeylessAccess(
+        settings.host_name, *settings.server.allowed_hosts, any_name=settings.allow_unauthenticated, page="/"
+    )
 
     def admit(request: Request) -> None:
         environ = request.environ
-        origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
-        if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
         path = environ["PATH_INFO"]
-        if is_for_known_hosts and path not in _OPEN_PATHS and not is_own_host(host, settings.host_name):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
+        if gateway.auth.is_open:
+            if not keyless.serves_sender(environ["REQUEST_METHOD"], path, request.fields):
+                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
+            if path not in _OPEN_PATHS and not keyless.serves_host(request.fields):
+                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})

@@ -26,6 +26,7 @@ _ANY = "*"
 _KEY_NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}"
 """The pattern of the names of callers' keys. Such a name needs no escaping in log lines, metrics and headers."""
 _KEY_HASH: Final = r"sha256:[0-9a-fA-F]{64}"
+_HOST_NAME: Final = r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)*"
 _SCHEME: Final = "bearer "
 _SHORTEST_KEY = 16
 """The minimum length of a signing key, in characters."""
@@ -88,6 +89,17 @@ def _network(text: str) -> str:
     except ValueError:
         raise ValueError(f"{text!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
     return text
+
+
+def _host_name(text: str) -> str:
+    """Return a host name as browsers send it in the header Host."""
+    try:
+        name = text.encode("idna").decode().lower().removesuffix(".")
+    except UnicodeError:
+        name = ""
+    if not re.fullmatch(_HOST_NAME, name):
+        raise ValueError(f"{text!r} is not a host name; write one such as proxy.example, without a scheme or a port")
+    return name
 
 
 def _under(name: str) -> Callable[[Any], Any]:
@@ -218,6 +230,10 @@ _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_o
 _Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
 _Networks = Annotated[
     tuple[Annotated[str, AfterValidator(_network)], ...],
+    BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
+]
+_HostNames = Annotated[
+    tuple[Annotated[str, AfterValidator(_host_name)], ...],
     BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
 ]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
@@ -367,6 +383,7 @@ class ServerSection(ServerOptions):
     port: Port | None = None
     """Same as the top-level port."""
     trusted_proxies: _Networks = ()
+    allowed_hosts: _HostNames = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """This setting no longer has any effect. Use requests and connections."""
 

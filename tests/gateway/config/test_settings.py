@@ -92,6 +92,19 @@ def test_the_name_of_the_host_is_known_whatever_address_is_listened_on(settings_
     assert [each.host_name for each in (settings, *told)] == ["proxy.example", "box.example", "proxy.example"]
 
 
+@pytest.mark.parametrize(
+    ("written", "allowed"),
+    [
+        ("Proxy.Example.", ("proxy.example",)),
+        (["host.docker.internal", "my_box"], ("host.docker.internal", "my_box")),
+        ("bücher.example, box", ("xn--bcher-kva.example", "box")),
+        ([], ()),
+    ],
+)
+def test_host_names_are_allowed_as_browsers_send_them(settings_of, written, allowed):
+    assert settings_of(with_account() | {"server": {"allowed_hosts": written}}).server.allowed_hosts == allowed
+
+
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 
