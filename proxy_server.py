@@ -20,7 +20,7 @@ from gateway.cli import main as command_line
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request
+from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request, make_private
 from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
 from gateway.http.cors import KeylessAccess, cors_headers
@@ -28,6 +28,7 @@ from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
+from gateway.http.security_headers import OF_FILES
 from gateway.observability.gauges import Gauges
 from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
@@ -36,7 +37,7 @@ from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
-from gateway.web.files import HEADERS, PAGE, WebFile, load_files
+from gateway.web.files import PAGE, WebFile, load_files
 from routing import load_balance_url
 
 __all__ = [
@@ -132,6 +133,7 @@ def _open_door(
         request = current_request()
         if request.place is not None:
             response.call_on_close(request.place.release)
+        make_private(response)
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.fields.get("access-control-request-headers", "")
             methods = response.headers.get("Allow", "")
@@ -309,7 +311,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
         if name not in files:
             raise NotFound
         file = files[name]
-        response = Response(file.body, headers=HEADERS, content_type=file.content_type)
+        response = Response(file.body, headers=OF_FILES, content_type=file.content_type)
         response.set_etag(file.etag)
         response.make_conditional(current_request())
         return response
@@ -320,7 +322,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
-        return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
+        return _json(guide(current_request().args.get("url", ""), models))
 
 
 def _prefers_html() -> bool:
@@ -390,7 +392,7 @@ def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> 
         return _say(error.fault, exchange.headers())
     if (hand_over := request.environ.get(HAND_OVER)) is not None:
         hand_over(stream)
-    headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {**exchange.headers(), "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
 
 

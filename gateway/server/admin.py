@@ -18,6 +18,7 @@ from gateway.http.client_address import read_address
 from gateway.http.cors import KeylessAccess
 from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.http.security_headers import PRIVATE_LINES
 from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
@@ -249,6 +250,6 @@ def _rendered(answer: Answer, *, with_content: bool) -> bytes:
     retry_after = f"Retry-After: {math.ceil(answer.retry_after)}\r\n" if answer.retry_after is not None else ""
     head = (
         f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n{retry_after}"
-        f"Content-Length: {len(answer.content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(answer.content)}\r\n{PRIVATE_LINES}Connection: close\r\n\r\n"
     )
     return head.encode() + (answer.content if with_content else b"")

@@ -133,7 +133,9 @@ def test_head_has_no_content(admin: Admin) -> None:
     client = admin.connect()
     client.send(b"HEAD /health HTTP/1.1\r\n\r\n")
 
-    assert client.file.read().endswith(b"Content-Length: 18\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n")
+    assert client.file.read().endswith(
+        b"Content-Length: 18\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize("asked", [b"nonsense\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"x" * 40_000])
