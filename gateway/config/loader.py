@@ -87,6 +87,8 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            media_allow=config.upstream.media_allow,
+            media_deny=config.upstream.media_deny,
             observability=config.upstream.observability.resolved(),
             telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
