@@ -25,6 +25,7 @@ from gateway.config.settings import LOOPBACK, PORT, Settings, SettingsError
 from gateway.config.subaccount_reader import SubaccountReader
 from gateway.config.subaccounts import SubAccount
 from gateway.config.telemetry_reader import read_telemetry
+from gateway.config.unencrypted import unencrypted
 from gateway.config.validation import UNKNOWN, validated
 from gateway.server.options import ServerOptions
 from routing.model_names import with_resolved_names
@@ -97,6 +98,8 @@ class _Loader:
         if self._found.mistakes:
             raise self._error()
         for where, what in unused(settings.subaccounts.values(), settings.policy):
+            self._found.odd(where, what)
+        for where, what in unencrypted(settings.subaccounts.values(), settings.network.proxies):
             self._found.odd(where, what)
         return replace(settings, warnings=self._found.warnings)
 

@@ -161,10 +161,22 @@ def test_an_endpoint_that_needs_what_was_not_fetched_is_not_to_blame() -> None:
     assert (row.last_error, row.why) == (None, "never failed")
 
 
-def test_a_client_that_leaves_during_a_fetch_before_a_second_attempt_ends_the_request() -> None:
-    bench, _ = bench_of({EU: [DOWN], replace(ORCHESTRATED, subaccount="us"): []}, CLIENT_LEFT)
+@pytest.mark.parametrize(
+    ("scripts", "opened"),
+    [
+        ({EU: [DOWN], US: WHOLE, replace(ORCHESTRATED, subaccount="us", standby=True): []}, [EU]),
+        ({ORCHESTRATED: BY_ORCHESTRATION, US: WHOLE}, []),
+    ],
+    ids=["before the second attempt", "after the first lease"],
+)
+def test_a_client_that_leaves_during_a_fetch_ends_the_request(
+    scripts: dict[Endpoint, Steps], opened: list[Endpoint]
+) -> None:
+    bench, _ = bench_of(scripts, CLIENT_LEFT)
     with pytest.raises(FaultError) as caught:
         asked(bench)
 
     assert caught.value.fault == CLIENT_LEFT
-    assert [each for each, _ in bench.backends.opened] == [EU]
+    assert [each for each, _ in bench.backends.opened] == opened
+    [record] = bench.notes.records
+    assert record.subaccount == ("eu" if opened else "")
