@@ -18,6 +18,7 @@ from gateway.config.caller_keys import unnamed_key
 from gateway.config.loader import load
 from gateway.config.settings import Settings
 from gateway.http.auth import Auth
+from gateway.http.cors import KeylessAccess
 from gateway.server.admin import Operations
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable
@@ -141,7 +142,7 @@ def test_ports_are_those_on_which_the_proxy_listens() -> None:
 
 def test_whoever_watches_the_proxy_is_answered_on_its_admin_port(tmp_path: Path) -> None:
     """The kubelet has no key, and Prometheus has that of the Secret; neither asks by a name of the proxy's own."""
-    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([unnamed_key(CALLER_KEY)]), "0.0.0.0")
+    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([unnamed_key(CALLER_KEY)]), KeylessAccess())
     probes = {kind: container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     [monitored] = read("kubernetes/optional/service-monitor.yaml")["spec"]["endpoints"]
     credentials = monitored["authorization"]["credentials"]
