@@ -20,14 +20,15 @@ from gateway.cli import main as command_line
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request
+from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request, make_private
 from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
+from gateway.http.cors import KeylessAccess, cors_headers
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.failed_keys import TOO_MANY
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
+from gateway.http.security_headers import OF_FILES
 from gateway.observability.gauges import Gauges
 from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
@@ -36,7 +37,7 @@ from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
-from gateway.web.files import HEADERS, PAGE, WebFile, load_files
+from gateway.web.files import PAGE, WebFile, load_files
 from routing import load_balance_url
 
 __all__ = [
@@ -56,8 +57,9 @@ _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path. Its first group is the part of the id that may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
 _NO_NAMES = (
-    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
-    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
+    "This proxy has no API keys, so it accepts requests only for localhost, IP addresses and server.allowed_hosts. "
+    "Use one of these in the URL, add this host name to server.allowed_hosts, or configure "
+    "secret_authentication_tokens or allow_unauthenticated."
 )
 _NO_PAGES = (
     "This proxy has no API keys, so web pages of other sites must not call it. "
@@ -131,6 +133,7 @@ def _open_door(
         request = current_request()
         if request.place is not None:
             response.call_on_close(request.place.release)
+        make_private(response)
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.fields.get("access-control-request-headers", "")
             methods = response.headers.get("Allow", "")
@@ -147,16 +150,18 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
     models.
     """
     open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
-    is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
+    keyless = KeylessAccess(
+        settings.host_name, *settings.server.allowed_hosts, any_name=settings.allow_unauthenticated, page="/"
+    )
 
     def admit(request: Request) -> None:
         environ = request.environ
-        origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
-        if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
         path = environ["PATH_INFO"]
-        if is_for_known_hosts and path not in _OPEN_PATHS and not is_own_host(host, settings.host_name):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
+        if gateway.auth.is_open:
+            if not keyless.serves_sender(environ["REQUEST_METHOD"], path, request.fields):
+                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
+            if path not in _OPEN_PATHS and not keyless.serves_host(request.fields):
+                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
@@ -306,7 +311,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
         if name not in files:
             raise NotFound
         file = files[name]
-        response = Response(file.body, headers=HEADERS, content_type=file.content_type)
+        response = Response(file.body, headers=OF_FILES, content_type=file.content_type)
         response.set_etag(file.etag)
         response.make_conditional(current_request())
         return response
@@ -317,7 +322,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
-        return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
+        return _json(guide(current_request().args.get("url", ""), models))
 
 
 def _prefers_html() -> bool:
@@ -387,7 +392,7 @@ def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> 
         return _say(error.fault, exchange.headers())
     if (hand_over := request.environ.get(HAND_OVER)) is not None:
         hand_over(stream)
-    headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {**exchange.headers(), "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
 
 

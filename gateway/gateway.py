@@ -32,6 +32,7 @@ from gateway.http.client_address import TrustedProxies
 from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
+from gateway.media.networks import FetchRules
 from gateway.observability.activity import Activity
 from gateway.observability.history import merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
@@ -45,6 +46,7 @@ from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_resp
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import Makers, ReturnedThoughts, SigningKeys, derived_key
 from gateway.requests.random_tokens import RandomTokens
+from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
@@ -149,7 +151,8 @@ class Gateway:
         )
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
-        fetcher = MediaFetcher(network=settings.network) if settings.fetch_media else None
+        allows = FetchRules(settings.media_allow, settings.media_deny).allows
+        fetcher = MediaFetcher(network=settings.network, allows=allows) if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
         unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
@@ -393,7 +396,9 @@ class Gateway:
             asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
             spans = self._telemetry.begin(headers, asked, began)
             trace = spans.trace if spans is not None else trace
-        further = passed, trace, spans
+        both = _reasons_with_tools(conversation)
+        dialects = partial(backend_dialects, self.router, conversation.model, attempts.resolution, request.client, both)
+        further = dialects, passed, trace, spans
         return IncomingRequest(name, caller, request, timeouts, began, origin, verify_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:

@@ -27,7 +27,7 @@ IMPORTERS = {
     "flask": {"gateway/http/application.py", "proxy_server.py"},
     "werkzeug": {"gateway/http/application.py", "gateway/server/single_process.py", "proxy_server.py"},
     "requests": {"gateway/upstream/management.py"},
-    "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
+    "urllib3": {"gateway/upstream/management.py", "gateway/upstream/timed_lookups.py"},
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
     "certifi": {"gateway/upstream/trust.py"},
     "truststore": {"gateway/upstream/trust.py"},
@@ -42,6 +42,7 @@ IMPORTERS = {
         "gateway/server/status_board.py",
     },
     "pydantic": {
+        "gateway/config/host_lists.py",
         "gateway/config/observability_section.py",
         "gateway/config/schema.py",
         "gateway/config/schema_writer.py",

@@ -24,6 +24,7 @@ from gateway.config.settings import LOOPBACK, PORT, Settings, SettingsError
 from gateway.config.subaccount_reader import SubaccountReader
 from gateway.config.subaccounts import SubAccount
 from gateway.config.telemetry_reader import read_telemetry
+from gateway.config.unencrypted import unencrypted
 from gateway.config.validation import UNKNOWN, validated
 from gateway.server.options import ServerOptions
 from routing.model_names import with_resolved_names
@@ -86,6 +87,8 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            media_allow=config.upstream.media_allow,
+            media_deny=config.upstream.media_deny,
             observability=config.upstream.observability.resolved(),
             telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
@@ -94,6 +97,8 @@ class _Loader:
         if self._found.mistakes:
             raise self._error()
         for where, what in unused(settings.subaccounts.values(), settings.policy):
+            self._found.odd(where, what)
+        for where, what in unencrypted(settings.subaccounts.values(), settings.network.proxies):
             self._found.odd(where, what)
         return replace(settings, warnings=self._found.warnings)
 

@@ -68,6 +68,10 @@ class Settings:
     allow_unauthenticated: bool = False
     network: Network = DIRECT
     fetch_media: bool = True
+    media_allow: tuple[str, ...] = ()
+    """Networks and host names that media may be fetched from although their addresses are not public."""
+    media_deny: tuple[str, ...] = ()
+    """Networks and host names that no media are fetched from."""
     observability: Observability = field(default_factory=Observability)
     """What SAP AI Core is asked to record of each request."""
     telemetry: bool = False

@@ -55,18 +55,29 @@ def decoded(body: bytes, encodings: str, limit: int) -> bytes:
 
 def _inflated(body: bytes, limit: int, window: int) -> bytes:
     """Decompress gzip or zlib data. A gzip body may consist of several members."""
-    out, rest = bytearray(), body
-    while rest:
-        decoder = zlib.decompressobj(window)
+    out, place = bytearray(), 0
+    while place < len(body):
+        place = _member_end(body, place, out, limit, window)
+        if window != _GZIP:
+            break
+    return bytes(out)
+
+
+def _member_end(body: bytes, place: int, out: bytearray, limit: int, window: int) -> int:
+    """Add the member at *place* to *out*, and return the place after it."""
+    decoder, size = zlib.decompressobj(window), _PIECE
+    while not decoder.eof and place < len(body):
+        # The rest of a piece is copied at the end of a member, so pieces begin small: a body may have many members.
+        piece = body[place : place + size]
         try:
-            out += decoder.decompress(rest, limit + 1 - len(out))
+            out += decoder.decompress(piece, limit + 1 - len(out))
         except zlib.error:
             raise _garbled() from None
         _check(out, limit)
-        if not decoder.eof:
-            raise _garbled()
-        rest = decoder.unused_data if window == _GZIP else b""
-    return bytes(out)
+        place, size = place + len(piece), 2 * size
+    if not decoder.eof:
+        raise _garbled()
+    return place - len(decoder.unused_data)
 
 
 def _deflated(body: bytes, limit: int) -> bytes:
@@ -83,20 +94,21 @@ def _unzstd(body: bytes, limit: int) -> bytes:
     """Decompress zstd data, which may consist of several frames."""
     import zstandard  # noqa: PLC0415 - few clients compress their requests with it
 
-    out, rest = bytearray(), body
-    while rest:
-        decoder = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW).decompressobj()
-        try:
-            for start in range(0, len(rest), _PIECE):
-                out += decoder.decompress(rest[start : start + _PIECE])
+    out, place = bytearray(), 0
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
+    try:
+        while place < len(body):
+            frame = decompressor.decompressobj()
+            while not frame.eof:
+                if place == len(body):
+                    raise _garbled()
+                piece = body[place : place + _PIECE]
+                out += frame.decompress(piece)
                 _check(out, limit)
-                if decoder.eof:
-                    rest = decoder.unused_data + rest[start + _PIECE :]
-                    break
-            else:
-                raise _garbled()
-        except zstandard.ZstdError:
-            raise _garbled() from None
+                place += len(piece)
+            place -= len(frame.unused_data)
+    except zstandard.ZstdError:
+        raise _garbled() from None
     return bytes(out)
 
 
@@ -118,7 +130,7 @@ _GZIP, _ZLIB, _BARE = 31, 15, -15
 _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 """The maximum window in bytes, as RFC 9659 limits it for HTTP."""
 _PIECE: Final = 512
-"""The number of compressed bytes between checks of the limit. They expand to about 16 MiB at most."""
+"""The number of compressed bytes between checks of the limit. They expand to about 16 MiB of zstd at most."""
 
 _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
     "gzip": lambda body, limit: _inflated(body, limit, _GZIP),

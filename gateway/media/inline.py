@@ -4,13 +4,11 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 from dialects.core.conversation import Conversation, Media, Message, Part, Role, ToolResult
 from dialects.core.faults import invalid
 from dialects.translator import ClientRequest
 from gateway.requests.lifetime import Lifetime
-from gateway.upstream.background import result_of
 
 _FEW = 20
 """The maximum number of URLs in one request."""
@@ -26,8 +24,8 @@ class Fetched:
     data: bytes
 
 
-Fetch = Callable[[str, int], Fetched]
-"""Fetches a URL with at most so many bytes; raises a `FaultError` that says why it failed."""
+Fetch = Callable[[str, int, Lifetime], Fetched]
+"""Fetches a URL with at most so many bytes, within the lifetime of its request; raises `FaultError` if that fails."""
 
 
 def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
@@ -49,11 +47,16 @@ def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
     fetched: dict[str, Fetched] = {}
     left = most
     for address, times in sorted(addresses.items()):
-        fetched[address] = result_of(partial(fetch, address, left // times), lifetime)
+        fetched[address] = fetch(address, left // times, lifetime)
         left -= times * len(fetched[address].data)
     return replace(
         request, envelope=replace(request.envelope, conversation=_with(conversation, fetched)), may_pass=False
     )
+
+
+def names_urls(request: ClientRequest) -> bool:
+    """Return whether `inline` would fetch anything for a request."""
+    return any(part.url for message in request.envelope.conversation.messages for part in _media(message))
 
 
 def _media(message: Message) -> list[Media]:

@@ -11,6 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.framing.json_text import dumps
+from gateway.http.security_headers import PRIVATE_LINES
 from gateway.requests.lifetime import CLIENT_LEFT
 from gateway.server.client_connection import ClientConnection, StalledError
 
@@ -70,8 +71,8 @@ def error_response(status: int, text: str, kind: str) -> bytes:
     """Build a complete error response, in no client's dialect. The connection is closed after it."""
     content = dumps({"error": {"message": text, "type": kind}}).encode()
     head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n{PRIVATE_LINES}Connection: close\r\n\r\n"
     )
     return head.encode() + content
 

@@ -25,6 +25,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
 from urllib3.connection import HTTPConnection
+from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dialects.core.faults import Fault, FaultError, FaultKind
@@ -32,7 +33,8 @@ from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, target_of
+from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, Resolve, addresses_of, target_of
+from gateway.upstream.timed_lookups import pools_with_timed_lookups
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
     BROKEN,
@@ -147,7 +149,9 @@ class ManagementClient:
         token_timeouts: tuple[float, float] = _TOKEN_TIMEOUTS,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve = addresses_of,
     ) -> None:
+        self._pools = pools_with_timed_lookups(resolve)
         self._destination = lru_cache(_MOST_URLS)(partial(_Destination.of, network.proxies))
         self._trust = TrustStore(network.trust)
         self._token_timeouts = token_timeouts
@@ -193,7 +197,7 @@ class ManagementClient:
         session.headers.update(_HEADERS)
         session.cookies = _NoCookies()
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _Adapter(tls))
+            session.mount(scheme, _Adapter(tls, self._pools))
         return session
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], timeout: float) -> Answer:
@@ -282,17 +286,21 @@ class ManagementClient:
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter with TCP keep-alive, and with the TLS context that *tls* returns."""
+    """An adapter with TCP keep-alive, with the TLS context that *tls* returns, and with classes of connection pools."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext]) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], pools: Mapping[str, type[HTTPConnectionPool]]) -> None:
         self._tls = tls
+        self._pools = pools
         super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
         super().init_poolmanager(*args, **options, socket_options=_socket_options())
+        self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        return super().proxy_manager_for(proxy, **options, socket_options=_socket_options())
+        manager = super().proxy_manager_for(proxy, **options, socket_options=_socket_options())
+        manager.pool_classes_by_scheme = self._pools
+        return manager
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return the proxy's authorization with user and password in UTF-8, as the other clients do."""

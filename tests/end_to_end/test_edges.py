@@ -243,7 +243,7 @@ def test_a_stream_is_told_as_one_and_is_not_cached(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", body)
 
     assert told.headers["content-type"].startswith("text/event-stream")
-    assert told.headers["cache-control"] == "no-cache"
+    assert told.headers["cache-control"] == "no-store"
     assert told.headers["x-proxy-deployment"].partition("/")[0] in {"eu", "us"}
 
 

@@ -68,7 +68,7 @@ ENDED = "gemini-2.5-pro ended on 2026-10-16; deploy gemini-3.5-flash"
 TAKEN = "cannot listen on 127.0.0.1:3001: Address already in use"
 USED_UP = "the quota of every deployment of 'gpt-5.5' is used up"
 NO_KEYS = (
-    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses.",
+    "This proxy has no API keys, so it accepts requests only for localhost, IP addresses and server.allowed_hosts.",
     "This proxy has no API keys, so web pages of other sites must not call it.",
 )
 PRODUCED = [*(row[-1] for row in (*HEALTHY, *BROKEN)), *CHECKED, ENDED, TAKEN, USED_UP, *NO_KEYS]

@@ -143,7 +143,11 @@ def named(url, variable):
             named("http://a:1", "all_proxy"),
         ),
         ({"HTTPS_PROXY": "corp:8080"}, named("http://corp:8080", "HTTPS_PROXY"), None),
-        ({"HTTPS_PROXY": "http://u:p%40ss@corp:8080"}, named("http://u:p%40ss@corp:8080", "HTTPS_PROXY"), None),
+        (
+            {"HTTPS_PROXY": "http://u:p%40ss@localhost:8080"},
+            named("http://u:p%40ss@localhost:8080", "HTTPS_PROXY"),
+            None,
+        ),
     ],
 )
 def test_the_environment_names_proxies_where_the_settings_name_none(network_of, env, https, http):
