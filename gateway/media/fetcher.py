@@ -18,12 +18,14 @@ from urllib3.exceptions import HTTPError
 
 from dialects.core.faults import FaultError, invalid
 from gateway.config.network import DIRECT, Network
-from gateway.media.inline import Fetched
+from gateway.media.inline import Fetched, Reserve
 from gateway.media.networks import is_public
 from gateway.upstream.connection import HttpProxy
 from gateway.upstream.trust import TrustStore
 
 _MOST_BYTES = 20 * 1024 * 1024
+_COPIES = 2
+"""How often the bytes that were read are in memory."""
 _SECONDS = 15.0
 _REDIRECTS = 3
 _PORTS = {"http": 80, "https": 443}
@@ -67,12 +69,15 @@ class MediaFetcher:
         self._seconds = seconds
         self._clock = clock
 
-    def __call__(self, url: str, room: int = _MOST_BYTES) -> Fetched:
-        """Fetch *url* with at most *room* bytes; raises a `FaultError` whose message tells the caller why it failed."""
+    def __call__(self, url: str, room: int = _MOST_BYTES, reserve: Reserve = lambda _: None) -> Fetched:
+        """Fetch *url* with at most *room* bytes; raises a `FaultError` whose message tells the caller why it failed.
+
+        *reserve* is called with the number of bytes before they are kept.
+        """
         until = self._clock() + self._seconds
         try:
             for _ in range(_REDIRECTS + 1):
-                found = self._get(url, until, room)
+                found = self._get(url, until, room, reserve)
                 if isinstance(found, Fetched):
                     return found
                 url = urljoin(url, found)
@@ -82,7 +87,7 @@ class MediaFetcher:
             raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
         raise _refused(url, "it redirects too often")
 
-    def _get(self, url: str, until: float, room: int) -> Fetched | str:
+    def _get(self, url: str, until: float, room: int, reserve: Reserve) -> Fetched | str:
         """Fetch once; return the answer, or the target of a redirect."""
         parts = urlsplit(url)
         connection = self._connection(url, parts, until)
@@ -96,17 +101,19 @@ class MediaFetcher:
                     preload_content=False,
                 )
                 with closing(connection.getresponse()) as response:
-                    return self._answer(url, response, until, room)
+                    return self._answer(url, response, until, room, reserve)
         finally:
             connection.close()
 
-    def _answer(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> Fetched | str:
+    def _answer(
+        self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int, reserve: Reserve
+    ) -> Fetched | str:
         if 300 <= response.status < 400 and "Location" in response.headers:
             return str(response.headers["Location"])
         if response.status != 200:
             raise _refused(url, f"the server answered with status {response.status}")
         mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-        return Fetched(mime, self._read(url, response, until, room))
+        return Fetched(mime, self._read(url, response, until, room, reserve))
 
     def _connection(self, url: str, parts: SplitResult, until: float) -> HTTPConnection:
         if parts.scheme not in _PORTS or not parts.hostname:
@@ -133,10 +140,11 @@ class MediaFetcher:
             connection.set_tunnel(addresses[0], port, shown)
         return connection
 
-    def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int) -> bytes:
+    def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int, reserve: Reserve) -> bytes:
         read = bytearray()
         # `read1` returns what has arrived: waiting for a full buffer, a slow server would exceed the time limit.
         while chunk := response.read1(64 * 1024):
+            reserve(_COPIES * len(chunk))
             read += chunk
             if len(read) > self._most:
                 raise _refused(url, f"it is larger than {self._most} bytes")

@@ -16,6 +16,8 @@ _FEW = 20
 """The maximum number of URLs in one request."""
 _MOST_BYTES = 32 * 1024 * 1024
 """The maximum number of bytes that are inlined in one request; a URL counts as often as it occurs."""
+_COPIES = 4
+"""How often the bytes of a URL are in memory: as base64, which is a third longer, and in the rendered request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,9 @@ class Fetched:
     data: bytes
 
 
-Fetch = Callable[[str, int], Fetched]
+Reserve = Callable[[int], None]
+"""Reserves memory for so many bytes that are about to be kept; raises a `FaultError` if there is none."""
+Fetch = Callable[[str, int, Reserve], Fetched]
 """Fetches a URL with at most so many bytes; raises a `FaultError` that says why it failed."""
 
 
@@ -49,8 +53,10 @@ def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
     fetched: dict[str, Fetched] = {}
     left = most
     for address, times in sorted(addresses.items()):
-        fetched[address] = result_of(partial(fetch, address, left // times), lifetime)
-        left -= times * len(fetched[address].data)
+        fetched[address] = result_of(partial(fetch, address, left // times, lifetime.memory.take), lifetime)
+        size = times * len(fetched[address].data)
+        lifetime.memory.take(_COPIES * size)
+        left -= size
     return replace(
         request, envelope=replace(request.envelope, conversation=_with(conversation, fetched)), may_pass=False
     )

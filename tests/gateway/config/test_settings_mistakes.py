@@ -31,6 +31,12 @@ from tests.gateway.configs import BASE, KEY, with_account
             "is neither an address nor a network",
         ),
         ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
+        ({"server": {"max_memory_bytes": 1000}}, "server.max_memory_bytes", "at least 1048576"),
+        (
+            {"server": {"max_memory_bytes": 2_000_000, "max_request_memory_bytes": 3_000_000}},
+            "server.max_request_memory_bytes",
+            "is more than max_memory_bytes; write at most 2000000",
+        ),
         ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from dialects.core.faults import FaultError, FaultKind
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.media.fetcher import MediaFetcher, addresses_of
 from gateway.media.inline import Fetched
 
@@ -360,6 +360,20 @@ def test_what_is_larger_than_the_room_that_is_left_is_refused(room: int, refused
             assert message.endswith(f"it is larger than {room} bytes, which is the room left in this request.")
         else:
             assert open_fetcher()(host.url, room).data == b"x" * 100
+
+
+def test_memory_is_reserved_for_all_that_is_kept_and_before_it_is() -> None:
+    reserved: list[int] = []
+    with hosting(saying(answer(b"x" * 100_000))) as host:
+        found = open_fetcher()(host.url, reserve=reserved.append)
+
+    def refuse(_: int) -> None:
+        raise FaultError(Fault(FaultKind.UNAVAILABLE, "No memory."))
+
+    with hosting(saying(answer(b"x" * 100_000))) as host, pytest.raises(FaultError, match="No memory"):
+        open_fetcher()(host.url, reserve=refuse)
+
+    assert (len(found.data), sum(reserved)) == (100_000, 200_000)
 
 
 def test_what_has_no_end_is_refused_at_the_limit() -> None:

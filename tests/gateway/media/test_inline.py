@@ -3,18 +3,20 @@
 import base64
 import socket
 import threading
+from functools import partial
 from typing import Any
 
 import pytest
 
 import gateway.media.inline as inlining
 from dialects.core.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
-from dialects.core.faults import FaultError, invalid
+from dialects.core.faults import FaultError, FaultKind, invalid
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
-from gateway.media.inline import Fetched
+from gateway.media.inline import Fetched, Reserve
 from gateway.requests.exchange import SharedResources
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
+from gateway.requests.memory_budget import MemoryBudget
 
 BYTES = b"\x89PNG"
 DATA = base64.b64encode(BYTES).decode()
@@ -46,7 +48,7 @@ class Shelf:
         self.rooms: list[int] = []
         self._mime = mime
 
-    def __call__(self, url: str, room: int) -> Fetched:
+    def __call__(self, url: str, room: int, _: object) -> Fetched:
         self.asked.append(url)
         self.rooms.append(room)
         return Fetched(self._mime, BYTES)
@@ -146,8 +148,31 @@ def test_without_a_word_it_is_32_mebibytes() -> None:
     assert shelf.rooms == [32 * 1024 * 1024]
 
 
+def test_memory_is_reserved_before_it_is_taken_and_a_request_without_room_is_refused() -> None:
+    budget = MemoryBudget(4 * 1024 * 1024, 2 * 1024 * 1024)
+    kept: list[int] = []
+
+    def fetch(_: str, __: int, reserve: Reserve) -> Fetched:
+        while True:
+            reserve(100_000)
+            kept.append(100_000)
+
+    with pytest.raises(FaultError) as refusal:
+        inlining.inline(client_request(picture("http://a")), fetch, Lifetime(60, memory=budget.share()))
+
+    assert (refusal.value.fault.kind, sum(kept)) == (FaultKind.TOO_LARGE, 2_000_000)
+
+
+def test_bytes_count_for_each_place_that_they_are_put_into() -> None:
+    budget = MemoryBudget(4 * 1024 * 1024, 4 * 1024 * 1024)
+    fetch = partial(Fetched, "image/png", b"x" * 200_000)
+    inlining.inline(client_request(*[picture("http://a")] * 3), lambda *_: fetch(), Lifetime(60, memory=budget.share()))
+
+    assert 4 * 600_000 <= budget.used < 4 * 600_000 + 65_536
+
+
 def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
-    def fetch(url: str, _: int) -> Fetched:
+    def fetch(url: str, *_: object) -> Fetched:
         raise invalid(f"Cannot fetch {url}.")
 
     with pytest.raises(FaultError, match="Cannot fetch http://a"):
@@ -171,7 +196,7 @@ def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:
     ours, theirs = socket.socketpair()
     done = threading.Event()
 
-    def fetch(_: str, __: int) -> Fetched:
+    def fetch(*_: object) -> Fetched:
         theirs.close()
         done.wait(10)
         return Fetched("image/png", BYTES)
