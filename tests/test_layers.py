@@ -27,7 +27,9 @@ IMPORTERS = {
     "flask": {"gateway/http/application.py", "proxy_server.py"},
     "werkzeug": {"gateway/http/application.py", "gateway/server/single_process.py", "proxy_server.py"},
     "requests": {"gateway/upstream/management.py"},
-    "urllib3": {"gateway/media/fetcher.py", "gateway/upstream/management.py"},
+    "urllib3": {
+        f"gateway/{name}.py" for name in ("media/fetcher", "upstream/management", "upstream/timed_connections")
+    },
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
     "certifi": {"gateway/upstream/trust.py"},
     "truststore": {"gateway/upstream/trust.py"},

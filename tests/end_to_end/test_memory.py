@@ -4,21 +4,17 @@ import gzip
 import io
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
 
 from gateway.cli.demo import config_for
-from gateway.config.loader import load
-from gateway.gateway import Gateway
 from gateway.http.bodies import BODY_LIMITS, SMALL_BODY
 from gateway.requests.memory_budget import FULL
 from gateway.server.stream_loop import HAND_OVER
-from proxy_server import create_app
 from tests.end_to_end.test_edges import shape_of
-from tests.support.running import KEY, Cloud
+from tests.support.running import Cloud
+from tests.support.wsgi_app import Served, served_with
 
 MIB = 1024 * 1024
 TALKS = [
@@ -51,68 +47,13 @@ class Unread(io.RawIOBase):
         raise AssertionError("the body was read")
 
 
-class Answer:
-    """What an application answers; its body is closed with `close`."""
-
-    def __init__(self, app: Flask, environ: dict[str, Any]) -> None:
-        self.headers: dict[str, str] = {}
-        self.pieces = app.wsgi_app(environ, self._start)
-
-    def _start(self, status: str, headers: list[tuple[str, str]], _: object = None) -> None:
-        self.status = int(status[:3])
-        self.headers = {name.lower(): value for name, value in headers}
-
-    def close(self) -> None:
-        self.pieces.close()
-
-    @property
-    def json(self) -> Any:
-        told = json.loads(b"".join(self.pieces))
-        self.close()
-        return told
-
-
-class Served:
-    """An application in front of the emulator, without sockets of its own."""
-
-    def __init__(self, cloud: Cloud, folder: Path, **server: int) -> None:
-        file = folder / "config.json"
-        file.write_text(json.dumps({**config_for(cloud.tenants), "server": server}))
-        settings = load(file, {}, folder)
-        self.gateway = Gateway(settings)
-        self.app = create_app(settings, self.gateway)
-
-    @property
-    def used(self) -> int:
-        return self.gateway.memory.used
-
-    def ask(self, method: str, path: str, body: bytes | io.IOBase, length: int | None = None, **more: Any) -> Answer:
-        if isinstance(body, bytes):
-            body, length = io.BytesIO(body), len(body) if length is None else length
-        environ = {
-            "REQUEST_METHOD": method,
-            "PATH_INFO": path,
-            "SERVER_NAME": "localhost",
-            "SERVER_PORT": "80",
-            "REMOTE_ADDR": "127.0.0.1",
-            "wsgi.url_scheme": "http",
-            "wsgi.input": body,
-            "wsgi.input_terminated": True,
-            "CONTENT_TYPE": "application/json",
-            "HTTP_AUTHORIZATION": f"Bearer {KEY}",
-            **({"CONTENT_LENGTH": str(length)} if length is not None else {}),
-            **more,
-        }
-        return Answer(self.app, environ)
-
-
 @pytest.fixture(scope="module")
 def served(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """An application with 8 MiB for all requests, of which one may have 4."""
     limits = {"max_memory_bytes": 8 * MIB, "max_request_memory_bytes": 4 * MIB, "max_body_bytes": 16 * MIB}
-    served = Served(shared_cloud, tmp_path_factory.mktemp("memory"), **limits)
-    yield served
-    served.gateway.close()
+    config = {**config_for(shared_cloud.tenants), "server": limits}
+    with served_with(config, tmp_path_factory.mktemp("memory")) as served:
+        yield served
 
 
 def body_for(path: str, *, stream: bool = False, text: str = "hi") -> bytes:
