@@ -22,7 +22,7 @@ from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request, make_private
 from gateway.http.auth import headers_in, keys_in, why_refused
-from gateway.http.bodies import decoded, read_body
+from gateway.http.bodies import body_limit, declared_length, decoded, read_body
 from gateway.http.cors import KeylessAccess, cors_headers
 from gateway.http.doubled_prefix import with_one_prefix
 from gateway.http.failed_keys import TOO_MANY
@@ -110,9 +110,9 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
 def _open_door(
     app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings, runtime: Runtime | None
 ) -> None:
-    """Start the lifetime of each request and admit only known callers.
+    """Start the lifetime of each request, and admit only known callers with bodies that are not too large.
 
-    Release the request's place when its response ends.
+    Release the request's place and its memory when its response ends.
     """
     drain = runtime.drain if runtime is not None else None
     admit = _admission(gateway, web_files, settings)
@@ -127,12 +127,16 @@ def _open_door(
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
         admit(request)
+        request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
+        declared_length(environ, request.body_limit)
 
     @app.after_request
     def leave(response: Response) -> Response:
         request = current_request()
         if request.place is not None:
             response.call_on_close(request.place.release)
+        if request.lifetime.memory.reserved:
+            response.call_on_close(request.lifetime.memory.release)
         make_private(response)
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.fields.get("access-control-request-headers", "")
@@ -412,9 +416,10 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
     body. Raises `FaultError` for an invalid body.
     """
     request = current_request()
-    encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
-    raw = decoded(read_body(request.environ, limit), encodings, limit)
+    encodings, limit, memory = request.fields.get("content-encoding", ""), request.body_limit, request.lifetime.memory
+    raw = decoded(read_body(request.environ, limit, memory), encodings, limit, memory)
     request.place = gateway.admission.enter(request.caller.name, request.lifetime)
+    memory.take_values(raw)
     try:
         body = loads(raw)
     except ValueError as error:

@@ -27,7 +27,7 @@ IMPORTERS = {
     "flask": {"gateway/http/application.py", "proxy_server.py"},
     "werkzeug": {"gateway/http/application.py", "gateway/server/single_process.py", "proxy_server.py"},
     "requests": {"gateway/upstream/management.py"},
-    "urllib3": {"gateway/upstream/management.py", "gateway/upstream/timed_lookups.py"},
+    "urllib3": {"gateway/upstream/management.py", "gateway/upstream/timed_connections.py"},
     "httptools": {"gateway/server/http_messages.py", "gateway/upstream/transport.py"},
     "certifi": {"gateway/upstream/trust.py"},
     "truststore": {"gateway/upstream/trust.py"},

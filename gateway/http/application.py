@@ -40,6 +40,8 @@ class Request(flask.Request):
     caller = ANONYMOUS_CALLER
     place: Place | None = None
     """The request's place among those in progress, once it has one."""
+    body_limit = 0
+    """The maximum size of the body in bytes."""
     asked: object = None
     """The value of `model` in the body."""
 
