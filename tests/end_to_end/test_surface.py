@@ -28,13 +28,13 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Serve
 
 def test_whatever_is_sent_is_answered_as_documented_and_leaves_nothing_behind(served: dict[str, Served]) -> None:
     outcome = run(served, SEED, REQUESTS)
-    first, last = ({name: each.usages[at] for name, each in served.items()} for at in (0, -1))
 
     held(
         f"Send one again with `python -m tests.surface --seed {SEED} --only INDEX`.",
         [f"{find.index} ({find.case.name}, {find.case.proxy}): {find.law}" for find in outcome.finds],
     )
     assert outcome.names.total() == REQUESTS
+    first, last = ({name: each.usages[at] for name, each in served.items()} for at in (0, -1))
     assert {name: last[name].memory - first[name].memory < MOST_KIB for name in served} == dict.fromkeys(served, True)
     for what in ("threads", "descriptors"):
         grown = {name: getattr(last[name], what) - getattr(first[name], what) for name in served}

@@ -40,7 +40,7 @@ def torn_request(rng: Random) -> Case:
 def cut_request(rng: Random) -> Case:
     """A request that ends too early, with its connection."""
     data = rng.choice([_chat(), _chat(chunks=[_BODY]), _GET]).written()
-    end = rng.choice([End.HALF_CLOSE, End.LEAVE, End.WAIT])
+    end = rng.choice([End.HALF_CLOSE, End.LEAVE, End.RESET, End.WAIT])
     return Case("cut request", (data[: rng.randrange(1, len(data))],), (), end)
 
 
@@ -222,7 +222,7 @@ def half_closed(rng: Random) -> Case:
     """A whole request whose client says that it sends nothing more, or leaves."""
     stream = b'{"stream": true, ' + _BODY[1:]
     sent = rng.choice([_chat(), _chat(body=stream), _GET])
-    return Case("half-closed", (sent.written(),), (sent.asked,), rng.choice([End.HALF_CLOSE, End.LEAVE]))
+    return Case("half-closed", (sent.written(),), (sent.asked,), rng.choice([End.HALF_CLOSE, End.LEAVE, End.RESET]))
 
 
 def other_protocols(rng: Random) -> Case:

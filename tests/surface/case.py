@@ -18,6 +18,8 @@ class End(StrEnum):
     """It sends the end of the connection at once, and reads on."""
     LEAVE = "leave"
     """It closes the connection at once."""
+    RESET = "reset"
+    """It resets the connection at once, as a machine does that has lost it."""
 
 
 @dataclass(frozen=True, slots=True)

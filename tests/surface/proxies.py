@@ -29,6 +29,8 @@ CONFIGS: Mapping[str, Mapping[str, Any]] = {
     "faulty": {"secret_authentication_tokens": [KEY, USERS_KEY]},
 }
 """What the config files of the proxies have beside their deployments."""
+SETTLED = 20.0
+"""Seconds after which what is still in use will stay so."""
 _DEFECTS = re.compile(r"Traceback|a defect in|a response failed|Error:")
 
 
@@ -49,6 +51,8 @@ class Served:
     port: int
     run: Run
     cloud: Cloud
+    supervisor: bool = False
+    """Whether it is the admin port, which the process answers that supervises the workers."""
     log_read: int = 0
     """How many characters of the log were checked."""
     usages: list[Usage] = field(default_factory=list)
@@ -64,20 +68,26 @@ class Served:
 
     @cached_property
     def requests(self) -> Requests:
-        return Requests(self.contract, deployments(self.cloud), may_drain=self.may_fail)
+        return Requests(self.contract, deployments(self.cloud), self._stored_responses(), may_drain=self.may_fail)
 
     @cached_property
     def worker(self) -> int:
         """The id of the process that answers."""
+        if self.supervisor:
+            return self.run.process.pid
         [pid] = until(lambda: (found := self._workers()) and len(found) == 1 and found)
         return pid
 
     @property
-    def in_flight(self) -> int:
-        """How many calls to deployments, and requests in progress beside this one, there are."""
+    def in_use(self) -> int:
+        """How many calls, requests, places, streams and connections there are, beside those of this very request."""
         state = json.loads(self.get("/router/state"))
-        calls = sum(each["in_flight"] for each in state["endpoints"])
-        return calls + sum(each["open_requests"] - 1 for each in state["workers"])
+        used = [
+            sum(place["used"] for place in each["saturation"].values()) + each["open_requests"]
+            for each in state["workers"]
+        ]
+        own = 0 if self.supervisor else 2 * len(used)
+        return sum(each["in_flight"] for each in state["endpoints"]) + sum(used) - own
 
     def get(self, path: str, body: bytes | None = None) -> bytes:
         """Ask for a path, or post a body to it; raises `OSError` unless that goes well."""
@@ -103,15 +113,20 @@ class Served:
             return ["the process has ended"]
         if self.may_fail:
             self.heal()
-        try:
-            until(lambda: self.in_flight == 0, 20.0)
-        except AssertionError:
-            return [f"{self.in_flight} requests are still in progress"]
         self.usages.append(usage_of(self.worker))
+        try:
+            until(lambda: self.in_use == 0, SETTLED)
+        except AssertionError:
+            return [f"{self.in_use} calls, requests, places, streams and connections are still in use"]
         text = self.run.said
         fresh, self.log_read = text[self.log_read :], len(text)
         found = _DEFECTS.search(fresh)
         return [f"the log has a defect: {fresh[max(0, found.start() - 300) :][:3000]}"] if found else []
+
+    def _stored_responses(self) -> list[str]:
+        """The ids of two responses that deployments store; none where these may fail."""
+        body = json.dumps({"model": "gpt-5.5", "input": "Hello", "store": True}).encode()
+        return [] if self.may_fail else [json.loads(self.get("/v1/responses", body))["id"] for _ in range(2)]
 
     def _workers(self) -> list[int]:
         return [pid for pid in self.run.children() if is_alive(pid)]
@@ -143,11 +158,15 @@ def serving(folder: Path) -> Iterator[dict[str, Served]]:
         for name, config in CONFIGS.items():
             cloud = ill if name == "faulty" else well
             (folder / name).mkdir()
-            place, port = new_place(folder / name), free_port()
-            settings = {**config_of(cloud), **config, "server": SERVER, "upstream": {"fetch_media": False}}
-            place.write("config.json", settings)
+            place, port, admin = new_place(folder / name), free_port(), free_port()
+            server = {**SERVER, "admin_port": admin}
+            place.write(
+                "config.json", {**config_of(cloud), **config, "server": server, "upstream": {"fetch_media": False}}
+            )
             run = stack.enter_context(place.running("--workers", "1", "--port", str(port)))
             found[name] = Served(name, port, run, cloud)
+            if name == "keys":
+                found["admin"] = Served("admin", admin, run, cloud, supervisor=True)
         for each in found.values():
             each.run.await_answer(f"http://127.0.0.1:{each.port}")
         yield found

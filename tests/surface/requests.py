@@ -120,10 +120,24 @@ _WEIGHTS = {"/router/events": 0.3, "/router/actions": 0.5, "/openapi.json": 0.3,
 
 
 class Requests:
-    """Makes requests from the document. *deployments* are those that operators may change."""
+    """Makes requests from the document. *deployments* are those to change, *stored* ids of responses."""
 
-    def __init__(self, contract: Contract, deployments: Sequence[tuple[str, str, str]], *, may_drain: bool) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        deployments: Sequence[tuple[str, str, str]],
+        stored: Sequence[str],
+        *,
+        may_drain: bool,
+    ) -> None:
         self._contract = contract
+        self._ids = [
+            *stored,
+            *(each.swapcase() for each in stored),
+            *(each[:-1] for each in stored),
+            "resp_x",
+            "x" * 300,
+        ]
         self._deployments = deployments
         self._may_drain = may_drain
         self._operations = contract.operations
@@ -163,6 +177,7 @@ class Requests:
         for each in map(self._contract.resolved, operation.get("parameters", ())):
             name, place = each["name"], each["in"]
             value = _model(path, rng) if name in {"model", "name"} else self.sample(each["schema"], rng)
+            value = rng.choice(self._ids) if name == "answer" and rng.random() < 0.8 else value
             if place == "path":
                 path = path.replace(
                     f"{{{name}}}", quote(str(value), safe=rng.choice(["", "/:"]), errors="surrogatepass")
@@ -194,8 +209,10 @@ class Requests:
             body = mangling.spoiled(body, rng, _WORDS, times=4)
         if isinstance(body, dict):
             body = self._action(body, rng) if name == "Action" else _addressed_body(name, body, rng)
+            if name == "ResponsesRequest" and rng.random() < 0.15:
+                body |= {"previous_response_id": rng.choice(self._ids)}
         written = json.dumps(body, ensure_ascii=rng.random() < 0.7).encode("utf-8", "surrogatepass")
-        return mangling.torn(written, rng) if rng.random() < 0.08 else written
+        return _otherwise(written, rng) if rng.random() < 0.12 else written
 
     def _action(self, body: Any, rng: Random) -> Any:
         """Let an operator change a deployment that there is, mostly. Drains are for the proxy that may fail."""
@@ -288,6 +305,28 @@ def _addressed_body(name: str, body: Any, rng: Random) -> Any:
     if rng.random() < 0.5:
         told["stream"] = rng.random() < 0.5
     return told
+
+
+def _otherwise(written: bytes, rng: Random) -> bytes:
+    """The bytes of a body with something changed that parsers of JSON differ about."""
+    text = written.decode("utf-8", "replace")
+    match rng.randrange(6):
+        case 0:
+            return b"\xef\xbb\xbf" + written
+        case 1:
+            return text.encode(rng.choice(["utf-16", "utf-32", "latin-1"]), "replace")
+        case 2:
+            return written.replace(
+                b": ", rng.choice([b": NaN, ", b": -Infinity, ", b": 1e999, ", b": 9" + b"9" * 400 + b", "]), 1
+            )
+        case 3:
+            return written[:-1] + b', "model": "gpt-4.1", "model": ["x"]}'
+        case 4:
+            return rng.choice(
+                [b"", b"null", b"[]", b"0", b'"x"', b"[" * 100_000, b'{"a":' * 100_000, written + written]
+            )
+        case _:
+            return mangling.torn(written, rng)
 
 
 def _bomb(rng: Random) -> bytes:

@@ -2,6 +2,7 @@
 
 import select
 import socket
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,7 +12,7 @@ import h11
 from tests.surface.case import Case, End
 from tests.surface.contract import EVENTS, Answer
 
-PATIENCE = 30.0
+PATIENCE = 20.0
 """Seconds after which an answer, or the end of a connection, will not come."""
 MOMENT = 0.1
 """Seconds of silence after which a client that waits for nothing in particular sends its end."""
@@ -44,6 +45,9 @@ class Talk:
             whole = self._send()
             match self._case.end:
                 case End.LEAVE:
+                    return []
+                case End.RESET:
+                    self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return []
                 case End.HALF_CLOSE:
                     self._half_close()
