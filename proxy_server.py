@@ -24,8 +24,9 @@ from gateway.http.application import Application, JSONResponse, ModelName, Reque
 from gateway.http.auth import headers_in, keys_in, why_refused
 from gateway.http.bodies import body_limit, declared_length, decoded, read_body
 from gateway.http.cors import KeylessAccess, cors_headers
-from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.doubled_parts import without_doubled_parts
 from gateway.http.failed_keys import TOO_MANY
+from gateway.http.openapi.route import add_openapi
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.http.security_headers import OF_FILES
@@ -103,7 +104,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
-    app.wsgi_app = with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
+    app.wsgi_app = without_doubled_parts(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
 
 
@@ -340,6 +341,7 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
     if runtime is not None:
         runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.activity.rows)
     add_router_operations(app, gateway, runtime)
+    add_openapi(app)
 
     @app.get("/api/hello")
     def hello() -> Response:

@@ -194,6 +194,7 @@ def test_what_serves_loads_only_what_serving_needs() -> None:
         sorted(installed(loaded) - SERVING),
     )
     assert not loaded & {"asyncio", "multiprocessing", "sqlite3", "unittest", "xml"}
+    assert not loaded & {f"gateway.http.openapi.{name}" for name in ("document", "operations", "schemas")}
 
 
 def public_members(cls: ast.ClassDef) -> set[str]:
