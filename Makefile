@@ -16,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz soak release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -100,6 +100,9 @@ mutants: $(CHECKS) ## Mutate routing/ and check that the tests notice (slow)
 
 fuzz: $(TESTS) ## Feed random input to the readers and parsers for ten minutes (FUZZ_SECONDS=600)
 	$(BIN)/python -m tests.fuzz
+
+soak: $(TESTS) ## Run two workers for ten minutes in mixed traffic, outages, reloads and attacks (ARGS="--seconds 60 --seed 3")
+	$(BIN)/python -m tests.soak $(ARGS)
 
 release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)
 	.ci/release $(PYTHON)
