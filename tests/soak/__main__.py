@@ -21,8 +21,10 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--kills", type=int, default=usual.kills, help="workers to kill (default: %(default)s)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the report as JSON as well")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep the log of the proxy")
     given = parser.parse_args(arguments)
-    verdict = run(Options(given.seconds, given.rate, given.seed, given.reload_every, given.kills))
+    options = Options(given.seconds, given.rate, given.seed, given.reload_every, given.kills, log=given.log)
+    verdict = run(options)
     print("\n".join(verdict.lines()), flush=True)
     if given.write:
         given.write.write_text(json.dumps(verdict.as_json(), indent=1) + "\n")

@@ -74,6 +74,8 @@ class Disturbances:
         self._account = "eu"
         self._broken: list[int] = []
         """The windows of the faults that are on."""
+        self._refused: list[int] = []
+        """The window of an endpoint at which nobody listens."""
         self.counts: dict[str, int] = {}
         """What has happened, and how often."""
 
@@ -227,12 +229,17 @@ class Disturbances:
         """Read the config file again: as it is, changed, or with a mistake, with which nothing may change."""
         kind = ("unchanged", "changed", "broken", "refused endpoint")[number % 4]
         before = set(self._served.workers())
+        while self._refused:
+            self._windows.close(self._refused.pop(), RECOVERY)
         account = "us" if self._account == "eu" else "eu"
         config = dict(self._served.config)
         if kind in ("changed", "refused endpoint"):
             config["routing"] = {**config["routing"], "strategy": self._rng.choice(_STRATEGIES)}
         if kind == "refused endpoint":
-            config = with_refused_endpoint(config, account, self._rng.choice(TALKING[:5]), port)
+            model = self._rng.choice(TALKING[:5])
+            config = with_refused_endpoint(config, account, model, port)
+            # At another address it is another deployment, which has made no answers.
+            self._refused.append(self._windows.open(kind, _ERRORS, (model,), sticky_alone=True))
         refusals = self._served.run.said.count(_UNCHANGED)
         self._served.write('{"subAccounts": {"eu": ' if kind == "broken" else config)
         self._count(f"reload: {kind}")

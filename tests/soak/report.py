@@ -31,11 +31,17 @@ class Verdict:
     trends: Sequence[Trend]
     problems: Sequence[str]
     samples: Sequence[Sample] = ()
+    began: float = 0.0
+    """When it began, by the clock of the outcomes."""
 
     @property
     def amiss(self) -> list[str]:
         """Everything that must not be, each in a line."""
-        clients = [f"unexplained: {each}" for each in self.outcomes if explanation(each, self.windows) is None]
+        clients = [
+            f"unexplained, {each.began - self.began:.0f} s after the start: {each}"
+            for each in self.outcomes
+            if explanation(each, self.windows) is None
+        ]
         grown = [f"grows: {each}" for each in self.trends if not each.is_good]
         return [*self.problems, *clients, *grown]
 

@@ -1,7 +1,7 @@
 """What the processes of the proxy hold, sample by sample, and whether it grows."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -43,20 +43,30 @@ SUPERVISOR = {
 }
 """For the supervisor, from the end of the warm-up to the end of the soak."""
 WORKER = {
-    "threads": Bound(16, 8, 200),
-    "descriptors": Bound(60, 30, 1000),
-    "sockets": Bound(60, 30, 1000),
-    "rss": Bound(24 * MIB, 48 * MIB, 400 * MIB),
+    "threads": Bound(40, 40, 200),
+    "descriptors": Bound(80, 80, 1000),
+    "sockets": Bound(80, 80, 1000),
+    "rss": Bound(40 * MIB, 40 * MIB, 400 * MIB),
 }
-"""For one worker, from the end of its own warm-up to its end. Its first requests of each kind load code and fill
-caches, and its load is not the same at both ends."""
+"""For one worker, from the end of its own warm-up to its end. Memory takes more than a minute of load to level off, and
+all else follows the load, which is not the same at both ends; `REST` is strict instead."""
 GENERATIONS = {
-    "threads": Bound(8, 8, 200),
-    "descriptors": Bound(30, 30, 1000),
-    "sockets": Bound(30, 30, 1000),
-    "rss": Bound(8 * MIB, 24 * MIB, 400 * MIB),
+    "threads": Bound(12, 12, 200),
+    "descriptors": Bound(40, 40, 1000),
+    "sockets": Bound(40, 40, 1000),
+    "rss": Bound(12 * MIB, 24 * MIB, 400 * MIB),
 }
 """For workers of the same age, from the first of them to the last."""
+REST = {
+    "threads": Bound(0, 0, 12),
+    "descriptors": Bound(0, 0, 60),
+    "sockets": Bound(0, 0, 50),
+    "rss": Bound(0, 0, 400 * MIB),
+}
+"""For a worker that has had nothing to do for `IDLE` seconds: its own threads, and connections to SAP AI Core that are
+kept for the next request."""
+IDLE = 13.0
+"""Seconds after which threads that have nothing to do have ended."""
 
 
 @dataclass(frozen=True)
@@ -124,15 +134,26 @@ def trends(samples: Iterable[Sample], supervisor: int, warm: float, *, worker_wa
         sorted((life for life in grown.values() if len(life) > 2), key=lambda life: life[0].at)
     ):
         found += _of(f"worker {number + 1} in its life", life, WORKER)
-    found += _generations([life for life in grown.values() if life])
+    found += _generations([life for life in grown.values() if life], worker_warm)
     return found
+
+
+def rest(samples: Iterable[Sample], supervisor: int) -> list[Trend]:
+    """Judge what workers hold that have had nothing to do for a while: one sample of each."""
+    return [
+        trend(f"worker {sample.pid} at rest", measure, [(sample.at, getattr(sample, measure))], REST[measure])
+        for sample in samples
+        if sample.pid != supervisor
+        for measure in MEASURES
+    ]
 
 
 def worst(found: Iterable[Trend]) -> list[Trend]:
     """Of the trends of single workers, that with the most growth for each measure; all others as they are."""
     kept: dict[tuple[str, str], Trend] = {}
     for each in found:
-        key = ("worker", each.measure) if each.of.startswith("worker ") else (each.of, each.measure)
+        kind = each.of.rpartition(" ")[2] if each.of.startswith("worker ") else each.of
+        key = (kind, each.measure)
         if key not in kept or (each.is_good, -each.growth) < (kept[key].is_good, -kept[key].growth):
             kept[key] = each
     return list(kept.values())
@@ -145,10 +166,16 @@ def _of(name: str, life: Sequence[Sample], bounds: dict[str, Bound]) -> list[Tre
     ]
 
 
-def _generations(lives: Sequence[Sequence[Sample]]) -> list[Trend]:
-    """Compare workers when they were as old as the others: the first sample after the warm-up of each."""
-    early = sorted((life[0] for life in lives), key=lambda sample: sample.at)
+def _generations(lives: Sequence[Sequence[Sample]], seconds: float) -> list[Trend]:
+    """Compare workers when they were as old as the others, in so many seconds after the warm-up of each."""
+    early = sorted((_typical(life, seconds) for life in lives), key=lambda sample: sample.at)
     return _of("workers of the same age", early, GENERATIONS) if len(early) > 3 else []
+
+
+def _typical(life: Sequence[Sample], seconds: float) -> Sample:
+    """The median of each measure in the first *seconds*."""
+    first = [sample for sample in life if sample.at <= life[0].at + seconds]
+    return replace(life[0], **{measure: median(getattr(each, measure) for each in first) for measure in MEASURES})
 
 
 def sample_of(pid: int, at: float, proc: Path = Path("/proc")) -> Sample | None:

@@ -101,7 +101,7 @@ class Served:
 def served(folder: Path) -> Iterator[Served]:
     """Start both, and end them."""
     with ExitStack() as stack:
-        cloud = stack.enter_context(_emulated())
+        cloud = stack.enter_context(_emulated(folder / "emulator.log"))
         place, port, admin = new_place(folder), free_port(), free_port()
         keys = {name: f"sk-soak-{secrets.token_hex(16)}" for name in (*CALLERS, "root")}
         config, endpoints = _config(cloud, keys)
@@ -122,10 +122,14 @@ def _workers_or_none(found: Served) -> bool:
 
 
 @contextmanager
-def _emulated() -> Iterator[Cloud]:
+def _emulated(log: Path) -> Iterator[Cloud]:
     """Run the emulator in a process of its own, so that the clients' threads do not wait for it."""
     command = [sys.executable, "-m", "emulator", "--port", "0", "--until-stdin-closes"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as child:
+    pipe = subprocess.PIPE
+    with (
+        log.open("w") as said,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said, text=True, cwd=ROOT) as child,
+    ):
         try:
             assert child.stdout is not None
             yield Cloud(child.stdout.readline().strip())

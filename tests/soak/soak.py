@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from tests.soak.disturbances import Disturbances
 from tests.soak.outcomes import Ledger, Windows
 from tests.soak.report import Verdict, lost_results, problems_in_log
-from tests.soak.samples import Sample, sampled, trends
+from tests.soak.samples import IDLE, Sample, rest, sampled, trends
 from tests.soak.served import Served, served, settled
 from tests.soak.traffic import CLIENTS, Pacer, Scene
 from tests.support.processes import PATIENCE, is_alive
@@ -33,6 +33,10 @@ class Options:
     kills: int = 2
     interval: float = 5.0
     """Seconds between two samples of the processes."""
+    rests: bool = True
+    """Whether workers are measured once more when they have had nothing to do for a while."""
+    log: Path | None = None
+    """Where the log of the proxy is kept."""
 
     @property
     def warm_up(self) -> float:
@@ -65,16 +69,23 @@ def run(options: Options) -> Verdict:
         left = settled(found, REST)
         if left:
             ledger.problem(f"still in flight, {REST:.0f} s after all clients have left: {left}")
-        samples += sampled(found.pid, time.monotonic)
+        resting: list[Sample] = []
+        if options.rests:
+            threading.Event().wait(IDLE)
+            resting = sampled(found.pid, time.monotonic)
         for problem in _ended(found):
             ledger.problem(problem)
+        if options.log is not None:
+            options.log.write_text(found.run.said)
         for problem in problems_in_log(found.run.said, found.keys.values()):
             ledger.problem(problem)
+        if "Error on request" in (said := (Path(folder) / "emulator.log").read_text()):
+            ledger.problem(f"a defect of the emulator: {said[said.index('Error on request') :][:1500]}")
         pid = found.pid
     return Verdict(
         seconds, options.seed, ledger.outcomes, windows.all, disturbances.counts,
-        trends(samples, pid, began + options.warm_up, worker_warm=options.warm_up_of_worker),
-        [*ledger.problems, *lost_results(ledger.outcomes)], samples,
+        [*trends(samples, pid, began + options.warm_up, worker_warm=options.warm_up_of_worker), *rest(resting, pid)],
+        [*ledger.problems, *lost_results(ledger.outcomes)], samples, began,
     )  # fmt: skip
 
 

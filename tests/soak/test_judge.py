@@ -14,7 +14,7 @@ from tests.soak.answers import judged
 from tests.soak.asks import Ask, asks, talk
 from tests.soak.outcomes import Outcome, Result, Window, explanation, unexplained
 from tests.soak.report import Verdict, lost_results, problems_in_log
-from tests.soak.samples import MIB, Sample, sampled, slope, trends, worst
+from tests.soak.samples import MIB, Sample, rest, sampled, slope, trends, worst
 from tests.soak.served import at_rest
 from tests.support.running import HttpAnswer
 
@@ -77,6 +77,13 @@ def test_a_process_that_holds_far_too_much_is_seen_although_it_does_not_grow() -
     assert grown([sample(float(at), rss=900 * MIB) for at in range(0, 600, 5)]) == [("supervisor", "rss")]
 
 
+@pytest.mark.parametrize("measure", ["threads", "descriptors", "sockets"])
+def test_a_worker_that_holds_at_rest_what_its_load_has_needed_is_seen(measure: str) -> None:
+    resting = rest([sample(0.0), sample(0.0, 100), sample(0.0, 101, **{measure: 90})], SUPERVISOR)
+
+    assert [(each.of, each.measure) for each in resting if not each.is_good] == [("worker 101 at rest", measure)]
+
+
 def test_the_slope_is_that_of_the_line_through_the_points() -> None:
     assert slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)]) == 2.0
     assert slope([(1.0, 3.0)]) == 0.0
@@ -121,7 +128,7 @@ def test_an_unexplained_error_is_amiss_and_a_good_answer_is_not() -> None:
 
     assert unexplained([fine, FAILED], []) == [FAILED]
     assert verdict([fine]).amiss == []
-    assert verdict([fine, FAILED]).amiss == ["unexplained: chat text gpt-5: error 503 "]
+    assert verdict([fine, FAILED]).amiss == ["unexplained, 10 s after the start: chat text gpt-5: error 503 "]
 
 
 def verdict(outcomes: list[Outcome], **more: Any) -> Verdict:

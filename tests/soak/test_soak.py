@@ -5,7 +5,7 @@ from tests.soak.soak import Options, run
 
 
 def test_a_short_soak_finds_nothing_amiss() -> None:
-    verdict = run(Options(seconds=7, rate=20, reload_every=3.5, kills=1, interval=1))
+    verdict = run(Options(seconds=7, rate=20, reload_every=3.5, kills=1, interval=1, rests=False))
     results = {each.result for each in verdict.outcomes}
 
     assert verdict.amiss == []
