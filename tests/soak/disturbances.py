@@ -20,6 +20,8 @@ from tests.soak.traffic import Scene
 RECOVERY = 9.0
 """Seconds after an outage within which every endpoint is used again: the longest cooldown, twice."""
 TAKEN_OVER = 45.0
+LONGEST = 55.0
+"""Seconds after which a worker that was replaced has no request left, whatever happens to it."""
 _STRATEGIES = ("round-robin", "weighted", "least-connections", "least-latency", "cache-affinity", "priority")
 _UNCHANGED = "the settings are unchanged"
 _ERRORS = frozenset({Result.ERROR, Result.STREAM_ERROR})
@@ -229,6 +231,8 @@ class Disturbances:
         """Read the config file again: as it is, changed, or with a mistake, with which nothing may change."""
         kind = ("unchanged", "changed", "broken", "refused endpoint")[number % 4]
         before = set(self._served.workers())
+        if self._minute > LONGEST and (late := self._served.retiring()):
+            self._scene.ledger.problem(f"workers that were replaced {self._minute:.0f} s ago still run: {late}")
         while self._refused:
             self._windows.close(self._refused.pop(), RECOVERY)
         account = "us" if self._account == "eu" else "eu"

@@ -74,6 +74,10 @@ class Served:
         rows = self.state()["workers"]
         return {row["worker"]: row for row in rows if row["accepting"] and not row["retiring"]}
 
+    def retiring(self) -> list[int]:
+        """The workers that have been replaced, and still finish what they began."""
+        return [row["worker"] for row in self.state()["workers"] if row["retiring"]]
+
     def write(self, config: dict[str, Any] | str) -> None:
         """Replace the config file, in one step."""
         text = config if isinstance(config, str) else json.dumps(config)
@@ -175,13 +179,13 @@ def nobodys_port() -> Iterator[int]:
 def at_rest(state: Any) -> str:
     """What is still in flight; "" for nothing."""
     busy = [
-        f"{row['worker']}: {row['open_requests']} requests, {row['saturation']['waiting']['used']} waiting, "
-        f"{row['saturation']['streams']['used']} streams, {row['saturation']['connections']['used']} connections"
+        f"worker {row['worker']}: requests {row['open_requests']}, "
+        + ", ".join(f"{name} {each['used']}" for name, each in row["saturation"].items() if name != "requests")
         for row in state["workers"]
         if row["open_requests"] or any(each["used"] for each in row["saturation"].values())
     ]
     leases = [
-        f"{each['subaccount']}/{each['deployment']} {each['model']}: {each['in_flight']} leases"
+        f"{each['subaccount']}/{each['deployment']} {each['model']}: leases {each['in_flight']}"
         for each in state["endpoints"]
         if each["in_flight"]
     ]

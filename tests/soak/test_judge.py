@@ -219,7 +219,12 @@ def test_a_kind_of_request_that_never_goes_well_is_amiss() -> None:
 
 @pytest.mark.parametrize(
     ("open_requests", "streams", "leases", "left"),
-    [(0, 0, 0, ""), (1, 0, 0, "5: 1 requests"), (0, 1, 0, "5: 0 requests"), (0, 0, 2, "eu/d1 gpt-5: 2 leases")],
+    [
+        (0, 0, 0, ""),
+        (1, 0, 0, "worker 5: requests 1"),
+        (0, 1, 0, "worker 5: requests 0"),
+        (0, 0, 2, "eu/d1 gpt-5: leases 2"),
+    ],
 )
 def test_what_is_in_flight_at_the_end_is_named(open_requests: int, streams: int, leases: int, left: str) -> None:
     used = {"requests": 0, "waiting": 0, "connections": 0, "streams": streams}
