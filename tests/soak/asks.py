@@ -29,7 +29,10 @@ EMBEDDING = (
 MODELS = (*TALKING, *EMBEDDING)
 _SEES = frozenset({"anthropic--claude-4.5-sonnet", "amazon--nova-pro", "gemini-3.5-flash", KEPT, "gpt-5.3-codex"})
 _TOOL = {"type": "object", "properties": {"marker": {"type": "string"}}, "required": ["marker"]}
+_AZURE = "/chat/completions?api-version=2024-10-21"
 _PNG = base64.b64decode(PIXEL)
+_ODD = ("", "", "\u00e9\u4e16", "\U0001f680", '"', "\\", "\n\ndata: ", "\u2028", "\t", "</s>", "[DONE]", "\r\n")
+"""What stands before some words, since it is easy to get wrong."""
 _ALTERNATIVES = ("Authorization", "x-api-key", "api-key", "x-goog-api-key")
 
 Check = Callable[[HttpAnswer], None]
@@ -80,7 +83,7 @@ def talk(rng: Random, model: str = "", *, stream: bool | None = None, slow: bool
     slowly = rng.random() < 0.12 if slow is None else slow
     prefix = f"scene:slow {rng.randrange(20, 200)} " if slowly and stream else ""
     words = rng.choice([3, 20]) if slowly else rng.choice([3, 20, 150])
-    told = f"{prefix}{' '.join(f'{marker} {rng.randrange(1000)}' for _ in range(words))}"
+    told = f"{prefix}{' '.join(f'{marker} {rng.choice(_ODD)}{rng.randrange(1000)}' for _ in range(words))}"
     return _talk(
         dialect, model, marker, f"scene:echo {told}", (told, []), "slow" if prefix else "text", rng, stream=stream
     )
@@ -108,6 +111,8 @@ def _talk(
     image: bytes = b"",
 ) -> Ask:
     path, body = _BODIES[dialect](model, text, stream=stream, tool=bool(said[1]), image=image)
+    if dialect == "chat" and rng.random() < 0.2:
+        path = rng.choice(("/openai/v1/chat/completions", f"/openai/deployments/{model}{_AZURE}", f"/v1{CHAT}"))
     usage = dialect == "chat" and stream and rng.random() < 0.5
     if usage:
         body["stream_options"] = {"include_usage": True}

@@ -87,7 +87,7 @@ class Disturbances:
         with nobodys_port() as port:
             while not self._scene.over.is_set():
                 ends = self._scene.clock() + self._minute
-                self._disturb(ends - min(5.0, self._minute / 5), kill=self._kills > 0 and number % 3 == 1)
+                self._disturb(ends - min(5.0, self._minute / 5), kill=self._kills > 0 and number % 3 == 0)
                 self._heal()
                 if self._scene.over.wait(max(0.0, ends - self._scene.clock())):
                     return
