@@ -13,6 +13,7 @@ from random import Random
 from tests.soak.served import MOST_BODY, SHORT, Served
 from tests.support.talking import CHAT, MESSAGES
 
+WRONG_KEY = "wrong key"
 CLOSED = 0
 """The connection ends without an answer."""
 _LONGEST = 40.0
@@ -83,6 +84,8 @@ def _chat(text: object = "hi", **more: object) -> bytes:
 
 
 def _wrong_key(at: Attacker) -> int:
+    """A key that nobody has, from one of two addresses, which are slowed down for it."""
+    at.source = f"127.0.0.{at.rng.randrange(2, 4)}"
     return at.get("/v1/models", key=f"sk-{at.rng.getrandbits(64):x}")
 
 
@@ -229,7 +232,7 @@ def _is(*statuses: int) -> frozenset[int]:
 
 
 ATTACKS = (
-    Attack("wrong key", _is(401, 429), _wrong_key, 12),
+    Attack(WRONG_KEY, _is(401, 429), _wrong_key, 12),
     Attack("no key", _is(401), lambda at: at.get("/v1/models", key="")),
     Attack("head that drips", _is(408, CLOSED), _drip, 1),
     Attack("body that stalls", _is(408), _stalled_body, 1),

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tests.soak.answers import MARKER
+from tests.soak.hostile import WRONG_KEY
 from tests.soak.outcomes import GOOD, Outcome, Window, explanation
 from tests.soak.samples import Sample, Trend, worst
 
@@ -14,6 +15,8 @@ SHOWN = 25
 """How many of each kind of finding are printed."""
 _ENOUGH = 20
 """So many requests of a kind cannot all have met an outage."""
+_MANY = 150
+"""So many wrong keys from two addresses are too many for two workers."""
 _EXPECTED = re.compile(r"worker \d+ ended unexpectedly with SIGKILL|the settings are unchanged: ")
 """Errors of the log that the soak has caused on purpose."""
 _ERROR = re.compile(r"^\S+ \S+ (ERROR|CRITICAL) ")
@@ -116,6 +119,14 @@ def problems_in_log(text: str, secrets: Iterable[str]) -> list[str]:
     if any(secret in text for secret in secrets):
         found.append("a key in the log")
     return found
+
+
+def unslowed(outcomes: Iterable[Outcome]) -> list[str]:
+    """Whoever tries many wrong keys has to be told to wait."""
+    statuses = Counter(each.status for each in outcomes if each.kind.endswith(WRONG_KEY))
+    return (
+        ["many wrong keys of one address, and no 429"] if sum(statuses.values()) >= _MANY and not statuses[429] else []
+    )
 
 
 def lost_results(outcomes: Iterable[Outcome]) -> list[str]:

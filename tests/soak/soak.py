@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from tests.soak.disturbances import Disturbances
 from tests.soak.outcomes import Ledger, Windows
-from tests.soak.report import Verdict, lost_results, problems_in_log
+from tests.soak.report import Verdict, lost_results, problems_in_log, unslowed
 from tests.soak.samples import IDLE, Sample, rest, sampled, trends
 from tests.soak.served import Served, served, settled
 from tests.soak.traffic import CLIENTS, Pacer, Scene
@@ -85,7 +85,7 @@ def run(options: Options) -> Verdict:
     return Verdict(
         seconds, options.seed, ledger.outcomes, windows.all, disturbances.counts,
         [*trends(samples, pid, began + options.warm_up, worker_warm=options.warm_up_of_worker), *rest(resting, pid)],
-        [*ledger.problems, *lost_results(ledger.outcomes)], samples, began,
+        [*ledger.problems, *lost_results(ledger.outcomes), *unslowed(ledger.outcomes)], samples, began,
     )  # fmt: skip
 
 

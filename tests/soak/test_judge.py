@@ -13,7 +13,7 @@ from tests.soak import disturbances
 from tests.soak.answers import judged
 from tests.soak.asks import Ask, asks, talk
 from tests.soak.outcomes import Outcome, Result, Window, explanation, unexplained
-from tests.soak.report import Verdict, lost_results, problems_in_log
+from tests.soak.report import Verdict, lost_results, problems_in_log, unslowed
 from tests.soak.samples import MIB, Sample, rest, sampled, slope, trends, worst
 from tests.soak.served import at_rest
 from tests.support.running import HttpAnswer
@@ -215,6 +215,14 @@ def test_a_log_with_a_traceback_an_error_a_prompt_or_a_key_is_amiss() -> None:
 def test_a_kind_of_request_that_never_goes_well_is_amiss() -> None:
     assert lost_results([FAILED] * 30) == ["no request “chat text” has gone well"]
     assert lost_results([FAILED] * 30 + [replace(FAILED, result=Result.OK)]) == []
+
+
+def test_wrong_keys_that_are_never_slowed_down_are_amiss() -> None:
+    tried = [replace(FAILED, kind="hostile: wrong key", result=Result.REFUSED, status=401)] * 150
+
+    assert unslowed(tried) == ["many wrong keys of one address, and no 429"]
+    assert unslowed(tried[1:]) == []
+    assert unslowed([*tried, replace(tried[0], status=429)]) == []
 
 
 @pytest.mark.parametrize(
