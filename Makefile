@@ -16,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz fuzz-surface soak lock audit sbom release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz fuzz-surface soak lowest lock audit sbom release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -115,6 +115,9 @@ audit: ## Check the locked libraries: their hashes, licences, known defects, and
 
 sbom: ## Write what is deployed as a CycloneDX document into dist/
 	.ci/supply sbom $(PYTHON)
+
+lowest: ## Run the unit tests with the lowest versions of the libraries that pyproject.toml admits (ARGS="-k breaker")
+	ARGS='$(ARGS)' .ci/supply lowest $(PYTHON)
 
 release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)
 	.ci/release $(PYTHON)
