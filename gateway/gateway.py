@@ -45,9 +45,11 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import Makers, ReturnedThoughts, SigningKeys, derived_key
+from gateway.requests.memory_budget import budget_for
 from gateway.requests.random_tokens import RandomTokens
 from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
+from gateway.requests.translation_faults import unreadable_as_fault
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
@@ -111,6 +113,7 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = _admission(settings)
+        self.memory = budget_for(settings.server)
         # The pool keeps as many connections as there may be requests, so that none must be reopened because others have
         # ended.
         kept = ConnectionPool(clock, settings.server.requests)
@@ -185,7 +188,8 @@ class Gateway:
 
     def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
         """Start the lifetime of a request. Its time limit counts from now."""
-        return Lifetime(self.settings.policy.timeouts.total, client=client, drain=drain, clock=self._clock)
+        total, share = self.settings.policy.timeouts.total, self.memory.share()
+        return Lifetime(total, client=client, drain=drain, clock=self._clock, memory=share)
 
     def exchange(
         self,
@@ -263,8 +267,10 @@ class Gateway:
             if error.fault.status == 404 and error.fault.kind is not FaultKind.GONE:
                 raise FaultError(unknown_response(answer)) from error
             raise
+        with unreadable_as_fault():
+            shown = openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
         self._kept.remember(body, caller, endpoint)
-        return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
+        return status, shown
 
     def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
         """Report a request that was refused before its exchange began, and return its id.
@@ -319,7 +325,7 @@ class Gateway:
         now = self._now()
         return {
             **router_state(self.actions.explained(self.balancer.snapshot()), endings, self.activity, self.started, now),
-            "saturation": self.admission.saturation(),
+            "saturation": {**self.admission.saturation(), **self.memory.saturation()},
             "credentials": {name: self._credentials(name, now) for name in self._tokens},
         }
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Stop, StopReason, Usage
-from dialects.core.faults import Fault, FaultError
+from dialects.core.faults import NONSENSE, Fault, FaultError
 from dialects.embeddings.batches import is_too_large
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse, joined, render_response
 from dialects.embeddings.orchestration import with_masking
@@ -93,6 +93,7 @@ class EmbeddingExchange(Exchange):
             body = with_masking(body, self.modules_at(attempt.endpoint).masking)
         with closing(self.open(attempt, body, stream=False)) as reader:
             raw = yield from reader.whole(attempt.lease.first_byte)
+        self.lifetime.memory.take_values(raw, NONSENSE, of_answer=True)
         with unreadable_as_fault():
             response = dialect.parse_response(loads(raw))
             if len(response.vectors) != len(request.inputs):

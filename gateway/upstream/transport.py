@@ -296,18 +296,24 @@ class Call:
             self.close()
             raise
 
-    def rest(self, limit: int, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
-        """Read the rest of the body, as steps that `read` runs; raises `FaultError`."""
+    def rest(
+        self, limit: int, began: Callable[[], None] = lambda: None, hold: Callable[[int], None] = lambda _: None
+    ) -> Steps[bytes]:
+        """Read the rest of the body, as steps that `read` runs; raises `FaultError`.
+
+        *hold* is called with the size of each piece before it is kept, and may raise `FaultError`.
+        """
         parts: list[bytes] = []
         size = 0
         while (data := self._arrived()) is not None:
             if data:
                 if not parts:
                     began()
-                parts.append(data)
                 size += len(data)
                 if size > limit:
                     raise FaultError(TOO_MUCH)
+                hold(len(data))
+                parts.append(data)
             else:
                 connection = self._reading()
                 yield connection.readable
