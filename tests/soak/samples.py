@@ -51,12 +51,12 @@ WORKER = {
 """For one worker, from the end of its own warm-up to its end. Memory takes more than a minute of load to level off, and
 all else follows the load, which is not the same at both ends; `REST` is strict instead."""
 GENERATIONS = {
-    "threads": Bound(12, 12, 200),
-    "descriptors": Bound(40, 40, 1000),
-    "sockets": Bound(40, 40, 1000),
+    "threads": Bound(30, 30, 200),
+    "descriptors": Bound(60, 60, 1000),
+    "sockets": Bound(60, 60, 1000),
     "rss": Bound(12 * MIB, 24 * MIB, 400 * MIB),
 }
-"""For workers of the same age, from the first of them to the last."""
+"""For workers of the same age, from the first of them to the last. All but memory follows the load here as well."""
 REST = {
     "threads": Bound(0, 0, 12),
     "descriptors": Bound(0, 0, 60),
