@@ -16,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz lock audit sbom release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -100,6 +100,15 @@ mutants: $(CHECKS) ## Mutate routing/ and check that the tests notice (slow)
 
 fuzz: $(TESTS) ## Feed random input to the readers and parsers for ten minutes (FUZZ_SECONDS=600)
 	$(BIN)/python -m tests.fuzz
+
+lock: ## Lock the newest libraries with their hashes, for deployments, in deploy/requirements*.txt; read the diff
+	.ci/supply lock $(PYTHON)
+
+audit: ## Check the locked libraries: their hashes, licences, known defects, and advisories if these can be reached
+	.ci/supply audit $(PYTHON)
+
+sbom: ## Write what is deployed as a CycloneDX document into dist/
+	.ci/supply sbom $(PYTHON)
 
 release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)
 	.ci/release $(PYTHON)

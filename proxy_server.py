@@ -318,7 +318,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
-        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page needs it
+        from gateway.tool_settings.deployed import read_models  # noqa: PLC0415 - only the page needs it
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
@@ -334,7 +334,7 @@ def _prefers_html() -> bool:
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add the paths for health checks, metrics and operators, and auxiliary paths that clients call."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.activity.rows)
     add_router_operations(app, gateway, runtime)
 
     @app.get("/api/hello")

@@ -13,7 +13,7 @@ from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.json_root import json_root_for
 from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
-from dialects.adapt.signatures import Open, opened, sealed
+from dialects.adapt.signatures import Verify, signed, verified
 from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
@@ -37,17 +37,17 @@ class ClientRequest:
     envelope: Envelope
     may_pass: bool = True
 
-    def opened(self, open: Open) -> "ClientRequest":
-        """Return the request with its signatures opened for the endpoint that will be asked."""
+    def verified(self, verify: Verify) -> "ClientRequest":
+        """Return the request with its signatures verified for the endpoint that will be asked."""
         passthrough = PASSTHROUGHS.get(self.client)
-        body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
+        body = passthrough.verify_signatures(self.body, verify) if passthrough and self.may_pass else self.body
         about = self.envelope
-        conversation = opened(about.conversation, open)
+        conversation = verified(about.conversation, verify)
         envelope = Envelope(about.token, about.model, about.created, conversation, about.origin)
         return ClientRequest(self.client, body, envelope, self.may_pass)
 
     def answered_by(self, origin: Origin) -> "ClientRequest":
-        """Return the request with the *origin* that marks ids and signatures in the response."""
+        """Return the request with the *origin* that signs ids and signatures in the response."""
         about = self.envelope
         envelope = Envelope(about.token, about.model, about.created, about.conversation, origin)
         return ClientRequest(self.client, self.body, envelope, self.may_pass)
@@ -145,7 +145,7 @@ class HubTranslator:
     def relay(self, content_type: str) -> Relay:
         """Return a relay that reads the backend's dialect and writes the client's."""
         frames = self._backend.reader(self._envelope.token, content_type)
-        frames.seal = self._envelope.origin.seal
+        frames.signed = self._envelope.origin.signature
         reader: EventReader = frames
         for adaptation in reversed(self._adaptations):
             reader = adaptation.reader(reader)
@@ -158,7 +158,7 @@ class HubTranslator:
 
     def _completion(self, body: JSON) -> Completion:
         """Parse a response, and undo the adaptations in it."""
-        completion = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
+        completion = signed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.signature)
         for adaptation in reversed(self._adaptations):
             completion = adaptation.to_client(completion)
         return completion

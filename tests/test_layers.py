@@ -85,6 +85,16 @@ def test_imports_point_downwards() -> None:
     held(f"Each layer imports itself and what stands left of it: {' < '.join(LAYERS)}.", offenders)
 
 
+def test_only_the_programs_import_the_command_line() -> None:
+    offenders = [
+        str(one)
+        for one in imports("gateway")
+        if one.name.startswith("gateway.cli") and not one.file.startswith("gateway/cli/")
+    ]
+
+    held("What the command line and another package both need stands beside them.", offenders)
+
+
 def test_dialects_and_routing_do_no_input_or_output() -> None:
     pure = imports("dialects", "proxy_helpers", "routing")
 

@@ -21,7 +21,7 @@ class FrameReader(ABC):
     open are closed, text outside of any block opens one, and bytes that cannot be read end the stream with `Failed`.
 
     A subclass sets `stop`, `usage` and `search` when the stream reports them. It adds to `items` the ids of finished
-    items, to which later requests may refer. `seal` marks the signatures of thinking blocks with the deployment that
+    items, to which later requests may refer. `signed` adds to the signatures of thinking blocks which deployment
     made them; by default it leaves them unchanged.
     """
 
@@ -37,7 +37,7 @@ class FrameReader(ABC):
         self.usage = Usage()
         self.search: WebSearch | None = None
         self.items: list[str] = []
-        self.seal: Callable[[str], str] = str
+        self.signed: Callable[[str], str] = str
         self.continued_with = ""
         """The text of the last frame, if it only added text to the open block; otherwise empty."""
         self._pattern = FramePattern()
@@ -142,7 +142,7 @@ class FrameReader(ABC):
                 raise ValueError("text for a block that is closed")
             self._open, self._index = key, self._index + 1
             if isinstance(block, Thinking) and block.redacted:
-                block = replace(block, redacted=self.seal(block.redacted))
+                block = replace(block, redacted=self.signed(block.redacted))
             yield BlockStarted(self._index, block)
         if text:
             yield BlockDelta(self._index, text, logprobs)
@@ -162,7 +162,7 @@ class FrameReader(ABC):
             self._open = None
             signature, self._signature = self._signature, ""
             citations, self._citations = self._citations, ()
-            yield BlockStopped(self._index, signature and self.seal(signature), citations)
+            yield BlockStopped(self._index, signature and self.signed(signature), citations)
 
     def end(self) -> Iterator[Event]:
         """End the stream with `Finished`."""

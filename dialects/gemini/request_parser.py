@@ -247,11 +247,11 @@ class _Contents:
             if text or not signature:
                 _think(parts, text)
             if signature:
-                _seal(parts, signature)
+                _sign(parts, signature)
             self._keep(part, {"text", "thought"}, PARTS)
             return
         if signature:
-            _seal(parts, signature)
+            _sign(parts, signature)
         meaning = self._part(part, where)
         if meaning is not None:
             parts.append(meaning)
@@ -370,7 +370,7 @@ def _think(parts: list[Part], text: str) -> None:
         parts.append(Thinking(text, family=Family.GEMINI))
 
 
-def _seal(parts: list[Part], signature: str) -> None:
+def _sign(parts: list[Part], signature: str) -> None:
     """Add a signature to the thinking just before it, or to an empty one."""
     family, native = unpack(signature, Family.GEMINI)
     if native.startswith(REDACTED):

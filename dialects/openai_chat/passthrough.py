@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dialects.adapt.signatures import Open
+from dialects.adapt.signatures import Verify
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
@@ -26,9 +26,9 @@ _OF_TOOL = frozenset({"type", "function"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 
 
-def open_seals(body: JSON, open: Open) -> JSON:
+def verify_signatures(body: JSON, verify: Verify) -> JSON:
     """Return a client's body unchanged, because the backends of this dialect sign nothing."""
-    del open
+    del verify
     return body
 
 

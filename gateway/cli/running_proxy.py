@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import ServingAt, serving_at
-from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
 from gateway.config.caller_keys import fits_header, key_for_models, key_for_operations
+from gateway.config.network import is_this_machine
+from gateway.tool_settings import KEY_VARIABLE
 
 _PATIENCE: Final = 10.0
 """Seconds."""
@@ -167,7 +167,7 @@ def _something_else(url: str) -> RunningProxyError:
 def _opener(url: str) -> urllib.request.OpenerDirector:
     """Ask this machine itself without the proxy that the environment may name."""
     host = urlsplit(url).hostname or ""
-    handlers = [urllib.request.ProxyHandler({})] if _is_local(host) else []
+    handlers = [urllib.request.ProxyHandler({})] if is_this_machine(host) else []
     return urllib.request.build_opener(_NoRedirects(), *handlers)
 
 
@@ -176,10 +176,3 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Ask nobody else."""
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from gateway.config.caller_keys import CallerKey
 from gateway.config.environment import for_demo, overlaid
 from gateway.config.mistakes import Findings, Place, ServiceKeyError, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.network import Network
+from gateway.config.network import Network, is_loopback
 from gateway.config.network_reader import read_network
 from gateway.config.schema import ConfigFile, ServerSection, known_keys
 from gateway.config.service_keys import Secret, is_service_key, load_json
@@ -236,7 +235,7 @@ class _Loader:
         Without keys of callers it is on this machine, unless unauthenticated use is allowed.
         """
         host = self._host(config)
-        if keys or config.allow_unauthenticated or _is_loopback(host):
+        if keys or config.allow_unauthenticated or is_loopback(host):
             return host
         if not any(map(self._found.reported, ("secret_authentication_tokens", "keys"))):
             what = (
@@ -261,10 +260,3 @@ def _take_out(raw: Any, place: Place) -> None:
         for step in outer:
             raw = raw.get(step, {})  # an earlier mistake may have removed it
         raw.pop(key, None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -54,7 +54,7 @@ class Settings:
     keys: tuple[CallerKey, ...] = ()
     """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
-    """The keys that sign response ids and seals, the current key first. Without any, the key is derived."""
+    """The keys that sign response ids and signatures, the current key first. Without any, the key is derived."""
     host: str = LOOPBACK
     host_name: str = ""
     """The host as written in the config file or on the command line, before it is resolved to an address."""

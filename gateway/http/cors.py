@@ -11,7 +11,7 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.server.serving import is_loopback
+from gateway.config.network import is_loopback
 
 _WEB = frozenset({"http", "https"})
 _OWN_SITES = frozenset({"same-origin", "none"})

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from dialects import orchestration
-from dialects.adapt.signatures import Open
+from dialects.adapt.signatures import Verify
 from dialects.capabilities.models import profile_for
 from dialects.core.context_overflow import with_limit
 from dialects.core.conversation import JSON, ToolMode, Usage
@@ -69,9 +69,9 @@ class IncomingRequest:
     began: float
     """The time at which its body had been read, by the clock of its lifetime."""
     origin: Callable[[Endpoint], Origin] = lambda _: AS_MADE
-    """Returns how ids and seals of an endpoint are signed for this caller."""
-    open_at: Callable[[Endpoint], Open] | None = None
-    """Returns how the seals in the request are opened for an endpoint; None if it has no seals."""
+    """Returns how ids and signatures of an endpoint are signed for this caller."""
+    verify_at: Callable[[Endpoint], Verify] | None = None
+    """Returns how the signatures in the request are verified for an endpoint; None if it has none."""
     context_length: Callable[[], int | None] = lambda: None
     """Returns the context length of the model in tokens; None if it is unknown."""
     dialects: Callable[[], Collection[str]] = tuple
@@ -219,10 +219,14 @@ class Exchange:
         return self._shared.modules_for(endpoint.model)
 
     def request_for(self, attempt: Attempt) -> ClientRequest:
-        """Return the request for an attempt's endpoint, with media inlined and seals opened; raises `FaultError`."""
+        """Return the request for an attempt's endpoint, with media inlined, and signatures verified.
+
+        Raises `FaultError`.
+        """
         request = self._media.request_for(attempt.protocol.dialect)
         request = request.answered_by(self.incoming.origin(attempt.endpoint))
-        return request if self.incoming.open_at is None else request.opened(self.incoming.open_at(attempt.endpoint))
+        verify_at = self.incoming.verify_at
+        return request if verify_at is None else request.verified(verify_at(attempt.endpoint))
 
     def drop(self, fields: Iterable[str]) -> None:
         """Record which *fields* of the request are not sent to the endpoint."""

@@ -1,6 +1,5 @@
 """The start of the server: the address to listen on, and the choice between supervisor and single process."""
 
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -29,16 +28,6 @@ def address_of(host: str) -> str:
     except (OSError, UnicodeError) as error:
         raise UnknownHostError(f"cannot listen on {host}: {getattr(error, 'strerror', None) or error}") from error
     return str(min(found, key=lambda each: each[0] is not socket.AF_INET)[4][0])
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach *host*."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def ensure_free(address: str, port: int) -> None:

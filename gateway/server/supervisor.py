@@ -14,6 +14,7 @@ from enum import Enum
 from functools import partial
 from typing import Final, cast
 
+from gateway.config.network import is_loopback
 from gateway.config.settings import Settings, SettingsError
 from gateway.http.auth import Auth
 from gateway.http.cors import KeylessAccess
@@ -26,7 +27,7 @@ from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable, Row
 from gateway.server.request_handler import Application
 from gateway.server.runtime import CreateApplication, Runtime
-from gateway.server.serving import address_of, is_loopback, listen
+from gateway.server.serving import address_of, listen
 from gateway.server.start_report import StartReport
 from gateway.server.status_board import StatusBoard
 from gateway.server.worker import DRAIN, GRACE, RETIRE, Worker

@@ -302,7 +302,7 @@ def test_where_fetching_is_switched_off_the_caller_is_told_to_send_bytes(
     assert "base64 data, not as URLs" in told.json["error"]["message"]
 
 
-def test_sealed_thoughts_go_back_to_the_deployment_that_sealed_them(proxy: Proxy) -> None:
+def test_encrypted_thoughts_go_back_to_the_deployment_that_encrypted_them(proxy: Proxy) -> None:
     asked: list[dict] = [{"role": "user", "content": "Think about sealing wax."}]
     body = {
         "model": "gpt-5",
