@@ -22,10 +22,11 @@ from gateway.config.settings import Settings
 from gateway.gateway import Gateway
 from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request, make_private
 from gateway.http.auth import headers_in, keys_in, why_refused
-from gateway.http.bodies import decoded, read_body
+from gateway.http.bodies import body_limit, declared_length, decoded, read_body
 from gateway.http.cors import KeylessAccess, cors_headers
-from gateway.http.doubled_prefix import with_one_prefix
+from gateway.http.doubled_parts import without_doubled_parts
 from gateway.http.failed_keys import TOO_MANY
+from gateway.http.openapi.route import add_openapi
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
 from gateway.http.security_headers import OF_FILES
@@ -56,15 +57,6 @@ _FINAL = frozenset({400, 401, 403, 404})
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path. Its first group is the part of the id that may be logged."""
 _OPEN_PATHS = frozenset({"/health", "/ready"})
-_NO_NAMES = (
-    "This proxy has no API keys, so it accepts requests only for localhost, IP addresses and server.allowed_hosts. "
-    "Use one of these in the URL, add this host name to server.allowed_hosts, or configure "
-    "secret_authentication_tokens or allow_unauthenticated."
-)
-_NO_PAGES = (
-    "This proxy has no API keys, so web pages of other sites must not call it. "
-    "Configure secret_authentication_tokens, and send one of them."
-)
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """The WSGI environment keys under which servers provide the connection to the client."""
@@ -103,16 +95,16 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
-    app.wsgi_app = with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
+    app.wsgi_app = without_doubled_parts(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
 
 
 def _open_door(
     app: Flask, gateway: Gateway, web_files: Collection[str], settings: Settings, runtime: Runtime | None
 ) -> None:
-    """Start the lifetime of each request and admit only known callers.
+    """Start the lifetime of each request, and admit only known callers with bodies that are not too large.
 
-    Release the request's place when its response ends.
+    Release the request's place and its memory when its response ends.
     """
     drain = runtime.drain if runtime is not None else None
     admit = _admission(gateway, web_files, settings)
@@ -127,12 +119,16 @@ def _open_door(
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
         admit(request)
+        request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
+        declared_length(environ, request.body_limit)
 
     @app.after_request
     def leave(response: Response) -> Response:
         request = current_request()
         if request.place is not None:
             response.call_on_close(request.place.release)
+        if request.lifetime.memory.reserved:
+            response.call_on_close(request.lifetime.memory.release)
         make_private(response)
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.fields.get("access-control-request-headers", "")
@@ -158,10 +154,7 @@ def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings)
         environ = request.environ
         path = environ["PATH_INFO"]
         if gateway.auth.is_open:
-            if not keyless.serves_sender(environ["REQUEST_METHOD"], path, request.fields):
-                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
-            if path not in _OPEN_PATHS and not keyless.serves_host(request.fields):
-                raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
+            keyless.require(environ["REQUEST_METHOD"], path, request.fields, any_name=path in _OPEN_PATHS)
         if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
             return
         keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
@@ -336,6 +329,7 @@ def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None)
     if runtime is not None:
         runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.activity.rows)
     add_router_operations(app, gateway, runtime)
+    add_openapi(app)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -412,9 +406,10 @@ def _body(gateway: Gateway, model: str = "") -> JSON:
     body. Raises `FaultError` for an invalid body.
     """
     request = current_request()
-    encodings, limit = request.fields.get("content-encoding", ""), gateway.settings.server.max_body_bytes
-    raw = decoded(read_body(request.environ, limit), encodings, limit)
+    encodings, limit, memory = request.fields.get("content-encoding", ""), request.body_limit, request.lifetime.memory
+    raw = decoded(read_body(request.environ, limit, memory), encodings, limit, memory)
     request.place = gateway.admission.enter(request.caller.name, request.lifetime)
+    memory.take_values(raw)
     try:
         body = loads(raw)
     except ValueError as error:

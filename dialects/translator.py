@@ -17,7 +17,7 @@ from dialects.adapt.signatures import Verify, signed, verified
 from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.core.streams import EventReader, UnfoldingReader
 from dialects.framing.aws_event_stream import decoder_for
@@ -198,7 +198,7 @@ class PassthroughTranslator:
     def _frames(self, envelope: Envelope) -> RenderFrame:
         """Choose the function that renders frames for the client."""
         formed = DIALECTS[self._request.client].formed_frames
-        if formed is not None and has_forms(envelope.conversation):
+        if formed is not None and (envelope.conversation.forms or envelope.conversation.other_tools):
             return formed(envelope)
         return partial(self._dialect.passthrough_frame, envelope=envelope)
 
@@ -228,7 +228,7 @@ def translator_for(
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
-    fits = fits and (client.formed_frames is not None or not has_forms(conversation))
+    fits = fits and (client.formed_frames is not None or not conversation.forms)
     passes = request.may_pass and fits and request.client == backend
     passes = passes and not (unfolding or tool_names.sent or keys.sent)
     if passes and asked.passthrough and not has_misplaced_media(conversation, asked.media_roles):

@@ -45,6 +45,7 @@ from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
 from gateway.requests.makers import Makers, ReturnedThoughts, SigningKeys, derived_key
+from gateway.requests.memory_budget import budget_for
 from gateway.requests.random_tokens import RandomTokens
 from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
@@ -111,6 +112,7 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = _admission(settings)
+        self.memory = budget_for(settings.server)
         # The pool keeps as many connections as there may be requests, so that none must be reopened because others have
         # ended.
         kept = ConnectionPool(clock, settings.server.requests)
@@ -185,7 +187,8 @@ class Gateway:
 
     def lifetime(self, client: ClientSocket | None = None, drain: Signal | None = None) -> Lifetime:
         """Start the lifetime of a request. Its time limit counts from now."""
-        return Lifetime(self.settings.policy.timeouts.total, client=client, drain=drain, clock=self._clock)
+        total, share = self.settings.policy.timeouts.total, self.memory.share()
+        return Lifetime(total, client=client, drain=drain, clock=self._clock, memory=share)
 
     def exchange(
         self,
@@ -319,7 +322,7 @@ class Gateway:
         now = self._now()
         return {
             **router_state(self.actions.explained(self.balancer.snapshot()), endings, self.activity, self.started, now),
-            "saturation": self.admission.saturation(),
+            "saturation": {**self.admission.saturation(), **self.memory.saturation()},
             "credentials": {name: self._credentials(name, now) for name in self._tokens},
         }
 

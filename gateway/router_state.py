@@ -29,10 +29,10 @@ The fields of each endpoint, which is a deployment for one model:
 Each worker has: `open_requests`, the requests in progress; `outcomes`, the counts of completed ones; `started`, when
 it started; `accepting`, whether it accepts connections; `ready`, whether it can serve; `retiring`, whether it is about
 to stop; `log_lines_dropped`. `slot` numbers the workers from 0, and a worker that replaces another takes over its
-number. `saturation` has an entry for each of `requests`, `waiting`, `connections` and `streams`, with the number in use
-(`used`) and the limit (`most`; null if other limits apply). `credentials` has, for each subaccount, the times at which
-its token and the certificate of its service key expire (`token_until`, `certificate_until`), and the kind of `fault` of
-its latest token request.
+number. `saturation` has an entry for each of `requests`, `waiting`, `memory` (in bytes), `connections` and `streams`,
+with the number in use (`used`) and the limit (`most`; null if other limits apply). `credentials` has, for each
+subaccount, the times at which its token and the certificate of its service key expire (`token_until`,
+`certificate_until`), and the kind of `fault` of its latest token request.
 
 Beside `workers`, `outcomes` are the sums over all workers, `started` is when the proxy started, and `at` is now.
 `worker_restarts` counts the workers that ended unexpectedly and were replaced. `version` is the proxy's version.

@@ -89,7 +89,8 @@ def state_of_one_worker() -> JSON:
     balancer.apply(CooldownStarted(EU, EU, 60.0, FaultKind.RATE_LIMITED))
     [row] = router_state(balancer.snapshot(), [], Activity(), 0.0, 1.0)["endpoints"]
     place = {"used": 1, "most": 2}
-    saturation = {"requests": place, "waiting": place, "connections": place, "streams": {"used": 1, "most": None}}
+    saturation = dict.fromkeys(("requests", "waiting", "memory", "connections"), place)
+    saturation["streams"] = {"used": 1, "most": None}
     credentials = {"eu": {"token_until": 1.0, "fault": "no_token", "certificate_until": 1.0}}
     endings = [{"model": EU.model, "on": "2026-10-14"}]
     return {

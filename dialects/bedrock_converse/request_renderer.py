@@ -5,6 +5,7 @@ service model. Bytes are sent as base64.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
@@ -84,6 +85,8 @@ class _Renderer:
     budget: SchemaBudget = field(default_factory=SchemaBudget)
     names: set[str] = field(default_factory=set)
     """The names of documents that are in use. Each must be unique."""
+    numbers: Counter[str] = field(default_factory=Counter)
+    """The last number that was added to each name of documents."""
 
     def body(self) -> JSON:
         conversation = self.conversation
@@ -206,10 +209,11 @@ class _Renderer:
     def name(self, media: Media) -> str:
         """Return a legal and unique name for a document."""
         legal = " ".join(_ILLEGAL_IN_NAME.sub(" ", media.name).split())[:_LONGEST_NAME] or "document"
-        name, number = legal, 1
+        name = legal
         while name in self.names:
-            number += 1
-            name = f"{legal} {number}"
+            # The first number is 2.
+            self.numbers[legal] = max(1, self.numbers[legal]) + 1
+            name = f"{legal} {self.numbers[legal]}"
         self.names.add(name)
         return name
 

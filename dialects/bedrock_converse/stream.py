@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_ConverseStream.html
 """
 
-import ast
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,9 +14,9 @@ from dialects.core.frame_reader import FrameReader
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.framing.aws_event_stream import decoder_for
 from dialects.framing.json_text import glance
+from dialects.framing.python_literal import LONGEST, parse_literal
 from dialects.framing.sse import Frame
 
-_LONGEST_LITERAL = 4 * 1024 * 1024
 _FLAT = 50
 """The most brackets in a frame that `_glanced_literal` reads. Python's parser fails at 200 nested ones."""
 _DELTA = "contentBlockDelta"
@@ -143,7 +142,7 @@ def _glanced_literal(data: str) -> Any:
     The `repr` of the result equals *data*, which proves that the meaning is the same.
     """
     nested = data.count("{") + data.count("[") > _FLAT
-    if nested or '"' in data or "\\" in data or len(data) > _LONGEST_LITERAL:
+    if nested or len(data) > LONGEST or '"' in data or "\\" in data:
         return None
     message = glance(data.replace("'", '"'))
     return message if repr(message) == data else None
@@ -151,9 +150,7 @@ def _glanced_literal(data: str) -> Any:
 
 def _literal(data: str) -> JSON:
     """Parse Python's ``repr`` of an object, which SAP AI Core has been seen to send instead of JSON."""
-    if len(data) > _LONGEST_LITERAL:
-        raise ValueError("a frame that is neither JSON nor short")
-    loaded = ast.literal_eval(data)
+    loaded = parse_literal(data)
     if not isinstance(loaded, dict):
         raise TypeError("not an object")
     return loaded

@@ -1,6 +1,5 @@
 """Reading of single chunks of a stream, without the chunks before and after them."""
 
-import ast
 import json
 import re
 import uuid
@@ -11,6 +10,7 @@ from enum import Enum
 from dialects.core.conversation import JSON
 from dialects.core.events import Event, Failed, Finished, Started
 from dialects.core.faults import FaultKind
+from dialects.framing.python_literal import parse_literal
 from dialects.interface import BackendDialect
 
 _FRAME = re.compile(r"^(?:event:[^\n]*\n)?data:")
@@ -121,7 +121,7 @@ def _loaded(chunk: object) -> JSON | None:
 def _literal(text: str) -> object:
     """Parse Python's `repr` of an object, which SAP AI Core has been seen to send instead of JSON."""
     try:
-        return ast.literal_eval(text)
+        return parse_literal(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return None
 

@@ -47,7 +47,7 @@ class FrameReader(ABC):
         self._open: Hashable = None
         self._closed: set[Hashable] = set()
         self._index = -1
-        self._signature = ""
+        self._signature: list[str] = []
         self._citations: tuple[Citation, ...] = ()
 
     @abstractmethod
@@ -149,7 +149,7 @@ class FrameReader(ABC):
 
     def sign(self, signature: str) -> None:
         """Add *signature*, or a piece of it, to the signature of the open block."""
-        self._signature += signature
+        self._signature.append(signature)
 
     def cite(self, citations: tuple[Citation, ...]) -> None:
         """Set the citations of the open text block."""
@@ -160,7 +160,7 @@ class FrameReader(ABC):
         if self._open is not None:
             self._closed.add(self._open)
             self._open = None
-            signature, self._signature = self._signature, ""
+            signature, self._signature = "".join(self._signature), []
             citations, self._citations = self._citations, ()
             yield BlockStopped(self._index, signature and self.signed(signature), citations)
 

@@ -13,6 +13,9 @@ from dialects.framing.frame_template import FramePattern
 from dialects.framing.json_text import dumps_or_nothing
 from dialects.framing.sse import Frame, FrameDecoder
 
+_PER_BLOCK = 1024
+"""The characters that a block counts for in addition to its text."""
+
 
 @dataclass(slots=True)
 class Observation:
@@ -28,6 +31,8 @@ class Observation:
     fault: Fault | None = None
     stop: Stop | None = None
     usage: Usage = field(default_factory=Usage)
+    size: int = 0
+    """The number of characters that a writer or a reader may have kept of the stream: its texts, and some per block."""
     items: list[str] = field(default_factory=list)
     """The backend's ids of the finished items that the client has received."""
 
@@ -35,12 +40,14 @@ class Observation:
         """Update the observation from *events*."""
         for event in events:
             match event:
-                case BlockDelta():
+                case BlockDelta(_, text):
                     self.committed = True
+                    self.size += len(text)
                 case Started(id, _, usage):
                     self.id, self.usage = id, usage
                 case BlockStarted(_, block):
                     self.committed = self.committed or _says_something(block)
+                    self.size += _PER_BLOCK
                 case BlockStopped():
                     pass
                 case Finished(stop, usage):

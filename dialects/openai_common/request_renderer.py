@@ -3,6 +3,7 @@
 import base64
 import binascii
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from dialects.adapt.attachments import as_text, is_text
@@ -86,18 +87,17 @@ def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Give each call one result directly after it, and turn results without a call into text. OpenAI requires both."""
     settled: list[Message] = []
     held: list[Message] = []
-    open_calls: list[str] = []
+    open_calls = Counter[str]()
     for message in _calls_joined(messages):
         match message.role:
             case Role.SYSTEM if open_calls:
                 # Nothing may stand between a call and its result.
                 held.append(message)
             case Role.USER:
-                parts, open_calls = _settled(message.parts, open_calls)
-                settled.append(Message(Role.USER, parts))
+                settled.append(Message(Role.USER, _settled(message.parts, open_calls)))
             case Role.ASSISTANT:
                 settled += [*_unanswered(open_calls), *held]
-                held, open_calls = [], _calls_in(message)
+                held, open_calls = [], Counter(_calls_in(message))
                 settled.append(message)
             case Role.SYSTEM:
                 settled.append(message)
@@ -113,35 +113,50 @@ def _calls_in(message: Message) -> list[str]:
 
 def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
     """Join the model's turns with calls into one, because nothing may stand between a call and its result."""
-    joined: list[Message] = []
+    joined: list[tuple[Role, list[Part]]] = []
+    # The calls in the last turn.
+    before: set[str] = set()
     for message in messages:
-        before = joined[-1] if joined else None
-        calls = set(_calls_in(before)) if before is not None else set()
-        if before is not None and calls and message.role is Role.ASSISTANT and not calls & set(_calls_in(message)):
-            joined[-1] = Message(Role.ASSISTANT, (*before.parts, *message.parts))
+        calls = _calls_in(message)
+        if before and message.role is Role.ASSISTANT and before.isdisjoint(calls):
+            joined[-1] = Role.ASSISTANT, joined[-1][1]
+            joined[-1][1].extend(message.parts)
+            before.update(calls)
         else:
-            joined.append(message)
-    return joined
+            joined.append((message.role, [*message.parts]))
+            before = {*calls}
+    return [Message(role, tuple(parts)) for role, parts in joined]
 
 
-def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part, ...], list[str]]:
-    """Keep the results in a user's turn that answer open calls; return the parts and the calls that are still open."""
+def _settled(parts: tuple[Part, ...], open_calls: Counter[str]) -> tuple[Part, ...]:
+    """Keep the results in a user's turn that answer open calls, and remove these calls from *open_calls*."""
     said: list[Part] = []
-    left = list(open_calls)
     for part in parts:
         if not isinstance(part, ToolResult):
             said.append(part)
-        elif part.call_id in left:
-            left.remove(part.call_id)
+        elif part.call_id in open_calls:
+            _close(part.call_id, open_calls)
             said.append(part)
         else:
             said += part.parts
-    if any(isinstance(part, ToolResult) for part in said) or not left:
-        return tuple(said), left
+    if any(isinstance(part, ToolResult) for part in said) or not open_calls:
+        return tuple(said)
     # The user continued without the result: the call was interrupted.
-    return (*(ToolResult(call, (Text(NO_RESULT),)) for call in left), *said), []
+    missing = _no_results(open_calls)
+    open_calls.clear()
+    return (*missing, *said)
 
 
-def _unanswered(open_calls: list[str]) -> list[Message]:
-    results = tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls)
+def _close(call: str, open_calls: Counter[str]) -> None:
+    open_calls[call] -= 1
+    if not open_calls[call]:
+        del open_calls[call]
+
+
+def _no_results(open_calls: Counter[str]) -> tuple[ToolResult, ...]:
+    return tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls.elements())
+
+
+def _unanswered(open_calls: Counter[str]) -> list[Message]:
+    results = _no_results(open_calls)
     return [Message(Role.USER, results)] if results else []

@@ -201,6 +201,11 @@ class _Loader:
         if section.threads is not None:
             what = "no longer has an effect: threads start as they are needed; server.requests limits requests"
             self._found.odd("server.threads", what)
+        one, every = section.max_request_memory_bytes, section.max_memory_bytes
+        if one is not None and every is not None and one > every:
+            self._found.wrong(
+                "server.max_request_memory_bytes", f"is more than max_memory_bytes; write at most {every}"
+            )
         return section.resolved()
 
     def _policy(self, policy: Policy) -> Policy:

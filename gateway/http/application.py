@@ -40,6 +40,8 @@ class Request(flask.Request):
     caller = ANONYMOUS_CALLER
     place: Place | None = None
     """The request's place among those in progress, once it has one."""
+    body_limit = 0
+    """The maximum size of the body in bytes."""
     asked: object = None
     """The value of `model` in the body."""
 
@@ -101,6 +103,7 @@ class Application(flask.Flask):
 
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name, static_folder=None)
+        self.url_map.merge_slashes = False  # redirects, whose bodies are HTML; doubled_parts does it without them
         self.known_paths: dict[tuple[str, str], Rule] = {}
         """The cached rules of paths without variables, by path and method."""
 

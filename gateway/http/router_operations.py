@@ -14,8 +14,6 @@ from gateway.server.runtime import Runtime
 from gateway.server.state_feed import StateFeed
 from gateway.server.stream_loop import HAND_OVER
 
-_MOST_BYTES: Final = 16 * 1024
-"""The maximum size in bytes of a body that requests a change."""
 _FOREIGN_PAGE: Final = "Only the proxy's own pages and programs may change the routing, not a page of another site."
 _NOT_APPLIED: Final = "The change could not be applied. The log of the proxy says why."
 
@@ -68,7 +66,7 @@ def _asked(request: Request) -> JSON:
     if request.mimetype != "application/json":
         raise invalid("The body must be JSON, with the header `Content-Type: application/json`.")
     try:
-        body = loads(read_body(request.environ, _MOST_BYTES))
+        body = loads(read_body(request.environ, request.body_limit, request.lifetime.memory))
     except ValueError as error:
         raise invalid(f"The body is not valid JSON: {error}.") from error
     if not isinstance(body, dict):

@@ -28,6 +28,8 @@ from gateway.upstream.transport_faults import REDIRECT, TOO_MUCH
 from gateway.upstream.trust import TrustStore
 
 _log = logging.getLogger("sap_ai_proxy")
+_COPIES: Final = 2
+"""How often the bytes that were read are in memory."""
 _MOST_BYTES: Final = 20 * 1024 * 1024
 _SECONDS: Final = 15.0
 _CONNECT_SECONDS: Final = 5.0
@@ -76,14 +78,14 @@ class MediaFetcher:
         self._seconds = seconds
 
     def __call__(self, url: str, room: int, lifetime: Lifetime) -> Fetched:
-        """Fetch *url* with at most *room* bytes, within *lifetime*.
+        """Fetch *url* with at most *room* bytes, within *lifetime*, and reserve its memory for them.
 
         Raises a `FaultError`, whose message is for the caller.
         """
         target = self._target(url)
         until = lifetime.clock() + self._seconds
         try:
-            return run(ends_by(self._fetched(url, target, room, lifetime.clock), until, lifetime.clock), lifetime)
+            return run(ends_by(self._fetched(url, target, room, lifetime), until, lifetime.clock), lifetime)
         except TimeoutError:
             why = f"it took longer than {self._seconds:g} seconds"
         except (_NotFetchedError, OSError, ValueError) as error:
@@ -109,11 +111,11 @@ class MediaFetcher:
             raise _refused(url, "only ports 80 and 443 are allowed")
         return target
 
-    def _fetched(self, url: str, target: Target, room: int, clock: Clock) -> Steps[Fetched]:
+    def _fetched(self, url: str, target: Target, room: int, lifetime: Lifetime) -> Steps[Fetched]:
         """Fetch a URL and follow its redirects."""
         place = url
         for _ in range(_REDIRECTS + 1):
-            found = yield from self._answer(url, target, room, clock)
+            found = yield from self._answer(url, target, room, lifetime)
             if isinstance(found, Fetched):
                 return found
             place = urljoin(place, found)
@@ -123,20 +125,22 @@ class MediaFetcher:
                 raise _NotFetchedError(f"it redirects to another place: {error.fault.message}") from None
         raise _NotFetchedError("it redirects too often")
 
-    def _answer(self, url: str, target: Target, room: int, clock: Clock) -> Steps[Fetched | str]:
+    def _answer(self, url: str, target: Target, room: int, lifetime: Lifetime) -> Steps[Fetched | str]:
         """Send one request; return the answer, or the target of a redirect."""
-        addresses = yield from self._resolver.addresses(target.host, target.port, clock() + self._seconds)
+        addresses = yield from self._resolver.addresses(target.host, target.port, lifetime.clock() + self._seconds)
         if not all(self._allows(target.host, address) for address in addresses):
             raise _NotFetchedError("an address of its host is not public, or is denied by upstream.media_deny")
         found = self._proxies.to(target.host, target.port, secure=target.secure)
         proxy = HttpProxy.of(found) if found is not None else None
         route = Route(target, proxy, _CONNECT_SECONDS, self._trust.context, tuple(addresses))
-        with closing(Call(self._pool, self._resolver, route, (_head(target), b""), clock)) as call:
+        with closing(Call(self._pool, self._resolver, route, (_head(target), b""), lifetime.clock)) as call:
             try:
                 yield from call.answered()
                 if call.status != 200:
                     raise _NotFetchedError(f"the server answered with status {call.status}")
-                data = yield from call.rest(min(self._most, room))
+                data = yield from call.rest(
+                    min(self._most, room), hold=lambda size: lifetime.memory.take(_COPIES * size)
+                )
                 return Fetched(call.content_type or "application/octet-stream", data)
             except FaultError as error:
                 if error.fault is REDIRECT and (to := call.headers.get("location")):
@@ -149,7 +153,7 @@ class MediaFetcher:
             return _refused(url, f"it is larger than {room} bytes, which is the room left in this request")
         if fault is TOO_MUCH:
             return _refused(url, f"it is larger than {self._most} bytes")
-        if fault.kind is FaultKind.UNAVAILABLE:  # the proxy lacks descriptors or threads
+        if fault.kind in {FaultKind.UNAVAILABLE, FaultKind.TOO_LARGE}:  # the proxy lacks descriptors, threads or memory
             return FaultError(fault)
         return _NotFetchedError(str(fault.cause or fault.kind.value))
 

@@ -23,6 +23,7 @@ _SATURATION: Final = {
     # key in the state   the metric's name   what it counts
     "requests": ("requests_in_progress", "Requests that a worker works on"),
     "waiting": ("requests_waiting", "Requests that wait in a worker for a place among those in progress"),
+    "memory": ("memory_reserved_bytes", "Bytes of memory that the requests of a worker have reserved"),
     "connections": ("connections_open", "Connections of clients that a worker has open, idle ones too"),
     "streams": ("streams_open", "Streams that have begun in a worker; each is one of its requests in progress"),
 }

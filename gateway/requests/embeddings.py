@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Stop, StopReason, Usage
-from dialects.core.faults import Fault, FaultError
+from dialects.core.faults import NONSENSE, Fault, FaultError
 from dialects.embeddings.batches import is_too_large
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse, joined, render_response
 from dialects.embeddings.orchestration import with_masking
@@ -66,10 +66,10 @@ class EmbeddingExchange(Exchange):
 
     def _in_turn(self, requests: Sequence[EmbeddingRequest], attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Send the requests one after another and return the joined response; raises `FaultError`."""
-        response = EmbeddingResponse(())
+        responses: list[EmbeddingResponse] = []
         for each in requests:
-            response = joined((response, (yield from self._called(each, attempt))))
-        return response
+            responses.append((yield from self._called(each, attempt)))  # noqa: PERF401 - a comprehension cannot yield
+        return joined(responses)
 
     def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Send the request in one call, or in two halves if it is too large; raises `FaultError`."""
@@ -93,6 +93,7 @@ class EmbeddingExchange(Exchange):
             body = with_masking(body, self.modules_at(attempt.endpoint).masking)
         with closing(self.open(attempt, body, stream=False)) as reader:
             raw = yield from reader.whole(attempt.lease.first_byte)
+        self.lifetime.memory.take_values(raw, NONSENSE, of_answer=True)
         with unreadable_as_fault():
             response = dialect.parse_response(loads(raw))
             if len(response.vectors) != len(request.inputs):

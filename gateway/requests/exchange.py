@@ -12,7 +12,7 @@ from dialects.adapt.signatures import Verify
 from dialects.capabilities.models import profile_for
 from dialects.core.context_overflow import with_limit
 from dialects.core.conversation import JSON, ToolMode, Usage
-from dialects.core.faults import Fault, FaultError, FaultKind, http_status
+from dialects.core.faults import NONSENSE, Fault, FaultError, FaultKind, http_status
 from dialects.framing.json_text import loads
 from dialects.interface import AS_MADE, Origin
 from dialects.orchestration.modules import Modules, with_modules
@@ -336,6 +336,7 @@ class Exchange:
         """Send *body* to the endpoint of an attempt and return the parsed answer; raises `FaultError`."""
         with self.waiting(), closing(self.open(attempt, body, stream=False)) as reader:
             raw = run(reader.whole(attempt.lease.first_byte), self.lifetime)
+        self.lifetime.memory.take_values(raw, NONSENSE, of_answer=True)
         with unreadable_as_fault():
             loaded: JSON = loads(raw)
             return loaded
@@ -355,14 +356,14 @@ class Exchange:
     def _course(self) -> "_Course":
         """Return a summary of all attempts so far."""
         trails: dict[str, int] = {}
-        reasons: tuple[str, ...] = ()
+        reasons: list[str] = []
         for each in self._sequences:
             if each_reasons := each.reasons:
                 trail = each.trail
                 trails[trail] = trails.get(trail, 0) + 1
                 reasons += each_reasons
         whole_trail = ", ".join([each if count == 1 else f"{each} x{count}" for each, count in trails.items()])
-        return _Course(whole_trail, reasons, max(1, sum(trails.values())))
+        return _Course(whole_trail, tuple(reasons), max(1, sum(trails.values())))
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

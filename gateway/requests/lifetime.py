@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.requests.memory_budget import MemoryShare, unlimited_share
 
 Clock = Callable[[], float]
 
@@ -85,7 +86,8 @@ class Lifetime:
     the first bytes, the next ones, the client's socket. Only one thread at a time may use it.
 
     *seconds* is the time limit of the whole request; `limit` can shorten it later. *client* is the connection to the
-    client, if there is one. *drain* is set when requests must end because of a shutdown.
+    client, if there is one. *drain* is set when requests must end because of a shutdown. *memory* is what the request
+    may hold; without it, that is not limited.
     """
 
     def __init__(
@@ -95,8 +97,10 @@ class Lifetime:
         client: ClientSocket | None = None,
         drain: Signal | None = None,
         clock: Clock = time.monotonic,
+        memory: MemoryShare | None = None,
     ) -> None:
         self.clock = clock
+        self.memory = memory or unlimited_share()
         self.began = clock()
         self.deadline = self.began + seconds
         """The time at which the request must be over, by `clock`."""

@@ -12,12 +12,21 @@ from dialects.translator import Translator
 from gateway.requests.attempt_reader import ArrivingBody, AttemptReader
 from gateway.requests.exchange import DEFECT, Exchange, Stage
 from gateway.requests.lifetime import Descriptor
+from gateway.requests.memory_budget import MemoryShare
 from gateway.upstream.steps import StillPending
+from gateway.upstream.transport_faults import TOO_MUCH
 from routing.attempts import Attempt
 
 _MOST_HELD = 256 * 1024
 _MOST_EVENTS_HELD = 64
 """The maximum number of bytes and events before the first content that are held back."""
+
+_FREE: Final = 256 * 1024
+"""The bytes of memory that a stream may hold without a reservation, and by which the reservation grows."""
+_PER_BYTE_HELD: Final = 6
+"""How often a byte of an incomplete frame is in memory when the frame is complete."""
+_PER_LETTER: Final = 4
+"""How often a letter of the answer is in memory, if all of the answer is sent once more at its end."""
 
 _TOO_SLOW: Final = Fault(FaultKind.TIMEOUT, "The model's endpoint sent nothing for too long.", unanswered=True)
 _CLIENT_LEFT: Final = Fault(FaultKind.CALLER_LEFT, "The caller hung up.")
@@ -31,7 +40,8 @@ class _Flow:
 
     *due* is the time at which the next bytes must have arrived. It comes from the limit of the first event until
     anything arrives, and from *idle* seconds of silence after that. *whole* means that the upstream sends a whole
-    answer, from which a stream is made at its end.
+    answer, from which a stream is made at its end. *memory* is that of the request; what is held of the stream is
+    reserved in it.
     """
 
     def __init__(
@@ -41,6 +51,7 @@ class _Flow:
         reader: AttemptReader,
         due: float,
         idle: float,
+        memory: MemoryShare,
         *,
         whole: bool = False,
     ) -> None:
@@ -57,6 +68,12 @@ class _Flow:
         """The body of the upstream's answer; set when its head has arrived."""
         self._translator = translator
         self._has_head = False
+        self._memory = memory
+        self._reserved = _FREE
+        self._unread = 0
+        """The bytes for which the relay has returned nothing yet."""
+        self._is_answered = False
+        """Whether the relay returned something for the last bytes."""
 
     def take(self, seconds: float) -> bytes | None:
         """Return what has arrived, None at the end; raises `FaultError`, or `StillPending` after so many *seconds*."""
@@ -68,6 +85,31 @@ class _Flow:
         self.relay = self._translator.relay(self.reader.content_type)
         self.seen = self.relay.seen
         return self.reader.take(0.0)
+
+    def translated(self, chunk: bytes | None) -> bytes:
+        """Return the bytes for the client; the *chunk* None is the end of the upstream.
+
+        Raises `FaultError` if more is held of the stream than the request or the process has memory for.
+        """
+        if chunk is None:
+            return self.relay.finish()
+        self._unread = len(chunk) if self._is_answered else self._unread + len(chunk)
+        needed = _PER_BYTE_HELD * self._unread + _PER_LETTER * self.seen.size
+        if needed > self._reserved:
+            more = max(_FREE, needed - self._reserved)
+            self._memory.take(more, TOO_MUCH)
+            self._reserved += more
+        elif self._is_answered and self._reserved > needed + _FREE:
+            self._memory.give_back(self._reserved - needed - _FREE)
+            self._reserved = needed + _FREE
+        out = self.relay.feed(chunk)
+        self._is_answered = bool(out)
+        return out
+
+    def forget(self) -> None:
+        """Free the memory that was reserved, because the next attempt begins."""
+        self._memory.give_back(self._reserved - _FREE)
+        self._reserved = _FREE
 
 
 class StreamedAnswer:
@@ -252,20 +294,24 @@ class StreamedAnswer:
         reader = self._exchange.open(attempt, body, stream=not whole)
         times = self._timeouts
         first, idle = (times.answer, times.answer) if whole else (times.first_event, times.idle)
-        self._flow = _Flow(attempt, translator, reader, self._clock() + first, idle, whole=whole)
+        memory = self._exchange.lifetime.memory
+        self._flow = _Flow(attempt, translator, reader, self._clock() + first, idle, memory, whole=whole)
         return self._flow
 
     def _pass(self, flow: _Flow, chunk: bytes | None) -> bytes:
         """Return the bytes for the client, or hold them back; the *chunk* None is the end of the upstream."""
         if flow.whole:
             flow.attempt.lease.first_byte()
-        out = flow.relay.finish() if chunk is None else flow.relay.feed(chunk)
+        try:
+            out = flow.translated(chunk)
+        except FaultError as error:
+            return self._fail(flow, error.fault)
         seen = flow.seen
         if self._exchange.stage is Stage.ASKING:
             if seen.fault:
                 return self._fail(flow, seen.fault)
             flow.held += out
-            if not seen.committed and _may_be_held(flow.held):
+            if not seen.committed and (not out or _may_be_held(flow.held)):
                 return b""
             self._exchange.answered(flow.attempt, whole=flow.whole)
             out = flow.held
@@ -283,6 +329,7 @@ class StreamedAnswer:
             self._end(fault)
             return tail
         self._flow = None
+        flow.forget()
         if not flow.whole and self._exchange.refused_to_stream(flow.attempt, fault):
             flow.reader.close()
             self._ask(flow.attempt, whole=True)

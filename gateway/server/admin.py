@@ -60,7 +60,7 @@ class Answer:
     @classmethod
     def refusal(cls, status: int, text: str, retry_after: float | None = None) -> "Answer":
         """Build an error response with a message."""
-        content = dumps({"error": {"message": text, "type": "admin"}}).encode()
+        content = dumps({"error": {"message": text, "type": "admin", "param": None, "code": None}}).encode()
         return cls(status, content, retry_after=retry_after)
 
 

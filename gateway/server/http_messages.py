@@ -68,8 +68,8 @@ def _too_large() -> RefusedError:
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
-    """Build a complete error response, in no client's dialect. The connection is closed after it."""
-    content = dumps({"error": {"message": text, "type": kind}}).encode()
+    """Build a complete error response, in the form of OpenAI's errors. The connection is closed after it."""
+    content = dumps({"error": {"message": text, "type": kind, "param": None, "code": None}}).encode()
     head = (
         f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n{PRIVATE_LINES}Connection: close\r\n\r\n"

@@ -7,6 +7,7 @@ from annotated_types import Ge, Gt, Le, MinLen
 
 _Seconds = Annotated[float, Gt(0), Le(86_400)]
 _Count = Annotated[int, Ge(1), Le(100_000)]
+_Memory = Annotated[int, Ge(1024 * 1024)]
 Port = Annotated[int, Ge(1), Le(65535)]
 
 
@@ -18,6 +19,12 @@ class ServerOptions:
     """The number of worker processes. Each selects deployments independently of the others."""
     max_body_bytes: Annotated[int, Ge(1024)] = 64 * 1024 * 1024
     """The maximum size of a request body in bytes, before and after decompression."""
+    max_request_memory_bytes: _Memory | None = None
+    """The maximum memory in bytes that one request may take: its body, the media it names, and what is held of the
+    answer. It is estimated. The default is 16 times `max_body_bytes`, and at most `max_memory_bytes`."""
+    max_memory_bytes: _Memory | None = None
+    """The maximum memory in bytes that all requests in one worker may take. Beyond it, requests get a 503. The default
+    is half of the memory of the machine or the container, divided by `workers`, and at least 64 MiB."""
     connections: _Count = 4096
     """The maximum number of open connections in one worker. Beyond it, idle connections are closed, and then new ones
     wait."""

@@ -34,6 +34,8 @@ RUNNING: Final = "RUNNING"
 _PAGE = 100
 _PAGES = 100
 """The maximum number of pages that are requested, in case the service never sends the last one."""
+_MOST_LISTED = _PAGE * _PAGES
+"""The maximum number of deployments that are read, whatever the size of a page is."""
 _PORTS = {"http": 80, "https": 443}
 ELSEWHERE: Final = "its URL has another host, scheme or port than AI_API_URL, so no token is sent there"
 ORCHESTRATION: Final = "orchestration"
@@ -226,7 +228,7 @@ def _pages(subaccount: SubAccount, get: Get) -> Iterator[list[JSON]]:
                 raise FaultError(_UNREADABLE)
         seen += len(resources)
         count = rest.get("count")
-        if not resources or (isinstance(count, int) and seen >= count):
+        if not resources or seen >= _MOST_LISTED or (isinstance(count, int) and seen >= count):
             return
 
 
@@ -234,11 +236,11 @@ def _read(raw: JSON, subaccount: SubAccount) -> Iterator[Listed]:
     """Yield the deployment of an entry; nothing if it has no id."""
     match raw:
         case {"id": str(name), **rest}:
-            url = rest.get("deploymentUrl") or deployment_url(subaccount.key, name)
+            url = _text(rest.get("deploymentUrl")) or deployment_url(subaccount.key, name)
             orchestration = rest.get("scenarioId") == ORCHESTRATION
             model, version = ("", "") if orchestration else _model(rest)
-            status = str(rest.get("status", "UNKNOWN"))
-            yield Listed(name, model, status, str(url).rstrip("/"), orchestration, version)
+            status = _text(rest.get("status")) or "UNKNOWN"
+            yield Listed(name, model, status, url.rstrip("/"), orchestration, version)
 
 
 def _model(raw: Mapping[Any, JSON]) -> tuple[str, str]:
@@ -251,4 +253,9 @@ def _model(raw: Mapping[Any, JSON]) -> tuple[str, str]:
         case _:
             return "", ""
     name = said.strip()
-    return (name, str(rest.get("version") or "")) if may_name_a_model(name) else ("", "")
+    return (name, _text(rest.get("version"))) if may_name_a_model(name) else ("", "")
+
+
+def _text(said: JSON) -> str:
+    """Return a text or a number as text; empty for anything else, which may be nested too deeply to be written."""
+    return str(said) if isinstance(said, str | int | float) else ""

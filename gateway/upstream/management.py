@@ -7,7 +7,6 @@ times. Nothing else is sent twice.
 import logging
 import math
 import re
-import socket
 import ssl
 import threading
 import time
@@ -24,8 +23,6 @@ import orjson
 import requests
 from requests.adapters import HTTPAdapter
 from requests.cookies import RequestsCookieJar
-from urllib3.connection import HTTPConnection
-from urllib3.connectionpool import HTTPConnectionPool
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from dialects.core.faults import Fault, FaultError, FaultKind
@@ -33,8 +30,8 @@ from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import KEEP_ALIVE, HttpProxy, Resolve, addresses_of, target_of
-from gateway.upstream.timed_lookups import pools_with_timed_lookups
+from gateway.upstream.connection import HttpProxy, Resolve, addresses_of, target_of
+from gateway.upstream.timed_connections import socket_options, timed_pools
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
     BROKEN,
@@ -58,11 +55,12 @@ from gateway.upstream.unreachable import (
 _log = logging.getLogger("sap_ai_proxy.management")
 
 _READ_SIZE = 64 * 1024
-_BODY_LIMIT = 64 * 1024 * 1024
+_BODY_LIMIT = 8 * 1024 * 1024
+"""The maximum size of an answer in bytes. A page of a hundred deployments has some hundred KB."""
 _MOST_URLS = 1024
 """The number of URLs whose proxy is cached."""
 _LONGEST = 60.0
-"""Seconds within which a whole answer must arrive."""
+"""Seconds within which the head of an answer must arrive, and the rest of it."""
 _CONNECTIONS = 16
 """The number of kept connections to one host."""
 _HOSTS = 64
@@ -139,7 +137,7 @@ class ManagementClient:
     """Sends blocking requests over kept connections.
 
     Many threads may use it at once, and one closes it. It reads neither environment variables nor a .netrc. *wait*
-    sleeps between two requests for a token.
+    sleeps between two requests for a token. *longest* is the time limit of the head of an answer, and that of the rest.
     """
 
     def __init__(
@@ -150,8 +148,10 @@ class ManagementClient:
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
         resolve: Resolve = addresses_of,
+        longest: float = _LONGEST,
     ) -> None:
-        self._pools = pools_with_timed_lookups(resolve)
+        self._pools = timed_pools(resolve, longest)
+        self._longest = longest
         self._destination = lru_cache(_MOST_URLS)(partial(_Destination.of, network.proxies))
         self._trust = TrustStore(network.trust)
         self._token_timeouts = token_timeouts
@@ -222,7 +222,6 @@ class ManagementClient:
 
         A redirect is an error, because following it would send a token to another server.
         """
-        until = self._clock() + _LONGEST
         there = self._destination(url)
         with _as_faults(there):
             response = session.request(
@@ -240,7 +239,7 @@ class ManagementClient:
                 raise FaultError(replace(UNREACHABLE, cause=there.unreachable(PROXY_WANTS_PASSWORD)))
             if 300 <= response.status_code < 400:
                 raise FaultError(REDIRECT)
-            return Answer(response.status_code, response.headers, self._body(response, until))
+            return Answer(response.status_code, response.headers, self._body(response, self._clock() + self._longest))
 
     def _body(self, response: requests.Response, until: float) -> bytes:
         parts: list[bytes] = []
@@ -288,17 +287,17 @@ class ManagementClient:
 class _Adapter(HTTPAdapter):
     """An adapter with TCP keep-alive, with the TLS context that *tls* returns, and with classes of connection pools."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], pools: Mapping[str, type[HTTPConnectionPool]]) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], pools: Mapping[str, Any]) -> None:
         self._tls = tls
         self._pools = pools
         super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        super().init_poolmanager(*args, **options, socket_options=_socket_options())
+        super().init_poolmanager(*args, **options, socket_options=socket_options())
         self.poolmanager.pool_classes_by_scheme = self._pools
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, **options, socket_options=_socket_options())
+        manager = super().proxy_manager_for(proxy, **options, socket_options=socket_options())
         manager.pool_classes_by_scheme = self._pools
         return manager
 
@@ -313,11 +312,6 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, *_: Any) -> None:
         """Do nothing: the TLS context verifies certificates, and requests would add certifi's authorities to it."""
-
-
-def _socket_options() -> list[tuple[int, int, int | bytes]]:
-    kept = ((level, getattr(socket, name), value) for name, level, value in KEEP_ALIVE if hasattr(socket, name))
-    return [*HTTPConnection.default_socket_options, *kept]
 
 
 class _NoCookies(RequestsCookieJar):

@@ -6,9 +6,11 @@ from typing import Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Interest, Lifetime
+from gateway.requests.memory_budget import COPIES
 from gateway.upstream.steps import Resumable, Steps, run, unless_silent, waiting_for
 from gateway.upstream.tokens import NO_TOKEN_IN_TIME, WITHOUT_TOKEN, TokenSource
 from gateway.upstream.transport import BODY_LIMIT, Call
+from gateway.upstream.transport_faults import TOO_MUCH
 
 _ERROR_LIMIT = 1024 * 1024
 """The maximum number of bytes that are read of an error's body."""
@@ -53,6 +55,8 @@ class StreamReader:
         """The latest call, which must be closed."""
         self._answer: Call | None = None
         """The call for which the head of a successful answer has arrived."""
+        self._held = 0
+        """The bytes of memory that are reserved for the answer."""
         self._work = Resumable(self._answered())
 
     def head(self, seconds: float) -> None:
@@ -72,19 +76,25 @@ class StreamReader:
         return run(self.whole(limit, began), self._lifetime)
 
     def whole(self, limit: int = BODY_LIMIT, began: Callable[[], None] = lambda: None) -> Steps[bytes]:
-        """Read the whole answer. More than *limit* bytes, or too long a silence, raise `FaultError`.
+        """Read the whole answer. More than *limit* bytes, too long a silence, or too little memory raise `FaultError`.
 
         *began* is called when the first bytes of the body have arrived.
         """
         try:
             return (yield from unless_silent(self._whole(limit, began), self._silence, self._lifetime.clock))
         except BaseException:
+            self._lifetime.memory.give_back(self._held)
+            self._held = 0
             self.close()
             raise
 
+    def _hold(self, size: int) -> None:
+        self._lifetime.memory.take(COPIES * size, TOO_MUCH)
+        self._held += COPIES * size
+
     def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:
         yield from self._answered()
-        return (yield from self._begun().rest(limit, began))
+        return (yield from self._begun().rest(limit, began, self._hold))
 
     @property
     def status(self) -> int:

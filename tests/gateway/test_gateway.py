@@ -200,12 +200,18 @@ def test_whoever_asks_for_readiness_waits_for_nobody(build: Build) -> None:
 
 
 def test_the_state_has_the_requests_in_progress_and_until_when_tokens_are_valid(build: Build, cloud: Cloud) -> None:
-    gateway = build(server={"requests": 3, "waiting": 4})
-    place = gateway.admission.enter("me", gateway.lifetime())
+    gateway = build(server={"requests": 3, "waiting": 4, "max_memory_bytes": 1 << 30})
+    lifetime = gateway.lifetime()
+    place = gateway.admission.enter("me", lifetime)
+    lifetime.memory.take(1 << 20)
     state = gateway.state()
     place.release()
 
-    assert state["saturation"] == {"requests": {"used": 1, "most": 3}, "waiting": {"used": 0, "most": 4}}
+    assert state["saturation"] == {
+        "requests": {"used": 1, "most": 3},
+        "waiting": {"used": 0, "most": 4},
+        "memory": {"used": 1 << 20, "most": 1 << 30},
+    }
     assert sorted(state["credentials"]) == sorted(cloud.tenants)
     assert {each["fault"] for each in state["credentials"].values()} == {None}
     assert any((each["token_until"] or 0) > 1_700_000_060 for each in state["credentials"].values())

@@ -19,6 +19,7 @@ from gateway.observability.history import merged_history
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
+from gateway.requests.memory_budget import MemoryBudget
 from gateway.requests.rejected_fields import RejectedFields
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.server.request_handler import RequestHandler
@@ -102,6 +103,22 @@ def admission() -> Scenario:
     return Scenario(subject, "_lock", [enter, enter, enter], law)
 
 
+def memory() -> Scenario:
+    """No byte is given twice, and none is lost."""
+    subject = MemoryBudget(2_000_000, 2_000_000)
+    kept, freed = [subject.share() for _ in range(3)], subject.share()
+    freed.take(1_000_000)
+
+    def take(each: int) -> None:
+        with suppress(FaultError):
+            kept[each].take(800_000)
+
+    tasks = [*(partial(take, each) for each in range(3)), freed.release]
+    return Scenario(
+        subject, "_lock", tasks, lambda: sum(each.reserved for each in kept) == subject.used <= subject.most
+    )
+
+
 def place() -> Scenario:
     """A place is given back once."""
     given: list[int] = []
@@ -169,8 +186,8 @@ def failed_keys() -> Scenario:
 
 
 SCENARIOS: list[Callable[[], Scenario]] = [
-    activity, admission, failed_keys, kept_connections, lessons, log_lines, open_requests, pins, place, readiness,
-    thread_pool, token_tasks,
+    activity, admission, failed_keys, kept_connections, lessons, log_lines, memory, open_requests, pins, place,
+    readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 
 

@@ -81,7 +81,7 @@ def test_so_is_what_it_takes_to_fetch_a_picture(clock, passes) -> None:
     picture = {"type": "image_url", "image_url": {"url": "https://pictures.example/a.png"}}
     ask = {"model": claude.model, "messages": [{"role": "user", "content": [picture]}]}
 
-    def fetch(_: str, __: int, ___: object) -> Fetched:
+    def fetch(*_: object) -> Fetched:
         clock.now += 4
         return Fetched("image/png", b"png")
 

@@ -34,6 +34,12 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"server": {"allowed_hosts": ["a", "b:80"]}}, "server.allowed_hosts[1]", "'b:80' is not a host name"),
         ({"server": {"allowed_hosts": ["*.b"]}}, "server.allowed_hosts[0]", "'*.b' is not a host name"),
         ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
+        ({"server": {"max_memory_bytes": 1000}}, "server.max_memory_bytes", "at least 1048576"),
+        (
+            {"server": {"max_memory_bytes": 2_000_000, "max_request_memory_bytes": 3_000_000}},
+            "server.max_request_memory_bytes",
+            "is more than max_memory_bytes; write at most 2000000",
+        ),
         ({"server": []}, "server", "must be an object"),
         ({"port": 1, "server": {"port": 2}}, "server.port", "differs from port at the top"),
         ({"host": "a", "server": {"host": "b"}}, "server.host", "differs from host at the top"),

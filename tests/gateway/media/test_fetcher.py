@@ -8,9 +8,11 @@ from contextlib import suppress
 
 import pytest
 
+from dialects.core.faults import FaultError, FaultKind
 from gateway.media.fetcher import addresses_of
 from gateway.media.inline import Fetched
 from gateway.requests.lifetime import Lifetime
+from gateway.requests.memory_budget import MemoryBudget
 from tests.gateway.media.fetching import (
     EVERY_PORT,
     NOT_FETCHED,
@@ -296,6 +298,24 @@ def test_what_is_larger_than_the_room_that_is_left_is_refused(room: int, refused
             assert message.endswith(f"it is larger than {room} bytes, which is the room left in this request.")
         else:
             assert open_fetcher()(host.url, room).data == b"x" * 100
+
+
+@pytest.mark.parametrize(
+    ("most", "taken", "kind"), [(150_000, 0, FaultKind.TOO_LARGE), (400_000, 200_000, FaultKind.UNAVAILABLE)]
+)
+def test_memory_is_reserved_for_all_that_is_kept_and_before_it_is(most: int, taken: int, kind: FaultKind) -> None:
+    budget = MemoryBudget(400_000, most)
+    share, other = budget.share(), budget.share()
+    with hosting(saying(answer(b"x" * 60_000))) as host:
+        found = open_fetcher(lifetime=Lifetime(PATIENCE, memory=share))(host.url)
+    reserved = share.reserved
+    other.take(taken)
+
+    with hosting(saying(answer(b"x" * 100_000))) as host, pytest.raises(FaultError) as refused:
+        open_fetcher(lifetime=Lifetime(PATIENCE, memory=share))(host.url)
+
+    assert (len(found.data), refused.value.fault.kind) == (60_000, kind)
+    assert 120_000 <= reserved < 120_000 + 65_536
 
 
 def test_what_has_no_end_is_refused_at_the_limit() -> None:

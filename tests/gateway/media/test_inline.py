@@ -1,17 +1,19 @@
 """Pictures and documents in the place of the addresses that pointed at them."""
 
 import base64
+from functools import partial
 from typing import Any
 
 import pytest
 
 import gateway.media.inline as inlining
 from dialects.core.conversation import Conversation, Media, MediaKind, Message, Role, Text, ToolResult
-from dialects.core.faults import FaultError, invalid
+from dialects.core.faults import FaultError, FaultKind, invalid
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
 from gateway.media.inline import Fetched
 from gateway.requests.lifetime import Lifetime
+from gateway.requests.memory_budget import MemoryBudget
 
 BYTES = b"\x89PNG"
 DATA = base64.b64encode(BYTES).decode()
@@ -141,6 +143,29 @@ def test_without_a_word_it_is_32_mebibytes() -> None:
     inline(client_request(picture("http://a")), shelf)
 
     assert shelf.rooms == [32 * 1024 * 1024]
+
+
+def test_memory_is_reserved_before_it_is_taken_and_a_request_without_room_is_refused() -> None:
+    budget = MemoryBudget(4 * 1024 * 1024, 2 * 1024 * 1024)
+    kept: list[int] = []
+
+    def fetch(_: str, __: int, lifetime: Lifetime) -> Fetched:
+        while True:
+            lifetime.memory.take(100_000)
+            kept.append(100_000)
+
+    with pytest.raises(FaultError) as refusal:
+        inlining.inline(client_request(picture("http://a")), fetch, Lifetime(60, memory=budget.share()))
+
+    assert (refusal.value.fault.kind, sum(kept)) == (FaultKind.TOO_LARGE, 2_000_000)
+
+
+def test_bytes_count_for_each_place_that_they_are_put_into() -> None:
+    budget = MemoryBudget(4 * 1024 * 1024, 4 * 1024 * 1024)
+    fetch = partial(Fetched, "image/png", b"x" * 200_000)
+    inlining.inline(client_request(*[picture("http://a")] * 3), lambda *_: fetch(), Lifetime(60, memory=budget.share()))
+
+    assert 4 * 600_000 <= budget.used < 4 * 600_000 + 65_536
 
 
 def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:

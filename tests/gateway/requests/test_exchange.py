@@ -180,7 +180,7 @@ def test_an_answer_that_drips_for_ever_ends_with_the_time_of_the_request() -> No
 def test_what_a_request_points_at_is_fetched_once_however_many_endpoints_are_tried() -> None:
     fetched: list[str] = []
 
-    def fetch(address: str, _: int, __: object) -> Fetched:
+    def fetch(address: str, *_: object) -> Fetched:
         fetched.append(address)
         return Fetched("image/png", b"png")
 

@@ -249,6 +249,30 @@ def test_a_service_that_never_ends_is_given_up_on():
     assert len(listing(ACCOUNT, get)) == 100
 
 
+def test_a_page_without_end_is_the_last():
+    asked = []
+
+    def get(_, path):
+        asked.append(path)
+        return {"resources": [deployment(f"d{number}") for number in range(10_000)]}
+
+    assert len(listing(ACCOUNT, get)) == 10_000
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("field", ["status", "deploymentUrl"])
+def test_what_is_nested_where_a_text_belongs_is_left_out(field):
+    nested = []
+    for _ in range(1000):
+        nested = [nested]
+    [found] = listing(ACCOUNT, Pages(deployment("d1", **{field: nested})))
+
+    assert (found.url, found.status) == (
+        f"{BASE}/inference/deployments/d1",
+        "UNKNOWN" if field == "status" else "RUNNING",
+    )
+
+
 @pytest.mark.parametrize("answer", [None, [], {}, {"resources": None}, {"resources": {}}])
 def test_an_unreadable_list_is_a_fault(answer):
     with pytest.raises(FaultError) as caught:

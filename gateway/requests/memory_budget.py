@@ -1,0 +1,177 @@
+"""The memory budget of a process: how many bytes its requests may take together, and each of them alone."""
+
+import os
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from dialects.core.conversation import JSON
+from dialects.core.faults import Fault, FaultError, FaultKind
+from gateway.server.options import ServerOptions
+
+FULL: Final = "The proxy has no memory left for this request. Try again in a moment."
+COPIES: Final = 3
+"""How often the bytes of a body are in memory at the same time: as they came, parsed, and rendered."""
+_PER_VALUE: Final = 256
+"""The further bytes that a value in the JSON of a request takes, in the parsed body and in all that is made of it."""
+_PER_VALUE_OF_ANSWER: Final = 64
+"""The same for an answer, most of whose values are numbers."""
+_OVER: Final = Fault(FaultKind.CALLER_LEFT, "The request is over.")
+_WAIT: Final = 1.0
+"""The seconds after which a client may try again."""
+_STEP: Final = 64 * 1024
+"""The bytes by which a share grows, so that a small request takes the lock only once."""
+_SLACK: Final = 1024 * 1024
+"""The bytes that a share may keep although it needs them no longer."""
+_BODIES: Final = 16
+"""The default number of the largest bodies that the memory of one request has room for."""
+_SMALLEST: Final = 64 * 1024 * 1024
+"""The minimum of the default for all requests in one worker, in bytes."""
+_UNKNOWN: Final = 2 * 1024 * 1024 * 1024
+"""The memory that is assumed where the system does not tell it, in bytes."""
+_CGROUPS: Final = Path("/sys/fs/cgroup")
+
+
+class MemoryBudget:
+    """Counts the bytes that the requests of a process have reserved.
+
+    *most* is the maximum for all of them, and *most_of_one* the maximum for each. `_lock` guards `used` and the
+    reserved bytes of each share. Nothing else happens under it.
+    """
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self.most = most
+        self.most_of_one = min(most, most_of_one)
+        self.used = 0
+        """The number of reserved bytes."""
+        self._lock = threading.Lock()
+
+    def share(self) -> "MemoryShare":
+        """Return the share of a new request, which has nothing reserved yet."""
+        return MemoryShare(self)
+
+    def saturation(self) -> JSON:
+        """Return the number of reserved bytes with its limit."""
+        return {"memory": {"used": self.used, "most": self.most}}
+
+    def reserve(self, share: "MemoryShare", size: int) -> bool:
+        """Reserve *size* more bytes for *share*, or less if negative; return False if they are not free."""
+        with self._lock:
+            is_given = self.used + size <= self.most and not share.is_released
+            if is_given:
+                self.used += size
+                share.reserved += size
+        return is_given
+
+    def release(self, share: "MemoryShare") -> None:
+        """Free all that *share* has reserved. It gets nothing more."""
+        with self._lock:
+            share.is_released = True
+            self.used -= share.reserved
+            share.reserved = 0
+
+
+class MemoryShare:
+    """The memory of one request, which is reserved before it is used, until `release`.
+
+    The thread of the request uses it, and a thread that fetches media for it while that one waits.
+    """
+
+    __slots__ = ("_budget", "_needed", "is_released", "reserved")
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self.reserved = 0
+        """The number of bytes that count as used."""
+        self.is_released = False
+        self._budget = budget
+        self._needed = 0
+
+    def expect(self, size: int) -> None:
+        """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
+        self._require(self._needed + size, None)
+        if self._budget.used + self._needed + size - self.reserved > self._budget.most:
+            raise self._no_room()
+
+    def take(self, size: int, too_much: Fault | None = None) -> None:
+        """Reserve *size* bytes.
+
+        Raises `FaultError`: 503 if the process has no room for them, and 413, or *too_much*, if they are more than one
+        request may have.
+        """
+        needed = self._needed + size
+        if needed > self.reserved:
+            self._require(needed, too_much)
+            if not self._budget.reserve(self, -(-(needed - self.reserved) // _STEP) * _STEP):
+                raise self._no_room()
+        self._needed = needed
+
+    def take_values(self, body: bytes, too_much: Fault | None = None, *, of_answer: bool = False) -> None:
+        """Reserve the memory for the values in the JSON of a request or an answer, before it is parsed.
+
+        Every brace, bracket and comma counts as a value, also those in strings. Raises `FaultError` as `take` does.
+        """
+        each = _PER_VALUE_OF_ANSWER if of_answer else _PER_VALUE
+        self.take(each * (len(body) - len(body.translate(None, b"{[,"))), too_much)
+
+    def give_back(self, size: int) -> None:
+        """Free *size* bytes that were taken."""
+        self._needed -= size
+        if (rest := self.reserved - self._needed) > _SLACK and not self.is_released:
+            self._budget.reserve(self, -(rest - _STEP))
+
+    def release(self) -> None:
+        """Free all memory of the request; a second call does nothing."""
+        self._budget.release(self)
+
+    def _require(self, needed: int, too_much: Fault | None) -> None:
+        most = self._budget.most_of_one
+        if needed > most:
+            message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."
+            raise FaultError(too_much or Fault(FaultKind.TOO_LARGE, message, 413))
+
+    def _no_room(self) -> FaultError:
+        fault = _OVER if self.is_released else Fault(FaultKind.UNAVAILABLE, FULL, retry_after=_WAIT)
+        return FaultError(fault)
+
+
+def unlimited_share() -> MemoryShare:
+    """Return a share that may take any memory."""
+    return MemoryBudget(1 << 62, 1 << 62).share()
+
+
+def budget_for(options: ServerOptions, machine: int | None = None) -> MemoryBudget:
+    """Return the budget of a worker.
+
+    By default, all workers may take half of the memory of the *machine*, which is read from the system if it is None.
+    """
+    most = options.max_memory_bytes
+    if most is None:
+        most = max(_SMALLEST, (machine or memory_of_machine()) // 2 // options.workers)
+    return MemoryBudget(most, options.max_request_memory_bytes or _BODIES * options.max_body_bytes)
+
+
+def memory_of_machine(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:
+    """Return the memory in bytes that this process may have: that of the machine, or the limit of its container."""
+    limits = [each for path in _limit_files(cgroups, own) if (each := _number_in(path)) is not None]
+    try:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        limits.append(_UNKNOWN)
+    return min(limits)
+
+
+def _limit_files(cgroups: Path, own: Path) -> Iterable[Path]:
+    """Return the files that may have a limit: of the container, of the service, and of the older version of cgroups."""
+    try:
+        service = own.read_text().partition("0::/")[2].partition("\n")[0]
+    except OSError:
+        service = ""
+    return cgroups / "memory.max", cgroups / service / "memory.max", cgroups / "memory" / "memory.limit_in_bytes"
+
+
+def _number_in(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
+        return None
