@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,12 +20,12 @@ from gateway.cli import main as command_line
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request, make_private
-from gateway.http.auth import headers_in, keys_in, why_refused
+from gateway.http.application import Application, JSONResponse, ModelName, Verb, current_request, make_private
+from gateway.http.auth import headers_in
 from gateway.http.bodies import body_limit, declared_length, decoded, read_body
-from gateway.http.cors import KeylessAccess, cors_headers
+from gateway.http.caller_check import caller_check, prefers_html
+from gateway.http.cors import cors_headers
 from gateway.http.doubled_parts import without_doubled_parts
-from gateway.http.failed_keys import TOO_MANY
 from gateway.http.openapi.route import add_openapi
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
@@ -56,7 +56,6 @@ _FINAL = frozenset({400, 401, 403, 404})
 """The statuses after which sending the same request again is pointless."""
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path. Its first group is the part of the id that may be logged."""
-_OPEN_PATHS = frozenset({"/health", "/ready"})
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """The WSGI environment keys under which servers provide the connection to the client."""
@@ -107,7 +106,7 @@ def _open_door(
     Release the request's place and its memory when its response ends.
     """
     drain = runtime.drain if runtime is not None else None
-    admit = _admission(gateway, web_files, settings)
+    check_caller = caller_check(gateway, web_files, settings)
 
     @app.before_request
     def enter() -> None:
@@ -118,7 +117,7 @@ def _open_door(
         request.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
-        admit(request)
+        check_caller(request)
         request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
         declared_length(environ, request.body_limit)
 
@@ -137,42 +136,6 @@ def _open_door(
         if settings.is_demo:
             response.headers["x-proxy-demo"] = "true"  # tells clients that no real model has answered
         return response
-
-
-def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings) -> Callable[[Request], None]:
-    """Return the function that refuses requests without a valid key.
-
-    Health paths, the web page with its files, and OPTIONS requests need no key. None of them reveals anything about the
-    models.
-    """
-    open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
-    keyless = KeylessAccess(
-        settings.host_name, *settings.server.allowed_hosts, any_name=settings.allow_unauthenticated, page="/"
-    )
-
-    def admit(request: Request) -> None:
-        environ = request.environ
-        path = environ["PATH_INFO"]
-        if gateway.auth.is_open:
-            keyless.require(environ["REQUEST_METHOD"], path, request.fields, any_name=path in _OPEN_PATHS)
-        if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
-            return
-        keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
-        caller = gateway.auth.admit(keys)
-        if caller is None:
-            raise FaultError(_refused_keys(gateway, keys, environ))
-        request.caller = caller
-
-    return admit
-
-
-def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
-    """Return the fault for *keys* that belong to no caller. After many wrong keys it asks the client to wait."""
-    if keys:
-        wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
-        if wait is not None:
-            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
-    return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -297,7 +260,7 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/")
     def page() -> Response:
-        return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
+        return web_file(PAGE) if prefers_html(current_request()) else _json(_SERVICE)
 
     @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
@@ -316,12 +279,6 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
         return _json(guide(current_request().args.get("url", ""), models))
-
-
-def _prefers_html() -> bool:
-    """Return whether the client prefers HTML to JSON, as browsers do."""
-    accepted = current_request().accept_mimetypes
-    return accepted["text/html"] > accepted["application/json"]
 
 
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:

@@ -49,6 +49,7 @@ from gateway.requests.memory_budget import budget_for
 from gateway.requests.random_tokens import RandomTokens
 from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
+from gateway.requests.translation_faults import unreadable_as_fault
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
@@ -266,8 +267,10 @@ class Gateway:
             if error.fault.status == 404 and error.fault.kind is not FaultKind.GONE:
                 raise FaultError(unknown_response(answer)) from error
             raise
+        with unreadable_as_fault():
+            shown = openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
         self._kept.remember(body, caller, endpoint)
-        return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
+        return status, shown
 
     def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
         """Report a request that was refused before its exchange began, and return its id.

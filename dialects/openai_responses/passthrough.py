@@ -196,14 +196,11 @@ def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
 def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
     """Render a response that its deployment has stored, with ids and encrypted reasoning as the client knows them.
 
-    The error message of a failed one is redacted.
+    The error message of a failed one is redacted. Raises one of `UNREADABLE` if *raw* is no JSON object.
     """
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw
+    body = json.loads(raw)
     if not isinstance(body, dict):
-        return raw
+        raise TypeError("a stored response must be a JSON object")
     if body.get("error"):
         body["error"] = render_error(fault_of(body["error"]))
     elif origin is AS_MADE:

@@ -11,20 +11,10 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.network import is_loopback
 
 _WEB = frozenset({"http", "https"})
 _OWN_SITES = frozenset({"same-origin", "none"})
-_NO_NAMES: Final = (
-    "This proxy has no API keys, so it accepts requests only for localhost, IP addresses and server.allowed_hosts. "
-    "Use one of these in the URL, add this host name to server.allowed_hosts, or configure "
-    "secret_authentication_tokens or allow_unauthenticated."
-)
-_NO_PAGES: Final = (
-    "This proxy has no API keys, so web pages of other sites must not call it. "
-    "Configure secret_authentication_tokens, and send one of them."
-)
 _DOCUMENT: Final = "document"
 """The value of `Sec-Fetch-Dest` for a page in a tab, and not in a frame."""
 
@@ -82,13 +72,6 @@ class KeylessAccess:
         self._names = frozenset({"localhost", *(name.lower().removesuffix(".") for name in names)})
         self._any_name = any_name
         self._page = page
-
-    def require(self, method: str, path: str, fields: Mapping[str, str], *, any_name: bool) -> None:
-        """Raise `FaultError` with status 401 unless a request may be served; *any_name* if under any host name."""
-        if not self.serves_sender(method, path, fields):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
-        if not (any_name or self.serves_host(fields)):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
 
     def serves_sender(self, method: str, path: str, fields: Mapping[str, str]) -> bool:
         """Return whether a request was sent by a program or by a page that may call, and not by a page of another site.

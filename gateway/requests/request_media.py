@@ -35,6 +35,7 @@ class RequestMedia:
         self._request = request
         self._inline = inline
         self._dialects = dialects
+        self._has_urls = names_urls(request)
         self._inlined: ClientRequest | None = None
         self._fault: Fault | None = None
         """Why the media are not fetched. It concerns only the endpoints that need the bytes."""
@@ -44,7 +45,7 @@ class RequestMedia:
 
         Raises `FaultError` if no endpoint can serve the request without them, or the request is over.
         """
-        if self._inlined is not None or self._fault is not None:
+        if self._is_settled():
             return
         needing = [not traits(dialect).fetches_media for dialect in self._dialects()]
         if first and needing and all(needing):
@@ -54,9 +55,7 @@ class RequestMedia:
 
     def lacks(self, dialect: str) -> bool:
         """Return whether media must be fetched before the request is sent to a backend of *dialect*."""
-        if traits(dialect).fetches_media or self._inlined is not None or self._fault is not None:
-            return False
-        return names_urls(self._request)
+        return not (self._is_settled() or traits(dialect).fetches_media)
 
     def fetch(self) -> None:
         """Fetch the media; raises `FaultError`."""
@@ -76,13 +75,17 @@ class RequestMedia:
 
     def request_for(self, dialect: str) -> ClientRequest:
         """Return the request for a backend of *dialect*; raises `FaultError` if it lacks media."""
-        if traits(dialect).fetches_media:
+        if not self._has_urls or traits(dialect).fetches_media:
             return self._request
         if self._fault is not None:
             raise FaultError(self._fault)
         if self._inlined is None:
             self.fetch()
         return self._inlined or self._request
+
+    def _is_settled(self) -> bool:
+        """Return whether there is nothing to fetch, or no more."""
+        return not self._has_urls or self._inlined is not None or self._fault is not None
 
 
 def backend_dialects(

@@ -10,6 +10,7 @@ import pytest
 from dialects.adapt.signatures import pack, signed, unpack, verified
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Conversation, Family, Message, Opaque, Role, Text, Thinking
+from dialects.core.faults import UNREADABLE
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import AS_MADE, Envelope, Origin
@@ -141,8 +142,13 @@ def test_what_a_deployment_has_kept_is_shown_under_the_ids_of_its_client() -> No
         "output": [{"type": "reasoning", "id": "rs_1", "encrypted_content": MARK}],
         "n": None,
     }
-    assert passthrough_stored(b"[1]", MARKED) == b"[1]"
-    assert passthrough_stored(b"no JSON", MARKED) == b"no JSON"
+
+
+@pytest.mark.parametrize("kept", [b"[1]", b"no JSON", b"\xff", b"", b"[" * 100_000])
+@pytest.mark.parametrize("origin", [MARKED, AS_MADE])
+def test_what_a_deployment_sends_instead_of_a_kept_answer_is_not_shown(kept: bytes, origin: Origin) -> None:
+    with pytest.raises(UNREADABLE):
+        passthrough_stored(kept, origin)
 
 
 # What comes back
