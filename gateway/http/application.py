@@ -153,10 +153,9 @@ class _Pieces:
 
 
 def make_private(response: flask.Response) -> None:
-    """Add the headers of answers that are no files to *response*, unless it has them."""
-    if not isinstance(response, JSONResponse):  # which has them from the beginning
-        for name, value in PRIVATE:
-            response.headers.setdefault(name, value)
+    """Add the headers of answers that are no files to *response*; JSON responses and files have their own."""
+    if not isinstance(response, JSONResponse) and "Cache-Control" not in response.headers:
+        response.headers.extend(PRIVATE)
 
 
 class EventStream(flask.Response):
