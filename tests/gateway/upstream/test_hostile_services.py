@@ -44,13 +44,15 @@ FAULTS = {FaultKind.SERVER_ERROR, FaultKind.STREAM_BROKEN, FaultKind.UNREACHABLE
 
 def script_of(what):
     first, block = HOSTILE[what]
+    most, last = (100, answer(b'{"access_token": "t", "resources": []}')) if what == "interim" else (2048, b"")
 
     def script(server, peer):
         while (request := peer.request()) is not None:
             server.requests.append(request)
             peer.send(first)
-            for _ in range(2048 if block else 0):
+            for _ in range(most if block else 0):
                 peer.send(block)
+            peer.send(last)
 
     return script
 
