@@ -16,7 +16,7 @@ JOBS ?= auto
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz release-check clean
+.PHONY: help install run test test-fast test-cov check lint format types docs docs-serve docs-reference golden schema drill simulate bench bench-short bench-compare profile bench-routing mutants fuzz fuzz-surface soak lowest lock audit sbom release-check clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -100,6 +100,24 @@ mutants: $(CHECKS) ## Mutate routing/ and check that the tests notice (slow)
 
 fuzz: $(TESTS) ## Feed random input to the readers and parsers for ten minutes (FUZZ_SECONDS=600)
 	$(BIN)/python -m tests.fuzz
+
+fuzz-surface: $(TESTS) ## Send 20,000 valid and broken requests to three proxies (ARGS="--requests 1000 --seed 3")
+	$(BIN)/python -m tests.surface $(ARGS)
+
+soak: $(TESTS) ## Run two workers for ten minutes in mixed traffic, outages, reloads and attacks (ARGS="--seconds 60 --seed 3")
+	$(BIN)/python -m tests.soak $(ARGS)
+
+lock: ## Lock the newest libraries with their hashes, for deployments, in deploy/requirements*.txt; read the diff
+	.ci/supply lock $(PYTHON)
+
+audit: ## Check the locked libraries: their hashes, licences, known defects, and advisories if these can be reached
+	.ci/supply audit $(PYTHON)
+
+sbom: ## Write what is deployed as a CycloneDX document into dist/
+	.ci/supply sbom $(PYTHON)
+
+lowest: ## Run the unit tests with the lowest versions of the libraries that pyproject.toml admits (ARGS="-k breaker")
+	ARGS='$(ARGS)' .ci/supply lowest $(PYTHON)
 
 release-check: ## Build a version, and check all that can be checked before it is uploaded (docs/releasing.md)
 	.ci/release $(PYTHON)

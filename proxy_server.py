@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,14 +20,16 @@ from gateway.cli import main as command_line
 from gateway.cli.demo import KEY as DEMO_KEY
 from gateway.config.settings import Settings
 from gateway.gateway import Gateway
-from gateway.http.application import Application, JSONResponse, ModelName, Request, Verb, current_request
-from gateway.http.auth import headers_in, keys_in, why_refused
+from gateway.http.application import Application, JSONResponse, ModelName, Verb, current_request, make_private
+from gateway.http.auth import headers_in
 from gateway.http.bodies import body_limit, declared_length, decoded, read_body
-from gateway.http.cors import cors_headers, is_local_origin, is_own_host, is_own_page
-from gateway.http.doubled_prefix import with_one_prefix
-from gateway.http.failed_keys import TOO_MANY
+from gateway.http.caller_check import caller_check, prefers_html
+from gateway.http.cors import cors_headers
+from gateway.http.doubled_parts import without_doubled_parts
+from gateway.http.openapi.route import add_openapi
 from gateway.http.permissions import require_reader
 from gateway.http.router_operations import add_router_operations
+from gateway.http.security_headers import OF_FILES
 from gateway.observability.gauges import Gauges
 from gateway.observability.shared_metrics import CONTENT_TYPE, exposition
 from gateway.old_names import handle_claude_request, handle_default_request, handle_gemini_request
@@ -36,7 +38,7 @@ from gateway.server.client_connection import CONNECTION, ClientConnection
 from gateway.server.runtime import Runtime
 from gateway.server.stream_loop import HAND_OVER
 from gateway.version import VERSION
-from gateway.web.files import HEADERS, PAGE, WebFile, load_files
+from gateway.web.files import PAGE, WebFile, load_files
 from routing import load_balance_url
 
 __all__ = [
@@ -54,15 +56,6 @@ _FINAL = frozenset({400, 401, 403, 404})
 """The statuses after which sending the same request again is pointless."""
 _KEPT_ID = re.compile(r"(?<=/responses/)([^/]{16})[^/]+")
 """The id of a response in a path. Its first group is the part of the id that may be logged."""
-_OPEN_PATHS = frozenset({"/health", "/ready"})
-_NO_NAMES = (
-    "This proxy has no API keys, so it accepts requests only for the hosts localhost, server.host and IP addresses. "
-    "Use one of these in the URL, or configure secret_authentication_tokens or allow_unauthenticated."
-)
-_NO_PAGES = (
-    "This proxy has no API keys, so web pages of other sites must not call it. "
-    "Configure secret_authentication_tokens, and send one of them."
-)
 _SERVICE = {"service": "sap-ai-core-llm-proxy", "version": VERSION}
 _CONNECTIONS = (CONNECTION, "gunicorn.socket", "werkzeug.socket")
 """The WSGI environment keys under which servers provide the connection to the client."""
@@ -101,7 +94,7 @@ def create_app(settings: Settings, gateway: Gateway | None = None, *, runtime: R
     app.register_error_handler(FaultError, lambda error: _refuse(gateway, error.fault))
     app.register_error_handler(HTTPException, lambda error: _refuse_http(gateway, error))
     app.register_error_handler(Exception, _say_defect)
-    app.wsgi_app = with_one_prefix(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
+    app.wsgi_app = without_doubled_parts(app.wsgi_app)  # type: ignore[assignment,method-assign]  # as Flask documents it
     return app
 
 
@@ -113,7 +106,7 @@ def _open_door(
     Release the request's place and its memory when its response ends.
     """
     drain = runtime.drain if runtime is not None else None
-    admit = _admission(gateway, web_files, settings)
+    check_caller = caller_check(gateway, web_files, settings)
 
     @app.before_request
     def enter() -> None:
@@ -124,7 +117,7 @@ def _open_door(
         request.lifetime = lifetime = gateway.lifetime(connection, drain)
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
-        admit(request)
+        check_caller(request)
         request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
         declared_length(environ, request.body_limit)
 
@@ -135,6 +128,7 @@ def _open_door(
             response.call_on_close(request.place.release)
         if request.lifetime.memory.reserved:
             response.call_on_close(request.lifetime.memory.release)
+        make_private(response)
         if origin := request.environ.get("HTTP_ORIGIN"):
             asked = request.fields.get("access-control-request-headers", "")
             methods = response.headers.get("Allow", "")
@@ -142,43 +136,6 @@ def _open_door(
         if settings.is_demo:
             response.headers["x-proxy-demo"] = "true"  # tells clients that no real model has answered
         return response
-
-
-def _admission(gateway: Gateway, web_files: Collection[str], settings: Settings) -> Callable[[Request], None]:
-    """Return the function that refuses requests without a valid key.
-
-    Health paths, the web page with its files, and OPTIONS requests need no key. None of them reveals anything about the
-    models.
-    """
-    open_paths = _OPEN_PATHS | {f"/web/{name}" for name in web_files}
-    is_for_known_hosts = gateway.auth.is_open and not settings.allow_unauthenticated
-
-    def admit(request: Request) -> None:
-        environ = request.environ
-        origin, host = environ.get("HTTP_ORIGIN", "self://"), environ.get("HTTP_HOST", "")
-        if gateway.auth.is_open and not (is_local_origin(origin) or is_own_page(origin, host)):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_PAGES))
-        path = environ["PATH_INFO"]
-        if is_for_known_hosts and path not in _OPEN_PATHS and not is_own_host(host, settings.host_name):
-            raise FaultError(Fault(FaultKind.UNAUTHENTICATED, _NO_NAMES))
-        if path in open_paths or environ["REQUEST_METHOD"] == "OPTIONS" or (path == "/" and _prefers_html()):
-            return
-        keys = keys_in(request.fields, request.args if environ.get("QUERY_STRING") else {})
-        caller = gateway.auth.admit(keys)
-        if caller is None:
-            raise FaultError(_refused_keys(gateway, keys, environ))
-        request.caller = caller
-
-    return admit
-
-
-def _refused_keys(gateway: Gateway, keys: tuple[str, ...], environ: Mapping[str, Any]) -> Fault:
-    """Return the fault for *keys* that belong to no caller. After many wrong keys it asks the client to wait."""
-    if keys:
-        wait = gateway.failed_keys.record(gateway.trusted_proxies.client_of(environ), len({*keys}))
-        if wait is not None:
-            return Fault(FaultKind.UNAUTHENTICATED, TOO_MANY, 429, retry_after=wait)
-    return Fault(FaultKind.UNAUTHENTICATED, why_refused(keys))
 
 
 def _add_conversations(app: Flask, gateway: Gateway) -> None:
@@ -303,38 +260,33 @@ def _add_page(app: Flask, gateway: Gateway, files: Mapping[str, WebFile]) -> Non
 
     @app.get("/")
     def page() -> Response:
-        return web_file(PAGE) if _prefers_html() else _json(_SERVICE)
+        return web_file(PAGE) if prefers_html(current_request()) else _json(_SERVICE)
 
     @app.get("/web/<path:name>")
     def web_file(name: str) -> Response:
         if name not in files:
             raise NotFound
         file = files[name]
-        response = Response(file.body, headers=HEADERS, content_type=file.content_type)
+        response = Response(file.body, headers=OF_FILES, content_type=file.content_type)
         response.set_etag(file.etag)
         response.make_conditional(current_request())
         return response
 
     @app.get("/web/guide")
     def tool_guide() -> Response:
-        from gateway.cli.connect.deployed import read_models  # noqa: PLC0415 - only the page needs it
+        from gateway.tool_settings.deployed import read_models  # noqa: PLC0415 - only the page needs it
         from gateway.web.tool_guide import guide  # noqa: PLC0415
 
         models = read_models(openai_chat.render_models(gateway.models(), gateway.started))
-        return _json(guide(current_request().args.get("url", ""), models), headers={"Cache-Control": "no-store"})
-
-
-def _prefers_html() -> bool:
-    """Return whether the client prefers HTML to JSON, as browsers do."""
-    accepted = current_request().accept_mimetypes
-    return accepted["text/html"] > accepted["application/json"]
+        return _json(guide(current_request().args.get("url", ""), models))
 
 
 def _add_operations(app: Application, gateway: Gateway, runtime: Runtime | None) -> None:
     """Add the paths for health checks, metrics and operators, and auxiliary paths that clients call."""
     if runtime is not None:
-        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.history.rows)
+        runtime.report_with(gateway.state, partial(_readiness, gateway), gateway.activity.rows)
     add_router_operations(app, gateway, runtime)
+    add_openapi(app)
 
     @app.get("/api/hello")
     def hello() -> Response:
@@ -391,7 +343,7 @@ def _converse(gateway: Gateway, client: str, body: JSON, asked_in: str = "") -> 
         return _say(error.fault, exchange.headers())
     if (hand_over := request.environ.get(HAND_OVER)) is not None:
         hand_over(stream)
-    headers = {**exchange.headers(), "Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    headers = {**exchange.headers(), "X-Accel-Buffering": "no"}
     return Response(stream, mimetype="text/event-stream", headers=headers)
 
 

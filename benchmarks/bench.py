@@ -48,20 +48,26 @@ class Options:
 def arguments(given: Sequence[str]) -> Options:
     """Parse the command line."""
     parser = argparse.ArgumentParser(prog="bench", description="Compare gateways side by side.")
-    parser.add_argument("--only", help="contestants, separated by commas: direct,nginx,bare,Portkey,proxy,LiteLLM")
+    parser.add_argument("--only", help="measure only these contestants: direct,nginx,bare,Portkey,proxy,LiteLLM")
     parser.add_argument(
-        "--measures", help="only the measures whose names contain one of these words, separated by commas"
+        "--measures", help="take only measures whose names contain one of these words, separated by commas"
     )
-    parser.add_argument("--rounds", type=int, help="rounds, of which the medians are taken (3; of the short form 1)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each measure takes (5)")
-    parser.add_argument("--quick", action="store_true", help="one second for each measure")
     parser.add_argument(
-        "--short", action="store_true", help="count CPU of proxy and bare handler, in less than a minute"
+        "--rounds", type=int, help="the number of rounds, whose medians are shown (default: 3; with --short 1)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=5.0, help="the duration of each measure in seconds (default: 5)"
+    )
+    parser.add_argument("--quick", action="store_true", help="measure for one second each")
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="measure only the CPU time of proxy and bare handler, in less than a minute",
     )
     another = "the path of another sap-ai-proxy to compare with; may be repeated"
     parser.add_argument("--also", action="append", default=[], metavar="NAME=COMMAND", help=another)
-    parser.add_argument("--json", type=Path, help="where all figures go (bench.json in the cache)")
-    parser.add_argument("--chart", type=Path, help="where to draw the figures, as SVG")
+    parser.add_argument("--json", type=Path, help="the file for all figures (default: bench.json in the cache)")
+    parser.add_argument("--chart", type=Path, help="draw the figures into this SVG file")
     earlier = "show and draw the figures of an earlier run, from its JSON, and measure nothing"
     parser.add_argument("--from", dest="earlier", type=Path, metavar="JSON", help=earlier)
     read = parser.parse_args(given)
@@ -127,7 +133,7 @@ def run(
             time_help(bench, contestants, number, report)
         for measure, contestant in product(todo, contestants):
             if contestant is contestants[0] and time.monotonic() > end:
-                _say(f"time is up: round {number} ends before {measure.name}")
+                _say(f"the time limit is reached: round {number} ends before {measure.name}")
                 return
             began = time.monotonic()
             taken = bench.take(contestant, measure)
@@ -174,11 +180,11 @@ def main(given: Sequence[str]) -> int:
     contestants = installed(contestants, cache)
     pinned = cores()
     if pinned is None:
-        _say("there is one core only: client and upstream share it with the gateway, and two measures are left out")
+        _say("there is only one core: client and upstream share it with the gateway, and two measures are left out")
     report = Report({each.name: each.version for each in contestants})
     busy, stopped = os.getloadavg()[0], False
     if busy > _QUIET:
-        _say(f"the machine is busy (load {busy:.1f}): even ratios will not be worth much")
+        _say(f"the machine is busy (load {busy:.1f}): not even the ratios will be reliable")
     try:
         with closing(Bench(client, upstream, pinned, schedules_of(*todo))) as bench:
             run(bench, contestants, todo, options, report)

@@ -26,7 +26,8 @@ _CUT = 4
 """Bars longer than this many times the shortest are cut off."""
 
 _EXPLAINED = f"""\
-Shorter is better, except of streams; {TIMES} is the ratio to the bare handler, an empty proxy of Flask and requests."""
+Shorter is better, except for streams; {TIMES} is the ratio to the bare handler, \
+an empty proxy of Flask and requests."""
 _STYLE = """\
 :root{--page:#fff;--text:#1f2328;--quiet:#59636e;--other:#afb8c1;--bare:#818b98;--ours:#0969da;--edge:#d1d9e0}
 @media(prefers-color-scheme:dark){:root{--page:#0d1117;--text:#f0f6fc;--quiet:#9198a1;--other:#484f58;--bare:#6e7681;\
@@ -56,7 +57,7 @@ PANELS = (
     Panel("CPU for 1,000 requests", f"{SIXTEEN}: {REQUEST_CPU}", "s", nginx=True),
     Panel("Latency added to one request", f"{ONE_CONNECTION}: added latency p50, ms", "ms", nginx=True),
     Panel("CPU for 1,000 chunks, 50 streams of 50 chunks/s", f"{streams(50)}: {CHUNK_CPU}", "ms", nginx=True),
-    Panel("CPU for 1,000 chunks, as fast as they go", f"{PASSED}: {CHUNK_CPU}", "ms", nginx=True),
+    Panel("CPU for 1,000 chunks without pauses", f"{PASSED}: {CHUNK_CPU}", "ms", nginx=True),
     Panel("The same, translated from Converse", f"{TRANSLATED}: {CHUNK_CPU}", "ms"),
     Panel("500 streams of 50 chunks/s: chunks that arrive in time", f"{streams(500)}: share of the ideal", "%"),
     Panel("Memory after the start", f"{START}: memory at rest, MB", "MB"),
@@ -158,7 +159,7 @@ def _foot(rows: Rows, versions: Mapping[str, str], y: int) -> list[str]:
     rounds = max(number for measured in rows.values() for by_round in measured.values() for number in by_round)
     others = ", ".join(f"{NAMES[name]} {versions[name]}" for name in NAMES if versions.get(name) and name != OURS)
     many = f"medians of {rounds} rounds" if rounds > 1 else "one round"
-    cut = f"A bar with a cut is beyond {_CUT} {TIMES} the shortest."
+    cut = f"A bar with a cut is longer than {_CUT} {TIMES} the shortest."
     lines = [
         f"One run of make bench, {many}; each gateway has one core. {cut}",
         others.replace("bare handler", "bare handler on granian"),

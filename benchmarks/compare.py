@@ -66,16 +66,16 @@ def compare(cache: Path, options: argparse.Namespace, names: Sequence[str], comm
 def main(given: Sequence[str]) -> int:
     """Parse the command line, and compare."""
     parser = argparse.ArgumentParser(prog="compare", description="Compare two commits of the proxy.")
-    parser.add_argument("base", help="the earlier commit, by any name that git knows")
-    parser.add_argument("new", nargs="?", help="the later one; without it, the files as they are now")
+    parser.add_argument("base", help="the earlier commit, such as a branch, a tag or an id")
+    parser.add_argument("new", nargs="?", help="the later commit (default: the current files)")
     hot = ", ".join(each.name for each in hot_paths(1))
     parser.add_argument(
         "--measures", default="", help=f"only the loads whose names contain one of these words: {hot}; or {START}"
     )
-    few = f"rounds (9); with fewer than {FEWEST}, no difference is distinguishable from noise"
+    few = f"the number of rounds (default: 9); fewer than {FEWEST} cannot tell a difference from noise"
     parser.add_argument("--rounds", type=int, default=9, help=few)
-    parser.add_argument("--seconds", type=float, default=2.0, help="how long each load takes (2)")
-    parser.add_argument("--json", type=Path, help="where all figures go (compare.json in the cache)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="the duration of each load in seconds (default: 2)")
+    parser.add_argument("--json", type=Path, help="the file for all figures (default: compare.json in the cache)")
     options = parser.parse_args(given)
     options.rounds = min(max(1, options.rounds), 100)
     options.seconds = min(max(0.2, options.seconds), 60.0)

@@ -78,7 +78,7 @@ def explained(said: str) -> str:
     if "permission denied" in said.lower() or "operation not permitted" in said.lower():
         return _DENIED
     last = [line for line in said.splitlines() if line.strip()]
-    return f"py-spy failed: {last[-1].strip() if last else 'it said nothing'}"
+    return f"py-spy failed: {last[-1].strip() if last else 'it printed nothing'}"
 
 
 def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -> str:
@@ -88,7 +88,7 @@ def written(measure: Measure, taken: Taken, stacks: Sequence[Stack], top: int) -
     head = f"## {measure.name}: {samples} samples; {text(taken.figures.get(figure))} {figure}, the sampler beside it\n"
     if not samples:
         return f"{head}\nNothing was sampled. {'; '.join(taken.trouble)}".rstrip()
-    few = "\nFew samples: shares are rough. More --seconds bring more, or a machine that is less busy.\n"
+    few = "\nThere are few samples, so the shares are rough. Use more --seconds, or a machine that is less busy.\n"
     return f"{head}{few if samples < _FEW else ''}\n{profile_tables(stacks, top)}"
 
 
@@ -99,10 +99,12 @@ def main(given: Sequence[str]) -> int:
     parser.add_argument(
         "--measures", default="", help=f"only the loads whose names contain one of these words: {names}"
     )
-    parser.add_argument("--seconds", type=float, default=6.0, help="how long each load is watched (6)")
-    parser.add_argument("--rate", type=int, default=250, help="samples a second (250)")
-    parser.add_argument("--top", type=int, default=15, help="how many functions are shown (15)")
-    exact = "stop the proxy for each sample, so that no stack is torn: on an idle machine only"
+    parser.add_argument(
+        "--seconds", type=float, default=6.0, help="the seconds for which each load is sampled (default: 6)"
+    )
+    parser.add_argument("--rate", type=int, default=250, help="samples per second (default: 250)")
+    parser.add_argument("--top", type=int, default=15, help="the number of functions shown (default: 15)")
+    exact = "stop the proxy for each sample, so that stacks are consistent; only on an idle machine"
     parser.add_argument("--pause", action="store_true", help=exact)
     parser.add_argument("--raw", type=Path, help="a folder for the stacks, from which flame graphs can be drawn")
     options = parser.parse_args(given)

@@ -184,7 +184,7 @@ class Bench:
         command, env = contestant.command(place), contestant.env(place)
         with ProcessTree(command, env=env, folder=place.folder, log=log, core=core) as tree:
             question = contestant.question(place, place.schedules[0], stream=False, translated=False)
-            last = "nothing was said"
+            last = "nothing was printed"
             while question:
                 status, last = _asked(place.port, question)
                 if status == 200:
@@ -223,7 +223,7 @@ class Bench:
             try:
                 said, complaint = client.communicate(timeout=measure.seconds * 3 + 60)
             except subprocess.TimeoutExpired:
-                taken.trouble.append("the client did not end in its time")
+                taken.trouble.append("the client did not end in time")
                 return taken
         cpu = tree.cpu_seconds() - before if tree else None
         taken.upstream = self._statistics()
@@ -317,7 +317,7 @@ def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
     found = [
         f"{client[name]} {said}"
         for name, said in (
-            ("refused", "answers that were no success"),
+            ("refused", "unsuccessful answers"),
             ("broken", "answers cut short"),
             ("connect_errors", "connections refused"),
             ("misplaced", "chunks lost or out of order"),
@@ -329,7 +329,7 @@ def troubles_of(measure: Measure, client: Mapping[str, Any]) -> list[str]:
     if measure.is_paced and client["silent"]:
         found.append(f"{client['silent']} streams without a chunk")
     if not client["answers"] and not client["chunks"]:
-        found.append("nothing was answered")
+        found.append("no request was answered")
     return found
 
 

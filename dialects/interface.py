@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dialects.adapt.signatures import Open
+from dialects.adapt.signatures import Verify
 from dialects.capabilities.model_info import ModelInfo
 from dialects.capabilities.models import ModelProfile
 from dialects.core.conversation import JSON, NO_USAGE, Completion, Conversation, Usage
@@ -20,13 +20,14 @@ from dialects.framing.sse import Frame
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Two functions that mark which deployment made an answer, in text that the client sends back in later requests.
+    """Two functions that add which deployment made an answer, to text that the client sends back in later requests.
 
-    *id* marks the id of a stored response, *seal* marks a signature. The result of each depends on its argument alone.
+    *id* signs the id of a stored response, *signature* the signature of a thought. The result of each depends on its
+    argument alone.
     """
 
     id: Callable[[str], str] = str
-    seal: Callable[[str], str] = str
+    signature: Callable[[str], str] = str
 
 
 AS_MADE = Origin()
@@ -105,7 +106,7 @@ class BackendDialect(Protocol):
 class PassthroughDialect(Protocol):
     """A dialect of clients and of backends, in which bodies can be passed between the two without a translation."""
 
-    def open_seals(self, body: JSON, open: Open) -> JSON:
+    def verify_signatures(self, body: JSON, verify: Verify) -> JSON:
         """Restore the signatures in a client's body to what the backend wrote.
 
         A signature that must not be sent to the endpoint is left out, and reported as dropped later.

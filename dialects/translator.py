@@ -13,11 +13,11 @@ from dialects.adapt.hosted_tools import hosted_tool
 from dialects.adapt.json_root import json_root_for
 from dialects.adapt.media_turns import has_misplaced_media
 from dialects.adapt.property_keys import property_keys_for
-from dialects.adapt.signatures import Open, opened, sealed
+from dialects.adapt.signatures import Verify, signed, verified
 from dialects.adapt.tool_names import ToolNames, tool_names_for, without_duplicates
 from dialects.adapt.unsupported import approximate_or_reject
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON, Completion, Conversation, Opaque, has_forms
+from dialects.core.conversation import JSON, Completion, Conversation, Opaque
 from dialects.core.relay import PassthroughRelay, Relay, RenderFrame, TranslatingRelay
 from dialects.core.streams import EventReader, UnfoldingReader
 from dialects.framing.aws_event_stream import decoder_for
@@ -37,17 +37,17 @@ class ClientRequest:
     envelope: Envelope
     may_pass: bool = True
 
-    def opened(self, open: Open) -> "ClientRequest":
-        """Return the request with its signatures opened for the endpoint that will be asked."""
+    def verified(self, verify: Verify) -> "ClientRequest":
+        """Return the request with its signatures verified for the endpoint that will be asked."""
         passthrough = PASSTHROUGHS.get(self.client)
-        body = passthrough.open_seals(self.body, open) if passthrough and self.may_pass else self.body
+        body = passthrough.verify_signatures(self.body, verify) if passthrough and self.may_pass else self.body
         about = self.envelope
-        conversation = opened(about.conversation, open)
+        conversation = verified(about.conversation, verify)
         envelope = Envelope(about.token, about.model, about.created, conversation, about.origin)
         return ClientRequest(self.client, body, envelope, self.may_pass)
 
     def answered_by(self, origin: Origin) -> "ClientRequest":
-        """Return the request with the *origin* that marks ids and signatures in the response."""
+        """Return the request with the *origin* that signs ids and signatures in the response."""
         about = self.envelope
         envelope = Envelope(about.token, about.model, about.created, about.conversation, origin)
         return ClientRequest(self.client, self.body, envelope, self.may_pass)
@@ -145,7 +145,7 @@ class HubTranslator:
     def relay(self, content_type: str) -> Relay:
         """Return a relay that reads the backend's dialect and writes the client's."""
         frames = self._backend.reader(self._envelope.token, content_type)
-        frames.seal = self._envelope.origin.seal
+        frames.signed = self._envelope.origin.signature
         reader: EventReader = frames
         for adaptation in reversed(self._adaptations):
             reader = adaptation.reader(reader)
@@ -158,7 +158,7 @@ class HubTranslator:
 
     def _completion(self, body: JSON) -> Completion:
         """Parse a response, and undo the adaptations in it."""
-        completion = sealed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.seal)
+        completion = signed(self._backend.parse_response(body, self._envelope.token), self._envelope.origin.signature)
         for adaptation in reversed(self._adaptations):
             completion = adaptation.to_client(completion)
         return completion
@@ -198,7 +198,7 @@ class PassthroughTranslator:
     def _frames(self, envelope: Envelope) -> RenderFrame:
         """Choose the function that renders frames for the client."""
         formed = DIALECTS[self._request.client].formed_frames
-        if formed is not None and has_forms(envelope.conversation):
+        if formed is not None and (envelope.conversation.forms or envelope.conversation.other_tools):
             return formed(envelope)
         return partial(self._dialect.passthrough_frame, envelope=envelope)
 
@@ -228,7 +228,7 @@ def translator_for(
     tool_names = ToolNames() if at_home else tool_names_for(conversation, profile.odd_in_names)
     root = json_root_for(conversation, profile)
     fits = _takes_format(conversation, profile) and (at_home or root.schema is None)
-    fits = fits and (client.formed_frames is not None or not has_forms(conversation))
+    fits = fits and (client.formed_frames is not None or not conversation.forms)
     passes = request.may_pass and fits and request.client == backend
     passes = passes and not (unfolding or tool_names.sent or keys.sent)
     if passes and asked.passthrough and not has_misplaced_media(conversation, asked.media_roles):

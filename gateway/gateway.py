@@ -32,8 +32,9 @@ from gateway.http.client_address import TrustedProxies
 from gateway.http.failed_keys import FailedKeys
 from gateway.http.request_ids import passed_on, request_id, trace_id
 from gateway.media.fetcher import MediaFetcher
+from gateway.media.networks import FetchRules
 from gateway.observability.activity import Activity
-from gateway.observability.history import History, merged_history
+from gateway.observability.history import merged_history
 from gateway.observability.metrics import ExchangeRecord, LogObserver, MetricsObserver, Observers, RoutingObserver
 from gateway.operator_actions import OperatorActions
 from gateway.readiness import Readiness, ReadinessProbe
@@ -43,10 +44,12 @@ from gateway.requests.embeddings import EmbeddingExchange
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.kept_answers import PREVIOUS_ID, KeptAnswers, unknown_response
 from gateway.requests.lifetime import ClientSocket, Lifetime, Signal
-from gateway.requests.makers import BroughtSeals, Makers, SigningKeys, derived_key
+from gateway.requests.makers import Makers, ReturnedThoughts, SigningKeys, derived_key
 from gateway.requests.memory_budget import budget_for
 from gateway.requests.random_tokens import RandomTokens
+from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
+from gateway.requests.translation_faults import unreadable_as_fault
 from gateway.requests.unstreamed_models import UnstreamedModels
 from gateway.router_state import router_state
 from gateway.served_models import EndingsLog, ModelSources, day
@@ -122,9 +125,8 @@ class Gateway:
         }
         tenants = {name: account.key.tenant for name, account in settings.subaccounts.items()}
         routing_observer = RoutingObserver(self.registry)
-        self._activity = Activity(now)
-        self.history = History(now)
-        events = EventPublisher([routing_observer.heard, self._activity.heard, self.history.heard])
+        self.activity = Activity(now)
+        events = EventPublisher([routing_observer.heard, self.activity.heard])
         self.balancer = LoadBalancer({}, policy=settings.policy, clock=clock, events=events)
         observability = settings.observability
         self._core = AICoreClient(
@@ -152,13 +154,14 @@ class Gateway:
         )
         settings.extend(self.router)
         self._timeouts_for = lru_cache(_MOST_MODELS)(settings.policy.timeouts_for)
-        fetcher = MediaFetcher(network=settings.network) if settings.fetch_media else None
+        allows = FetchRules(settings.media_allow, settings.media_deny).allows
+        fetcher = MediaFetcher(network=settings.network, allows=allows) if settings.fetch_media else None
         modules_for = lru_cache(_MOST_MODELS)(settings.orchestration.modules_for)
         unstreamed = UnstreamedModels(lambda endpoint: not self._served.streams(endpoint.backend), clock)
         self._shared = SharedResources(fetch=fetcher, modules_for=modules_for, unstreamed=unstreamed)
         self._makers = Makers(_signing_keys(settings, new_token), self._endpoints)
         self._kept = KeptAnswers(self._makers, self._shared.items, self._pool.unlisted)
-        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self._activity, self.history])
+        self._observer = Observers([LogObserver(), MetricsObserver(self.registry), self.activity])
         self._readiness = ReadinessProbe(
             self._tokens, self.balancer.snapshot, lambda: self._pool.unlisted().subaccounts, clock
         )
@@ -264,8 +267,10 @@ class Gateway:
             if error.fault.status == 404 and error.fault.kind is not FaultKind.GONE:
                 raise FaultError(unknown_response(answer)) from error
             raise
+        with unreadable_as_fault():
+            shown = openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
         self._kept.remember(body, caller, endpoint)
-        return status, openai_responses.passthrough_stored(body, self._makers.origin(endpoint, caller))
+        return status, shown
 
     def refused(self, fault: Fault, headers: Mapping[str, str], *, client: str, caller: str, asked: str) -> str:
         """Report a request that was refused before its exchange began, and return its id.
@@ -319,9 +324,7 @@ class Gateway:
         endings = [ending.as_json for ending in self._served.endings(self._versions(), self._today())]
         now = self._now()
         return {
-            **router_state(
-                self.actions.explained(self.balancer.snapshot()), endings, self._activity, self.started, now
-            ),
+            **router_state(self.actions.explained(self.balancer.snapshot()), endings, self.activity, self.started, now),
             "saturation": {**self.admission.saturation(), **self.memory.saturation()},
             "credentials": {name: self._credentials(name, now) for name in self._tokens},
         }
@@ -332,7 +335,7 @@ class Gateway:
 
     def whole_history(self) -> JSON:
         """Return the history of the last hour, for a proxy that has only this process."""
-        return merged_history([self.history.rows()], self._now())
+        return merged_history([self.activity.rows()], self._now())
 
     def _credentials(self, subaccount: str, now: float) -> JSON:
         """Return the state of a subaccount's credentials: their expiry, and the fault of the latest token request."""
@@ -375,10 +378,10 @@ class Gateway:
         *maker* is the endpoint that stores the response which this request continues, if it continues one.
         """
         conversation = request.envelope.conversation
-        seals = self._makers.of_seals(conversation, caller)
+        thoughts = self._makers.of_thoughts(conversation, caller)
         context = SelectionContext(
             affinity_key(conversation, headers),
-            self._preferred(conversation, seals),
+            self._preferred(conversation, thoughts),
             caller,
             tags_in(headers),
             count_input=partial(_input_tokens, conversation),
@@ -390,7 +393,7 @@ class Gateway:
         timeouts = self._timeouts_for(model, silent=_thinks_in_silence(runs, conversation))
         lifetime.limit(timeouts.total)
         origin = partial(self._makers.origin, caller=caller)
-        open_at = seals.open_at if seals else None
+        verify_at = thoughts.verify_at if thoughts else None
         length = partial(self._context_length, runs, conversation)
         name, trace = request_id(headers, request.envelope.token), trace_id(headers)
         passed = {**passed_on(headers, name, trace), **self._headers_for(caller)}
@@ -399,8 +402,10 @@ class Gateway:
             asked = ExchangeRecord(name, caller, request.client, conversation.model, model, stream=conversation.stream)
             spans = self._telemetry.begin(headers, asked, began)
             trace = spans.trace if spans is not None else trace
-        further = passed, trace, spans
-        return IncomingRequest(name, caller, request, timeouts, began, origin, open_at, length, *further), attempts
+        both = _reasons_with_tools(conversation)
+        dialects = partial(backend_dialects, self.router, conversation.model, attempts.resolution, request.client, both)
+        further = dialects, passed, trace, spans
+        return IncomingRequest(name, caller, request, timeouts, began, origin, verify_at, length, *further), attempts
 
     def _context_length(self, model: str, conversation: Conversation) -> int | None:
         """Return the context length of *model* in tokens; None if a beta asks for a larger context."""
@@ -428,9 +433,9 @@ class Gateway:
         except NoEndpointError as error:
             raise FaultError(error.fault) from error
 
-    def _preferred(self, conversation: Conversation, seals: BroughtSeals) -> Endpoint | None:
-        """Return the endpoint of the model that made the seals in the conversation. No other endpoint can read them."""
-        if not seals or (maker := seals.maker) is None:
+    def _preferred(self, conversation: Conversation, thoughts: ReturnedThoughts) -> Endpoint | None:
+        """Return the endpoint that made the thoughts in the conversation, if no other endpoint can read them."""
+        if not thoughts or (maker := thoughts.maker) is None:
             return None
         endpoints = self.balancer.endpoints(self.resolve(conversation.model).model)
         return next((endpoint for endpoint in endpoints if endpoint.url == maker.url), None)
@@ -455,7 +460,7 @@ def _admission(settings: Settings) -> Admission:
 
 
 def _signing_keys(settings: Settings, new_token: Callable[[], str]) -> SigningKeys:
-    """Build the keys that sign ids and seals.
+    """Build the keys that sign ids and signatures.
 
     A subaccount without a secret gets a random key, which only this process can verify.
     """

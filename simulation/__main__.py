@@ -21,15 +21,25 @@ def _named(text: str, names: Sequence[str]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the simulation and print the table."""
     parser = argparse.ArgumentParser(prog="simulation", description=__doc__)
-    parser.add_argument("--only", default="", metavar="WORDS", help="scenarios whose name has one of these: quota,hang")
-    parser.add_argument("--contenders", default="", metavar="WORDS", help="contenders likewise: robin,ejection")
-    parser.add_argument("--seed", type=int, default=1, help="another seed is other luck (default: 1)")
-    parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name} as well; of everything")
+    parser.add_argument(
+        "--only",
+        default="",
+        metavar="WORDS",
+        help="run only scenarios whose names contain one of these words, such as quota,hang",
+    )
+    parser.add_argument(
+        "--contenders", default="", metavar="WORDS", help="run only contenders whose names contain one of these words"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="the seed of the random numbers (default: 1)")
+    parser.add_argument("--write", action="store_true", help=f"write the results to docs/{PAGE.name}, too")
     options = parser.parse_args(arguments)
     scenarios = [each for each in SCENARIOS if each.name in _named(options.only, [each.name for each in SCENARIOS])]
     contenders = _named(options.contenders, list(CONTENDERS))
     if not scenarios or not contenders:
-        parser.error("nothing has such a name; there are: " + ", ".join([*(s.name for s in SCENARIOS), *CONTENDERS]))
+        parser.error(
+            "no scenario or contender has such a name. The names are: "
+            + ", ".join([*(s.name for s in SCENARIOS), *CONTENDERS])
+        )
     logging.disable()  # the router logs every circuit that opens or closes, thousands of times
     print(INTRODUCTION, flush=True)
     page = [INTRODUCTION]

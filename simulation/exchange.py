@@ -15,7 +15,7 @@ _TOTAL = 600.0
 _SILENCES = 2
 """The number of calls of a request that may end without any answer."""
 
-_TOO_SLOW = Fault(FaultKind.TIMEOUT, "The endpoint said nothing for too long.")
+_TOO_SLOW = Fault(FaultKind.TIMEOUT, "The endpoint sent nothing for too long.")
 
 
 @dataclass(frozen=True, slots=True)

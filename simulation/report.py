@@ -10,40 +10,41 @@ INTRODUCTION = """\
 
 *Written by `make simulate ARGS=--write`.*
 
-The router of this project, with each of its strategies and its default settings, beside models of what others do.
-It runs on a virtual clock: requests come by chance from a fixed seed, the same ones for every contender, and wait
-for simulated endpoints that fail as the heading says. Trouble begins when all has been well for 45 s or more.
-The router's active checks run as they do by default, every 30 s: they find an endpoint that is down or hangs dead, and
-one that only fails requests alive. The others check nothing by default. `a1` is the first endpoint of subaccount `a`.
+The simulation compares the router of this project, with each of its strategies and its default settings, with models of
+other load balancers. It runs on a virtual clock. Requests arrive at random times from a fixed seed, which are the same
+for every contender, and wait for simulated endpoints. The text of each scenario says how the endpoints fail. The
+trouble begins after at least 45 s without failures. The router's active checks run every 30 s, as they do by default:
+they detect an endpoint that is down or hangs, but not one that only fails requests. The other balancers have no active
+checks by default. `a1` is the first endpoint of subaccount `a`.
 
-*Outlier ejection* is a model of Envoy: five failures in a row, ejection for 30 s and more, a panic threshold of 50 %,
+*Outlier ejection* is a model of Envoy: five failures in a row, ejection for at least 30 s, a panic threshold of 50 %,
 least request of two, three calls for a request. *Failure accrual* is a model of Finagle and Linkerd: two choices by
 peak EWMA, five failures in a row or 80 % of successes, one probe, three calls for a request.
-Neither knows tiers or conversations, and neither waits for a quota.
+Neither considers tiers or conversations, and neither waits for a quota.
 
-An endpoint is *back* after what is left of its circuit's open time, the answer to a probe, and two thirds of its slow
-start of 30 s. After three failed openings a circuit stays open for 32 to 48 s, so that much could be left when trouble
-ends; an active check makes it 30 s at most. Where answers take 45 s, the probe alone
-takes longer than a chat's whole return: until the model has said something, an endpoint that is well cannot be told
-from one that takes requests and never answers (see *Hang*), and to start its slow start before that would send a
-quarter of the traffic to where one request is known to be silent. The 50 s and more there are 45 s for the proof, up to
-21 s of slow start, and what was left of the open time.
+An endpoint is *back* after the rest of its circuit's open time, the answer to a probe, and two thirds of its slow start
+of 30 s. After three failed openings a circuit stays open for 32 to 48 s, which is the longest rest when the trouble
+ends; an active check shortens it to at most 30 s. Where answers take 45 s, the probe alone takes longer than the whole
+return of a chat: until the model has sent something, a healthy endpoint cannot be distinguished from one that accepts
+requests and never answers (see *Hang*). An earlier slow start would send a quarter of the traffic to an endpoint with a
+request that has no answer yet. The 50 s and more there consist of 45 s for the probe, up to 21 s of slow start, and the
+rest of the open time.
 
-`-` stands where something never happened.
+`-` means that something never happened.
 
-| column | what it is |
+| column | meaning |
 |---|---|
 | errors | requests whose clients got an error instead of the first word |
-| cut | requests whose clients got an error after it, among them those in flight when an endpoint went down |
-| wasted | calls that failed at the endpoint where most did, without those in flight when the trouble began |
-| calls | calls for each request, while the trouble lasts |
-| detected | seconds until every endpoint in trouble was ejected, or left alone for its quota |
+| cut | requests whose clients got an error after it, including those in flight when an endpoint went down |
+| wasted | failed calls at the endpoint with the most of them, without those in flight when the trouble began |
+| calls | calls for each request during the trouble |
+| detected | seconds until every endpoint in trouble was ejected, or in cooldown because of its quota |
 | back | seconds from the end of the trouble until each had 70 % of its usual share for 5 s |
-| spread | calls of the busiest endpoint before the trouble, over an even share |
-| share | the part of the calls that went to endpoints in trouble, while it lasts |
-| p95 | seconds within which 95 % got the first word, while the trouble lasts |
-| errors end | seconds after the trouble at which the last client got an error |
-| carried, refused | answers, and calls refused for want of quota, a minute |
+| spread | calls of the busiest endpoint before the trouble, divided by an equal share |
+| share | the part of the calls during the trouble that went to endpoints in trouble |
+| p95 | seconds within which 95 % of the clients got the first word during the trouble |
+| errors end | seconds from the end of the trouble to the last error |
+| carried, refused | answers per minute, and calls per minute that were refused because of a quota |
 """
 
 

@@ -81,7 +81,7 @@ def _siblings(count: int, rate: float, name: str) -> Scenario:
     broken = " ".join(f"a{number + 1}" for number in range(count))
     return Scenario(
         name,
-        f"All {count} endpoints of one subaccount fail for 60 s; two of another are well.",
+        f"All {count} endpoints of one subaccount fail for 60 s; two of another do not fail.",
         f"{broken} b1 b2",
         CHAT,
         rate,
@@ -91,7 +91,7 @@ def _siblings(count: int, rate: float, name: str) -> Scenario:
 
 
 SCENARIOS = (
-    Scenario("steady", "All is well.", _FOUR, CHAT, 10.0, steady=120.0, afterwards=0.0, spared=True),
+    Scenario("steady", "No endpoint fails.", _FOUR, CHAT, 10.0, steady=120.0, afterwards=0.0, spared=True),
     Scenario("blip", "One endpoint of four is down for 1 s.", _FOUR, CHAT, 20.0, (_down("a1", 1.0),), spared=True),
     Scenario(
         "outage 15 s",
@@ -114,7 +114,7 @@ SCENARIOS = (
     ),
     Scenario(
         "failures 60 s",
-        "One endpoint of four answers with errors for 60 s; what is in flight goes on.",
+        "One endpoint of four answers with errors for 60 s; answers in progress continue.",
         _FOUR,
         CHAT,
         20.0,
@@ -185,7 +185,7 @@ SCENARIOS = (
     ),
     Scenario(
         "hang",
-        "One endpoint of four takes requests and never answers, for 60 s.",
+        "One endpoint of four accepts requests for 60 s and never answers them.",
         _FOUR,
         CHAT,
         10.0,
@@ -195,7 +195,7 @@ SCENARIOS = (
     ),
     Scenario(
         "cut streams",
-        "One endpoint of four breaks off all streams after their first words, for 60 s.",
+        "One endpoint of four cuts all streams after their first words for 60 s.",
         _FOUR,
         CHAT,
         10.0,
@@ -215,7 +215,7 @@ SCENARIOS = (
     ),
     Scenario(
         "healing",
-        "One endpoint of four is down for 20 s, fails 60 % for 20 s, then 30 % for 20 s.",
+        "One endpoint of four is down for 20 s, fails 60 % of its requests for 20 s, then 30 % for 20 s.",
         _FOUR,
         CHAT,
         10.0,
@@ -234,7 +234,7 @@ SCENARIOS = (
     ),
     Scenario(
         "standby",
-        "Both endpoints of the first tier are down for 60 s; the standby tier is well.",
+        "Both endpoints of the first tier are down for 60 s; the standby tier does not fail.",
         "a1 a2 | b1",
         CHAT,
         10.0,
@@ -254,7 +254,7 @@ SCENARIOS = (
     ),
     Scenario(
         "quota",
-        "Two endpoints share 120 requests a minute by the clock, and are asked 146; refusals carry a hint.",
+        "Two endpoints share a quota of 120 requests per clock minute and get 146; refusals say when to retry.",
         "a1 a2",
         CHAT,
         146 / 60,
@@ -266,7 +266,7 @@ SCENARIOS = (
     ),
     Scenario(
         "quota without hints",
-        "The same; refusals do not say when to come back.",
+        "The same; refusals do not say when to retry.",
         "a1 a2",
         CHAT,
         146 / 60,
@@ -278,7 +278,7 @@ SCENARIOS = (
     ),
     Scenario(
         "rolling quota",
-        "The same, in any 60 s; refusals carry a hint.",
+        "The same, with the quota for any 60 s; refusals say when to retry.",
         "a1 a2",
         CHAT,
         146 / 60,
@@ -290,7 +290,7 @@ SCENARIOS = (
     ),
     Scenario(
         "rolling quota without hints",
-        "The same, in any 60 s; refusals do not say when to come back.",
+        "The same, with the quota for any 60 s; refusals do not say when to retry.",
         "a1 a2",
         CHAT,
         146 / 60,
@@ -302,7 +302,7 @@ SCENARIOS = (
     ),
     Scenario(
         "quota of one subaccount",
-        "Two endpoints share 120 requests a minute; two of another subaccount have no limit; 292 are asked.",
+        "Two endpoints share a quota of 120 requests a minute, two of another subaccount have none, and all get 292.",
         _FOUR,
         CHAT,
         292 / 60,

@@ -67,7 +67,7 @@ class Trouble:
     factor: float = 1.0
     """The factor by which answers take longer, if they are slow."""
 
-    def befalls(self, place: Place, now: float) -> bool:
+    def affects(self, place: Place, now: float) -> bool:
         """Return whether *place* has this trouble at the time *now*."""
         return self.start <= now < self.end and place.name in self.at
 
@@ -96,8 +96,8 @@ class Latency:
 
     def draw(self, rng: random.Random) -> tuple[float, float]:
         """Draw both latencies for one request."""
-        luck = math.exp(self.sigma * rng.gauss())
-        return self.first * luck, self.rest * math.exp(self.sigma * rng.gauss())
+        factor = math.exp(self.sigma * rng.gauss())
+        return self.first * factor, self.rest * math.exp(self.sigma * rng.gauss())
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Upstream:
             return Answer(_REFUSAL, refusal=refusal)
         first, rest = self._latency.draw(rng)
         for trouble in self._troubles:
-            if trouble.befalls(place, now) and rng.random() < trouble.chance:
+            if trouble.affects(place, now) and rng.random() < trouble.chance:
                 match trouble.kind:
                     case Kind.DOWN | Kind.FAILS:
                         return Answer(_ERROR, refusal=BROKEN)
@@ -165,7 +165,7 @@ class Upstream:
     def is_alive(self, place: Place, now: float) -> bool:
         """Return whether *place* answers an active check. Troubles that only affect requests do not count."""
         dead = (each for each in self._troubles if each.kind in (Kind.DOWN, Kind.HANGS))
-        return not any(each.befalls(place, now) for each in dead)
+        return not any(each.affects(place, now) for each in dead)
 
     def _refusal(self, place: Place, now: float) -> Fault | None:
         if place.subaccount not in self._quotas:

@@ -75,6 +75,7 @@ _BY_PATH = {
     "gateway/cli/banner": Audience.START,
     "gateway/cli/configuration": Audience.START,
     "gateway/cli": Audience.COMMANDS,
+    "gateway/tool_settings": Audience.COMMANDS,
     "gateway/config": Audience.CONFIG,
     "gateway/server": Audience.START,
     "gateway/web": Audience.PAGE,

@@ -1,12 +1,13 @@
 """What `deploy/` says is true of the proxy: ports, paths, variables, and how long it may take to end."""
 
+import hashlib
 import json
 import re
 import shlex
 import shutil
 import subprocess
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gateway.config.caller_keys import unnamed_key
 from gateway.config.loader import load
 from gateway.config.settings import Settings
 from gateway.http.auth import Auth
+from gateway.http.cors import KeylessAccess
 from gateway.server.admin import Operations
 from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable
@@ -140,7 +142,7 @@ def test_ports_are_those_on_which_the_proxy_listens() -> None:
 
 def test_whoever_watches_the_proxy_is_answered_on_its_admin_port(tmp_path: Path) -> None:
     """The kubelet has no key, and Prometheus has that of the Secret; neither asks by a name of the proxy's own."""
-    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([unnamed_key(CALLER_KEY)]), "0.0.0.0")
+    operations = Operations(StatusBoard(ProcessTable(), tmp_path), Auth([unnamed_key(CALLER_KEY)]), KeylessAccess())
     probes = {kind: container()[f"{kind}Probe"]["httpGet"] for kind in ("startup", "liveness", "readiness")}
     [monitored] = read("kubernetes/optional/service-monitor.yaml")["spec"]["endpoints"]
     credentials = monitored["authorization"]["credentials"]
@@ -193,17 +195,47 @@ def test_the_image_is_run_by_nobody_in_particular_and_gets_its_signals_itself() 
     assert [name for name in IMAGE.env if re.search("KEY|TOKEN|SECRET|PASSWORD", name)] == []
 
 
-@pytest.mark.parametrize(("extras", "end"), [("", ".whl"), ("otel", ".whl[otel]")])
-def test_an_image_has_the_extras_that_it_is_built_with(tmp_path: Path, extras: str, end: str) -> None:
-    wheel = tmp_path / "sap_ai_core_llm_proxy-1.0.0-py3-none-any.whl"
-    wheel.touch()
-    installed = IMAGE.one("RUN").partition("install --no-cache-dir ")[2].replace("/wheels/", f"{tmp_path}/")
-    ran = subprocess.run(
-        ["sh", "-c", f"printf %s {installed}"], env={"EXTRAS": extras}, capture_output=True, check=True
-    )
+@pytest.mark.parametrize(("extras", "file"), [("", "requirements.txt"), ("otel", "requirements-otel.txt")])
+def test_an_image_has_what_is_locked_for_the_extra_that_it_is_built_with(extras: str, file: str) -> None:
+    [named] = re.findall(r'-r ("deploy/[^"]*")', IMAGE.one("RUN"))
+    ran = subprocess.run(["sh", "-c", f"printf %s {named}"], env={"EXTRAS": extras}, capture_output=True, check=True)
 
     assert IMAGE.arguments["EXTRAS"] == ""
-    assert ran.stdout.decode() == str(wheel).removesuffix(".whl") + end
+    assert ran.stdout.decode() == f"deploy/{file}"
+    assert (ROOT / ran.stdout.decode()).is_file()
+
+
+def installs() -> Iterator[str]:
+    """List the calls of pip that deployments make: by the image, and in blocks of the document."""
+    told = (DEPLOY / "README.md").read_text(encoding="utf-8")
+    for text in (IMAGE.one("RUN"), *re.findall(r"^```sh\n(.*?)^```", told, re.MULTILINE | re.DOTALL)):
+        yield from re.findall(r"\bpip (?:--python \S+ )?(?:install|wheel) [^\n&]+", text)
+
+
+def test_all_that_is_installed_is_locked_by_its_hash() -> None:
+    """What pip fetches by itself, as a dependency or to build something, would be the newest there is, from anybody."""
+    calls = list(installs())
+    by_hash = [call for call in calls if "--require-hashes --only-binary :all:" in call]
+    of_ours = [call for call in calls if "--no-deps" in call and ("--no-build-isolation" in call or ".whl" in call)]
+    named = {name for call in by_hash for name in re.findall(r"-r \"?(deploy/requirements[\w-]*)", call)}
+
+    assert (len(by_hash), len(of_ours)) == (5, 5)
+    assert [call for call in calls if call not in {*by_hash, *of_ours}] == []
+    assert named == {"deploy/requirements", "deploy/requirements-build"}
+
+
+def test_cloud_foundry_gets_the_proxy_by_its_hash_too(tmp_path: Path) -> None:
+    told = (DEPLOY / "README.md").read_text(encoding="utf-8").partition("## Cloud Foundry")[2]
+    [made] = re.findall(r"^\(cd dist/cloud-foundry && .*?\)\n", told, re.MULTILINE | re.DOTALL)
+    folder = tmp_path / "dist/cloud-foundry"
+    folder.mkdir(parents=True)
+    (folder / "proxy-1.0.0-py3-none-any.whl").write_bytes(b"a wheel")
+    shutil.copy(DEPLOY / "requirements.txt", folder)
+    subprocess.run(["sh", "-c", made], cwd=tmp_path, check=True)
+    locked, last = (folder / "requirements.txt").read_text(encoding="utf-8").rstrip().rsplit("\n", 1)
+
+    assert f"{locked}\n" == (DEPLOY / "requirements.txt").read_text(encoding="utf-8")
+    assert last == f"./proxy-1.0.0-py3-none-any.whl --hash=sha256:{hashlib.sha256(b'a wheel').hexdigest()}"
 
 
 def test_the_image_is_built_from_the_sources_of_the_wheel_and_from_nothing_else() -> None:
@@ -215,7 +247,9 @@ def test_the_image_is_built_from_the_sources_of_the_wheel_and_from_nothing_else(
     beside = {"pyproject.toml", project["project"]["readme"], *project["project"]["license-files"]}
 
     assert everything == "*"
-    assert {rule[1:] for rule in rules if rule.startswith("!")} == packages | modules | beside
+    assert {rule[1:] for rule in rules if rule.startswith("!")} == packages | modules | beside | {
+        "deploy/requirements*.txt"
+    }
 
 
 def test_containers_may_write_nowhere_but_into_memory() -> None:

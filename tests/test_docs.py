@@ -48,9 +48,9 @@ def targets() -> set[str]:
 def exists(quoted: str) -> bool:
     """Whether what stands in backquotes is there; what is neither a path, a name nor a command is not looked at.
 
-    Nor is what stands for another name: NAME.
+    Nor is what stands for another name: NAME; nor a path of the proxy, as opposed to one of a file.
     """
-    if "NAME" in quoted:
+    if "NAME" in quoted or quoted.startswith("/"):
         return True
     if quoted.startswith("make "):
         return quoted.split()[1] in targets()

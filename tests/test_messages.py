@@ -26,7 +26,7 @@ VENDORS = (
 LABELS = (
     # texts of these files that begin with a capital are names, headings and menus
     "dialects/openai_responses/codex_models.py",
-    "gateway/cli/connect/",
+    "gateway/tool_settings/",
     "gateway/cli/init/choices.py",
     "gateway/observability/",
     "gateway/server/http_messages.py",

@@ -63,6 +63,9 @@ GONE = {
     "lesson": "rejected fields",
     "lessons": "rejected fields",
     "browsers": "cors",
+    "seal": "signature; sign",
+    "seals": "signatures; sign",
+    "sealed": "signed",
 }
 """Parts of a name that stand for something which has another name now."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from itertools import count
 
+from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
@@ -122,6 +123,19 @@ def unsigned_calls(messages: tuple[Message, ...]) -> bool:
         return False
     last = messages[-2].parts
     return any(isinstance(part, ToolCall) for part in last) and not isinstance(last[0], Thinking)
+
+
+def fit_conversation(
+    asked: Conversation, dialect: str, render: Callable[[Media], object], *, thoughts: bool, in_results: bool
+) -> tuple[Conversation, set[str]]:
+    """Move media, and leave out parts and cache marks; return the conversation and the names of what was left out.
+
+    The arguments are those of the functions that do so, each of which is called.
+    """
+    dropped: set[str] = set()
+    conversation, lost = without_unsupported_parts(with_media_moved(asked, render, dropped), dialect, thoughts=thoughts)
+    conversation, fewer = with_limited_cache_marks(conversation, in_results=in_results)
+    return conversation, dropped | lost | ({"cache_control"} if fewer else set())
 
 
 def without_unsupported_parts(

@@ -127,7 +127,7 @@ class _ValueExtractor:
 
     def __init__(self) -> None:
         self._stage = _Stage.HEAD
-        self._held = ""
+        self._held: list[str] = []
         self._place = 0
         self._depth = 0
         self._quoted = False
@@ -139,7 +139,7 @@ class _ValueExtractor:
 
     def finish(self) -> str:
         """Return what was held back because it might have become an object, after the text has ended."""
-        return self._held if self._stage is _Stage.HEAD else ""
+        return "".join(self._held) if self._stage is _Stage.HEAD else ""
 
     def _take(self, char: str) -> str:
         match self._stage:
@@ -168,7 +168,7 @@ class _ValueExtractor:
             return self._released(char)
         if self._place < len(_HEAD):
             return self._hold(char)
-        self._stage, self._held = _Stage.GAP, ""
+        self._stage, self._held = _Stage.GAP, []
         return ""
 
     def _outermost(self, char: str) -> str:
@@ -176,7 +176,7 @@ class _ValueExtractor:
         if char in _BLANK:
             return self._hold(char)
         if char == "}":
-            self._stage, self._held = _Stage.TAIL, ""
+            self._stage, self._held = _Stage.TAIL, []
             return ""
         if char == ",":
             self._stage = _Stage.OTHER
@@ -197,12 +197,12 @@ class _ValueExtractor:
         return char
 
     def _hold(self, char: str) -> str:
-        self._held += char
+        self._held.append(char)
         return ""
 
     def _released(self, char: str) -> str:
-        held, self._held = self._held, ""
-        return held + char
+        held, self._held = self._held, []
+        return "".join(held) + char
 
 
 def _unwrapped(part: Part) -> Part:

@@ -151,7 +151,9 @@ class KeyRenamer:
         self._beginnings = other.beginnings
         self._take = self._outside
         self._skipped = {self._outside: _OUTSIDE, self._string: _STRING}
-        self._held = ""
+        self._held: list[str] = []
+        self._end = 0
+        """The place in `_held` after a string that equals a key."""
         self._said = ""
         self._escape = ""
 
@@ -176,7 +178,7 @@ class KeyRenamer:
     def _outside(self, char: str) -> str:
         if char != '"':
             return char
-        self._take, self._held, self._said, self._escape = self._candidate, char, "", ""
+        self._take, self._held, self._said, self._escape = self._candidate, [char], "", ""
         return ""
 
     def _candidate(self, char: str) -> str:
@@ -185,7 +187,7 @@ class KeyRenamer:
             return self._escaped(char)
         if char == '"':
             is_name = self._said in self._names
-            self._take = self._closed if is_name else self._outside
+            self._take, self._end = (self._closed if is_name else self._outside), len(self._held) + 1
             return self._hold(char) if is_name else self._released(char)
         if char == "\\":
             self._escape = char
@@ -214,8 +216,8 @@ class KeyRenamer:
         self._take = self._outside
         if char != ":":
             return self._released("") + self._outside(char)
-        blank = self._held[self._held.rindex('"') + 1 :]
-        self._held = ""
+        blank = "".join(self._held[self._end :])
+        self._held = []
         return f"{dumps(self._names[self._said])}{blank}{char}"
 
     def _string(self, char: str) -> str:
@@ -235,12 +237,12 @@ class KeyRenamer:
         return self._released(char)
 
     def _hold(self, char: str) -> str:
-        self._held += char
+        self._held.append(char)
         return ""
 
     def _released(self, char: str) -> str:
-        held, self._held = self._held, ""
-        return held + char
+        held, self._held = self._held, []
+        return "".join(held) + char
 
 
 def renamed_schema(schema: Mapping[str, Any], names: Mapping[str, str]) -> JSON:

@@ -1,5 +1,6 @@
 """Schema references: they are replaced by definitions for providers that support none, or no recursive ones."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -15,6 +16,8 @@ _DEEPEST = 16
 """The number of definitions that may be nested in each other."""
 _MOST = 500
 """The number of references that are replaced in a schema. A few definitions can refer to each other very often."""
+_PLACE = re.compile(r"0|[1-9][0-9]{0,8}")
+"""A place in a list, as a step of a pointer."""
 _OPENING = ("type", "title", "description")
 """The keywords that are kept of a definition whose content is left out."""
 
@@ -89,7 +92,7 @@ def _found(reference: str, root: JSON) -> JSON | None:
         match found:
             case dict():
                 found = found.get(name)
-            case list() if name in map(str, range(len(found))):
+            case list() if _PLACE.fullmatch(name) and int(name) < len(found):
                 found = found[int(name)]
             case _:
                 return None

@@ -5,6 +5,7 @@ Constraints are expressed by other keywords if possible; otherwise they are left
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
+from dialects.framing.json_text import sorted_text
 
 MAX_DEPTH = 100
 """The number of levels that a schema may be nested."""
@@ -37,6 +39,8 @@ _GOOGLE_NAMES = {
     "ref": "$ref",
 }
 _COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
+
+_INT64 = re.compile(r"[0-9]{1,19}")
 
 _ANNOTATIONS = frozenset(
     {"$schema", "$comment", "$id", "$vocabulary", "examples", "example", "deprecated", "readOnly", "writeOnly"}
@@ -198,7 +202,7 @@ def _as_json_schema(node: JSON) -> JSON:
             changed["type"] = [kind.lower() if isinstance(kind, str) else kind for kind in kinds]
     for name in _COUNTS & changed.keys():
         # In protobuf JSON an int64 is a string.
-        if isinstance(changed[name], str) and changed[name].isdecimal():
+        if isinstance(changed[name], str) and _INT64.fullmatch(changed[name]):
             changed[name] = int(changed[name])
     if changed.get("format") == "enum":
         del changed["format"]
@@ -325,23 +329,22 @@ class _Top:
         if members and depth > MAX_DEPTH:
             self._dropped.add("allOf")
             return merged
-        for member in members:
-            _merge(merged, self.conjoined(self._looked_up(member), depth + 1))
-        return merged
+        return _merged([merged, *(self.conjoined(self._looked_up(member), depth + 1) for member in members)])
 
     def plain(self, node: JSON, depth: int = 0) -> JSON:
         """Merge conjunctions, references and choices into one schema. Raises `FaultError` if the budget is exceeded."""
-        plain = self.conjoined(node)
-        while isinstance(reference := plain.pop("$ref", None), str):
+        followed = [self.conjoined(node)]
+        while isinstance(reference := followed[-1].pop("$ref", None), str):
             definition = self._looked_up({"$ref": reference})
             if not definition:
                 self._dropped.add("$ref")
-            _merge(plain, self.conjoined(definition))
+            followed.append(self.conjoined(definition))
+        plain = _merged(followed)
         for keyword in _CHOICES & plain.keys():
             self._dropped.add(keyword)
             members = [member for member in _dicts(plain.pop(keyword)) if _may_be_object(member)]
             if depth < MAX_DEPTH:
-                _merge(plain, _offered([self.plain(member, depth + 1) for member in members]))
+                plain = _merged([plain, _offered([self.plain(member, depth + 1) for member in members])])
         return plain
 
     def _looked_up(self, member: JSON) -> JSON:
@@ -362,31 +365,55 @@ class _Top:
         return found
 
 
-def _merge(schema: JSON, part: JSON) -> None:
-    """Add the keywords of *part* to *schema*. Keywords that *schema* already has take precedence."""
-    for name, value in part.items():
-        if name in _NAMED and isinstance(value, dict):
-            schema[name] = {**value, **_mapping(schema.get(name))}
-        elif name == "required" and isinstance(value, list):
-            have = schema.get(name)
-            named = [*have] if isinstance(have, list) else []
-            schema[name] = [*named, *(item for item in value if item not in named)]
-        else:
+def _merged(parts: list[JSON]) -> JSON:
+    """Merge schemas. The first one with a keyword decides its value, but named schemas and names are collected."""
+    schema = dict(parts[0])
+    named: dict[str, list[JSON]] = {}
+    required: list[list[Any]] = []
+    for part in parts[1:]:
+        for name, value in part.items():
+            if name in _NAMED and isinstance(value, dict):
+                named.setdefault(name, [_mapping(schema.get(name))]).append(value)
+            elif name == "required" and isinstance(value, list):
+                required = required or [_list(schema.get(name))]
+                required.append(value)
             schema.setdefault(name, value)
+    schema |= {name: _combined(schemas) for name, schemas in named.items()}
+    return schema | ({"required": _united(required)} if required else {})
+
+
+def _combined(named: list[JSON]) -> JSON:
+    """Combine named schemas. The first one with a name takes precedence, and names of later ones come first."""
+    return {name: schema for each in reversed(named) for name, schema in each.items()}
+
+
+def _united(lists: list[list[Any]]) -> list[Any]:
+    """Return the items of the first list, and those of each other list that the lists before it do not have."""
+    united, known = list(lists[0]), set(map(_comparable, lists[0]))
+    for each in lists[1:]:
+        more = [item for item in each if _comparable(item) not in known]
+        united += more
+        known.update(map(_comparable, more))
+    return united
 
 
 def _offered(alternatives: list[JSON]) -> JSON:
     """Combine the properties of all alternatives. A property that differs among them gets an `anyOf`."""
-    ways: dict[str, list[Any]] = {}
+    ways: dict[str, dict[object, Any]] = {}
     for alternative in alternatives:
         for name, schema in _mapping(alternative.get("properties")).items():
-            if schema not in (known := ways.setdefault(name, [])):
-                known.append(schema)
-    offered = {name: known[0] if len(known) == 1 else {"anyOf": known} for name, known in ways.items()}
-    required = [each.get("required") for each in alternatives]
-    lists = [each if isinstance(each, list) else [] for each in required] or [[]]
-    shared = [name for name in lists[0] if all(name in each for each in lists)]
+            ways.setdefault(name, {}).setdefault(_comparable(schema), schema)
+    known = {name: list(schemas.values()) for name, schemas in ways.items()}
+    offered = {name: schemas[0] if len(schemas) == 1 else {"anyOf": schemas} for name, schemas in known.items()}
+    first, *others = [_list(each.get("required")) for each in alternatives] or [[]]
+    required = [set(map(_comparable, each)) for each in others]
+    shared = [name for name in first if all(_comparable(name) in each for each in required)]
     return {"properties": offered, **({"required": shared} if shared else {})}
+
+
+def _comparable(value: Any) -> object:
+    """Return a hashable value for JSON, which equals that of equal JSON only."""
+    return value if isinstance(value, str) else sorted_text(value)
 
 
 def _may_be_object(schema: JSON) -> bool:
@@ -396,6 +423,10 @@ def _may_be_object(schema: JSON) -> bool:
 
 def _mapping(value: Any) -> JSON:
     return value if isinstance(value, dict) else {}
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _dicts(value: Any) -> list[JSON]:

@@ -1,11 +1,11 @@
-"""Signatures of thinking blocks: packing for clients of another vendor, and seals of the deployment.
+"""Signatures of thinking blocks: packing for clients of another vendor, and signing for the caller.
 
 A client returns thinking blocks unchanged in later requests, but its dialect has a field for one vendor's signatures
 only. The signature of another vendor is packed: the result is base64, like native signatures (Gemini's clients decode
 and encode them), and contains the vendor, so that only that vendor's models receive it again.
 
-Before that, a signature is *sealed*: it is marked with the deployment that made it. In a later request it is *opened*
-for the endpoint that will be asked, unless that endpoint must not receive it.
+Before that, a signature is *signed*: the deployment that made it is added, and a MAC. In a later request it is
+*verified* for the endpoint that will be asked: what was added is removed, unless that endpoint must not receive it.
 """
 
 import base64
@@ -14,12 +14,12 @@ from dataclasses import replace
 
 from dialects.core.conversation import Completion, Conversation, Family, Message, Part, Thinking
 
-Seal = Callable[[str], str]
-"""A function that marks a signature with the deployment that made it."""
-Open = Callable[[Family, str], str | None]
+Sign = Callable[[str], str]
+"""A function that adds to a signature which deployment made it, and a MAC."""
+Verify = Callable[[Family, str], str | None]
 """A function that returns a signature as it is sent to an endpoint, or None if it must not be sent.
 
-Its arguments are the family of the models that made the signature, and the sealed signature.
+Its arguments are the family of the models that made the signature, and the signed signature.
 """
 
 REDACTED = "redacted:"
@@ -51,27 +51,27 @@ def unpack(text: str, native: Family) -> tuple[Family, str]:
         return native, text
 
 
-def reopened(text: str, native: Family, open: Open) -> str:
-    """Open a signature in the field where a client has those of *native*.
+def verified_text(text: str, native: Family, verify: Verify) -> str:
+    """Verify a signature in the field where a client has those of *native*.
 
     A signature that must not be sent becomes an empty one of another family, which renderers leave out.
     """
     family, signature = unpack(text, native)
     if family is not native:
         return text
-    opened = open(native, signature)
-    if opened is None:
+    found = verify(native, signature)
+    if found is None:
         return pack("", next(other for other in Family if other is not native), native)
-    return text if opened == signature else opened
+    return text if found == signature else found
 
 
-def opened(conversation: Conversation, open: Open) -> Conversation:
-    """Open all signatures in a conversation. A thinking block with one that must not be sent loses its family."""
+def verified(conversation: Conversation, verify: Verify) -> Conversation:
+    """Verify all signatures in a conversation. A thinking block with one that must not be sent loses its family."""
 
-    def opened_part(part: Part) -> Part:
+    def verified_part(part: Part) -> Part:
         match part:
             case Thinking(_, signature, redacted, Family() as family) if signature or redacted:
-                proofs = [open(family, proof) if proof else "" for proof in (signature, redacted)]
+                proofs = [verify(family, proof) if proof else "" for proof in (signature, redacted)]
                 if None in proofs:
                     return replace(part, family=None)
                 return replace(part, signature=proofs[0] or "", redacted=proofs[1] or "")
@@ -79,19 +79,19 @@ def opened(conversation: Conversation, open: Open) -> Conversation:
                 return part
 
     messages = tuple(
-        Message(message.role, tuple(opened_part(part) for part in message.parts)) for message in conversation.messages
+        Message(message.role, tuple(verified_part(part) for part in message.parts)) for message in conversation.messages
     )
     return replace(conversation, messages=messages)
 
 
-def sealed(completion: Completion, seal: Seal) -> Completion:
-    """Seal all signatures in a response."""
+def signed(completion: Completion, sign: Sign) -> Completion:
+    """Sign all signatures in a response."""
 
-    def sealed_part(part: Part) -> Part:
+    def signed_part(part: Part) -> Part:
         match part:
             case Thinking(_, signature, redacted) if signature or redacted:
-                return replace(part, signature=signature and seal(signature), redacted=redacted and seal(redacted))
+                return replace(part, signature=signature and sign(signature), redacted=redacted and sign(redacted))
             case _:
                 return part
 
-    return replace(completion, parts=tuple(map(sealed_part, completion.parts)))
+    return replace(completion, parts=tuple(map(signed_part, completion.parts)))

@@ -7,7 +7,8 @@ that prompt caches keep working. The client sees only its own names.
 
 import hashlib
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, TypeVar
@@ -143,7 +144,9 @@ def without_duplicates(conversation: Conversation) -> tuple[Conversation, set[st
     return replace(conversation, tools=tuple(kept.values())), differing
 
 
-def narrowed(tools: tuple[ToolSpec | Opaque, ...], names: Container[str], where: str) -> tuple[ToolSpec | Opaque, ...]:
+def narrowed(
+    tools: tuple[ToolSpec | Opaque, ...], names: AbstractSet[str], where: str
+) -> tuple[ToolSpec | Opaque, ...]:
     """Leave out functions that are not in *names*, the client's list of allowed tools.
 
     *where* is the place of that list, for the `FaultError` that is raised if no tool is left.

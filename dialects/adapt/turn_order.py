@@ -5,8 +5,9 @@ of all of them. No text is blank.
 https://docs.claude.com/en/docs/agents-and-tools/tool-use/implement-tool-use
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
+from itertools import dropwhile, takewhile
 
 from dialects.core.conversation import Conversation, Message, Opaque, Part, Refusal, Role, Text, ToolCall, ToolResult
 from dialects.core.faults import invalid
@@ -45,25 +46,28 @@ def wrapped(text: str) -> str:
 
 def _hoisted(conversation: Conversation) -> tuple[list[Text], list[Message]]:
     """Return the system texts, including system messages at the beginning, and the remaining messages."""
-    system, messages = list(conversation.system), list(conversation.messages)
-    while messages and messages[0].role is Role.SYSTEM:
-        system += [part for part in messages.pop(0).parts if isinstance(part, Text)]
-    return system, messages
+    first = takewhile(_is_system, conversation.messages)
+    system = [part for message in first for part in message.parts if isinstance(part, Text)]
+    return [*conversation.system, *system], list(dropwhile(_is_system, conversation.messages))
+
+
+def _is_system(message: Message) -> bool:
+    return message.role is Role.SYSTEM
 
 
 def _merged(messages: Iterable[Message]) -> list[Message]:
     """Merge messages so that turns alternate, and leave out blank texts."""
-    turns: list[Message] = []
+    turns: list[tuple[Role, list[Part]]] = []
     for message in messages:
         role = Role.ASSISTANT if message.role is Role.ASSISTANT else Role.USER
-        parts = tuple(part for part in message.parts if not is_blank(part))
+        parts = [part for part in message.parts if not is_blank(part)]
         if message.role is Role.SYSTEM:
-            parts = tuple(Text(wrapped(part.text), part.cache) if isinstance(part, Text) else part for part in parts)
-        if turns and turns[-1].role is role:
-            turns[-1] = Message(role, (*turns[-1].parts, *parts))
+            parts = [Text(wrapped(part.text), part.cache) if isinstance(part, Text) else part for part in parts]
+        if turns and turns[-1][0] is role:
+            turns[-1][1].extend(parts)
         elif parts:
-            turns.append(Message(role, parts))
-    return turns
+            turns.append((role, parts))
+    return [Message(role, tuple(parts)) for role, parts in turns]
 
 
 def is_blank(part: Part) -> bool:
@@ -73,20 +77,20 @@ def is_blank(part: Part) -> bool:
 
 def _answered(turns: list[Message]) -> list[Message]:
     """Put results first, add missing ones, and turn results without a call into text."""
-    calls: list[str] = []
+    calls: dict[str, None] = {}
     settled: list[Message] = []
     for turn in turns:
         if turn.role is Role.USER:
             settled.append(Message(Role.USER, tuple(_with_results_first(turn.parts, calls))))
         else:
             settled.append(turn)
-        calls = [part.id for part in turn.parts if isinstance(part, ToolCall)]
+        calls = dict.fromkeys(part.id for part in turn.parts if isinstance(part, ToolCall))
     if calls:
         settled.append(Message(Role.USER, tuple(_with_results_first((), calls))))
     return settled
 
 
-def _with_results_first(parts: Iterable[Part], calls: list[str]) -> list[Part]:
+def _with_results_first(parts: Iterable[Part], calls: Collection[str]) -> list[Part]:
     answers: dict[str, ToolResult] = {}
     others: list[Part] = []
     for part in parts:

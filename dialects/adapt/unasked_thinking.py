@@ -72,11 +72,16 @@ class UnaskedThinking(EventRewriter):
 def before_their_calls(parts: Iterable[Part]) -> tuple[Part, ...]:
     """Move signatures that were put after their call back before it."""
     said: list[Part] = []
+    # The last call and what follows it.
+    since: list[Part] = []
     for part in parts:
-        if not isinstance(part, Thinking) or not part.signature.startswith(_BEHIND):
+        if isinstance(part, ToolCall):
+            said += since
+            since = [part]
+        elif isinstance(part, Thinking) and part.signature.startswith(_BEHIND):
+            said.append(replace(part, signature=part.signature.removeprefix(_BEHIND)))
+        elif since:
+            since.append(part)
+        else:
             said.append(part)
-            continue
-        calls = [place for place, before in enumerate(said) if isinstance(before, ToolCall)]
-        own = replace(part, signature=part.signature.removeprefix(_BEHIND))
-        said.insert(calls[-1] if calls else len(said), own)
-    return tuple(said)
+    return (*said, *since)

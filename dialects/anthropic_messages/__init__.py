@@ -2,11 +2,11 @@
 
 from dialects.anthropic_messages.model_list import render_model, render_models
 from dialects.anthropic_messages.passthrough import (
-    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
     passthrough_response,
+    verify_signatures,
 )
 from dialects.anthropic_messages.request_parser import parse_request, require_max_tokens
 from dialects.anthropic_messages.request_renderer import render_request
@@ -24,7 +24,6 @@ __all__ = [
     "DIALECT",
     "Reader",
     "Writer",
-    "open_seals",
     "parse_outcome",
     "parse_request",
     "parse_response",
@@ -40,5 +39,6 @@ __all__ = [
     "render_response",
     "render_token_count",
     "require_max_tokens",
+    "verify_signatures",
     "writer",
 ]

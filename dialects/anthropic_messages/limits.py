@@ -6,6 +6,7 @@ its own as well. Whatever is left out of a request is reported as dropped.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain, groupby
 from typing import Any
 
 from dialects.adapt import attachments, claude_limits
@@ -402,14 +403,14 @@ def _kinds(message: JSON) -> set[str]:
 def _without_system(messages: Iterable[JSON]) -> list[JSON]:
     """Turn system messages into parts of the user's turns, in which tool results stay first."""
     turns: list[JSON] = []
-    for message in messages:
-        if message.get("role") == "assistant":
-            turns.append(message)
+    for is_answer, run in groupby(messages, lambda message: message.get("role") == "assistant"):
+        if is_answer:
+            turns += run
             continue
-        blocks = _blocks(message["content"], is_system=message.get("role") != "user")
-        if turns and turns[-1].get("role") == "user":
-            together = [*_blocks(turns.pop()["content"], is_system=False), *blocks]
-            blocks = sorted(together, key=lambda block: block["type"] != "tool_result")
+        contents = [_blocks(message["content"], is_system=message.get("role") != "user") for message in run]
+        blocks = list(chain.from_iterable(contents))
+        if len(contents) > 1:
+            blocks.sort(key=lambda block: block["type"] != "tool_result")
         turns.append({"role": "user", "content": blocks})
     if turns and turns[0].get("role") == "assistant":
         turns.insert(0, {"role": "user", "content": BEGINNING})

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from dialects.adapt.signatures import Open, reopened
+from dialects.adapt.signatures import Verify, verified_text
 from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.response import render_fault
 from dialects.anthropic_messages.stream import METRICS, frame
@@ -22,8 +22,8 @@ _PROOFS = {"thinking": "signature", "redacted_thinking": "data", "signature_delt
 """The fields in which blocks and deltas hold the signature that Claude put on its thinking."""
 
 
-def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the signatures in a client's body.
+def verify_signatures(body: JSON, verify: Verify) -> JSON:
+    """Verify the signatures in a client's body.
 
     Thinking with a signature that may not be sent is left out, and reported later.
     """
@@ -31,7 +31,7 @@ def open_seals(body: JSON, open: Open) -> JSON:
         return body
 
     def change(proof: str) -> str:
-        return reopened(proof, Family.CLAUDE, open)
+        return verified_text(proof, Family.CLAUDE, verify)
 
     return {**body, "messages": [_with_proofs(message, change) for message in body["messages"]]}
 
@@ -46,10 +46,10 @@ def passthrough_request(
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Set the model to the name the client used, remove Bedrock's metrics, and seal Claude's signatures."""
+    """Set the model to the name the client used, remove Bedrock's metrics, and sign Claude's signatures."""
     named = {name: value for name, value in body.items() if not name.startswith(_BEDROCKS)} | {"model": envelope.model}
-    sealed: JSON = _with_proofs(named, envelope.origin.seal)
-    return sealed
+    signed: JSON = _with_proofs(named, envelope.origin.signature)
+    return signed
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:
@@ -61,7 +61,7 @@ def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE)
     kind = _kind(frame)
     if kind in ("content_block_delta", "content_block_start"):
         if ('"signature' in data or '"redacted_thinking"' in data) and envelope.origin is not AS_MADE:
-            data = _sealed(frame, envelope.origin.seal)
+            data = _signed(frame, envelope.origin.signature)
     elif '"message_' in data or METRICS in data:
         data = _changed(frame, envelope, usage)
     return encoded(data, kind) if kind else b""
@@ -75,9 +75,8 @@ def passthrough_fault(fault: Fault, id: str, envelope: Envelope) -> bytes:
 
 def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
     """Rewrite a frame; return it unchanged if the strings searched for only occur in the model's text."""
-    try:
-        message = frame.loads()
-    except (ValueError, RecursionError):
+    message = _loaded(frame)
+    if message is None:
         return frame.data
     match message:
         case {"type": "message_start", "message": {**said}}:
@@ -91,13 +90,12 @@ def _changed(frame: Frame, envelope: Envelope, usage: Usage) -> str:
             return frame.data
 
 
-def _sealed(frame: Frame, seal: Callable[[str], str]) -> str:
-    """Seal the signature in a frame; return it unchanged if the strings searched for only occur in the model's text."""
-    try:
-        message = frame.loads()
-    except (ValueError, RecursionError):
+def _signed(frame: Frame, sign: Callable[[str], str]) -> str:
+    """Sign the signature in a frame; return it unchanged if the strings searched for only occur in the model's text."""
+    message = _loaded(frame)
+    if message is None:
         return frame.data
-    changed = {name: _with_proof(message[name], seal) for name in ("content_block", "delta") if name in message}
+    changed = {name: _with_proof(message[name], sign) for name in ("content_block", "delta") if name in message}
     return frame.data if changed.items() <= message.items() else dumps(message | changed)
 
 
@@ -120,8 +118,14 @@ def _kind(frame: Frame) -> str:
     """Return the type of a frame. It is usually the first key; if it is not, the whole frame is parsed."""
     if found := _TYPE.match(frame.data):
         return found[1]
+    message = _loaded(frame)
+    return str(message.get("type") or "") if message is not None else ""
+
+
+def _loaded(frame: Frame) -> JSON | None:
+    """Parse a frame; None if it is not a JSON object."""
     try:
         message = frame.loads()
     except (ValueError, RecursionError):
-        return ""
-    return str(message.get("type") or "") if isinstance(message, dict) else ""
+        return None
+    return message if isinstance(message, dict) else None

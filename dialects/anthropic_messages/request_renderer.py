@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
 from dialects.adapt.tool_names import arguments_of
 from dialects.anthropic_messages.limits import fit_request
 from dialects.anthropic_messages.vocabulary import DIALECT
@@ -45,15 +45,10 @@ _INSIDE = ("messages[].", "tools[].", "cache_control.", "thinking.")
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request to Claude; raises `FaultError` if leaving something out would change the meaning."""
-    moved: set[str] = set()
-    conversation = media_turns.with_media_moved(conversation, _Renderer(conversation, profile).media, moved)
-    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=True)
-    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=True)
-    renderer = _Renderer(conversation, profile, lost | moved)
-    body = renderer.body()
-    if fewer:
-        renderer.dropped.add("cache_control")
-    rendered = fit_request(body, profile)
+    media = _Renderer(conversation, profile).media
+    conversation, dropped = claude_limits.fit_conversation(conversation, DIALECT, media, thoughts=True, in_results=True)
+    renderer = _Renderer(conversation, profile, dropped)
+    rendered = fit_request(renderer.body(), profile)
     return replace(rendered, dropped=tuple(sorted(renderer.dropped.union(rendered.dropped))))
 
 

@@ -5,10 +5,11 @@ service model. Bytes are sent as base64.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from dialects.adapt import attachments, claude_limits, claude_tools, media_turns, turn_order
+from dialects.adapt import attachments, claude_limits, claude_tools, turn_order
 from dialects.adapt.schema_budget import SchemaBudget
 from dialects.adapt.tool_names import arguments_of
 from dialects.bedrock_converse.vocabulary import DIALECT
@@ -62,15 +63,13 @@ _MODELS_OWN = "anthropic_beta"
 
 def render_request(conversation: Conversation, profile: ModelProfile) -> Rendered:
     """Render a request to a model on Bedrock; raises `FaultError` if leaving something out would change the meaning."""
-    moved: set[str] = set()
-    conversation = media_turns.with_media_moved(conversation, _Renderer(conversation, profile).media, moved)
+    media = _Renderer(conversation, profile).media
     thoughts = profile.vendor is Vendor.CLAUDE
-    conversation, lost = claude_limits.without_unsupported_parts(conversation, DIALECT, thoughts=thoughts)
-    conversation, fewer = claude_limits.with_limited_cache_marks(conversation, in_results=False)
-    renderer = _Renderer(conversation, profile, lost | moved)
+    conversation, dropped = claude_limits.fit_conversation(
+        conversation, DIALECT, media, thoughts=thoughts, in_results=False
+    )
+    renderer = _Renderer(conversation, profile, dropped)
     body = renderer.body()
-    if fewer:
-        renderer.dropped.add("cache_control")
     return Rendered(body, tuple(sorted(renderer.dropped)))
 
 
@@ -84,6 +83,8 @@ class _Renderer:
     budget: SchemaBudget = field(default_factory=SchemaBudget)
     names: set[str] = field(default_factory=set)
     """The names of documents that are in use. Each must be unique."""
+    numbers: Counter[str] = field(default_factory=Counter)
+    """The last number that was added to each name of documents."""
 
     def body(self) -> JSON:
         conversation = self.conversation
@@ -206,10 +207,11 @@ class _Renderer:
     def name(self, media: Media) -> str:
         """Return a legal and unique name for a document."""
         legal = " ".join(_ILLEGAL_IN_NAME.sub(" ", media.name).split())[:_LONGEST_NAME] or "document"
-        name, number = legal, 1
+        name = legal
         while name in self.names:
-            number += 1
-            name = f"{legal} {number}"
+            # The first number is 2.
+            self.numbers[legal] = max(1, self.numbers[legal]) + 1
+            name = f"{legal} {self.numbers[legal]}"
         self.names.add(name)
         return name
 

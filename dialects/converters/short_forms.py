@@ -6,6 +6,7 @@ forms.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import chain, groupby
 from typing import Any
 
 from dialects.core.conversation import JSON, Conversation, Message, Part, Text
@@ -18,11 +19,9 @@ _GOOGLES = {"generationConfig": "generation_config", "safetySettings": "safety_s
 def joined(conversation: Conversation, between: str) -> Conversation:
     """Join neighbouring texts. *between* separates texts within a message; a blank line separates turns of one role."""
     turns: list[Message] = []
-    for message in conversation.messages:
-        parts = _one_text(message.parts, between)
-        if turns and turns[-1].role is message.role:
-            parts = _one_text((*turns.pop().parts, *parts), _NEW_TURN)
-        turns.append(Message(message.role, parts))
+    for role, run in groupby(conversation.messages, lambda message: message.role):
+        contents = (_one_text(message.parts, between) for message in run)
+        turns.append(Message(role, _one_text(chain.from_iterable(contents), _NEW_TURN)))
     return replace(conversation, messages=tuple(turns))
 
 
@@ -65,13 +64,14 @@ def anthropic_blocks(body: JSON) -> JSON:
 
 def _one_text(parts: Iterable[Part], between: str) -> tuple[Part, ...]:
     joined: list[Part] = []
-    for part in parts:
-        last = joined[-1] if joined else None
-        if isinstance(part, Text) and isinstance(last, Text):
-            gap = between if part.text and last.text else ""
-            joined[-1] = Text(last.text + gap + part.text, part.cache or last.cache)
-        else:
-            joined.append(part)
+    for is_text, run in groupby(parts, lambda part: isinstance(part, Text)):
+        neighbours = list(run)
+        if not is_text or len(neighbours) == 1:
+            joined += neighbours
+            continue
+        texts = [part for part in neighbours if isinstance(part, Text)]
+        marks = [text.cache for text in texts if text.cache]
+        joined.append(Text(between.join(text.text for text in texts if text.text), marks[-1] if marks else None))
     return tuple(joined)
 
 

@@ -6,6 +6,7 @@ All values are frozen, so that a request can be rendered for several endpoints w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 JSON = dict[str, Any]
@@ -269,7 +270,7 @@ class OutputFormat:
     strict: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Conversation:
     """One request: the messages so far, the tools, and the settings for the answer.
 
@@ -292,11 +293,16 @@ class Conversation:
     cache_key: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
 
+    @cached_property
+    def forms(self) -> Mapping[str, ToolForm]:
+        """The form of each callable tool that was not declared as a function, by its name."""
+        tools = (tool for tool in self.tools if isinstance(tool, ToolSpec))
+        return {tool.name: tool.form for tool in tools if tool.form is not ToolForm.FUNCTION}
 
-def has_forms(conversation: Conversation) -> bool:
-    """Return whether the client declared any tool in a form other than `ToolForm.FUNCTION`."""
-    tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
-    return any(tool.form is not ToolForm.FUNCTION for tool in tools)
+    @cached_property
+    def other_tools(self) -> tuple[Opaque, ...]:
+        """The tools that are not callable by a name of their own, such as hosted tools and groups of tools."""
+        return tuple(tool for tool in self.tools if isinstance(tool, Opaque))
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,6 +332,17 @@ class Usage:
 
 
 NO_USAGE = Usage()
+_MOST_TOKENS = 1_000_000_000
+"""A larger number of tokens is a mistake of the model's endpoint."""
+
+
+def token_count(said: Any) -> int:
+    """Read a number of tokens of an answer. Everything that cannot be one, such as a negative number, counts as 0."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return 0
+    return int(said) if 0 < said <= _MOST_TOKENS else 0
+
+
 """The usage of a response that reports none."""
 
 

@@ -143,6 +143,7 @@ def unfold(completion: Completion) -> Iterator[Event]:
 def fold(events: Iterable[Event]) -> Completion:
     """Combine the events of a stream into one response. Raises `FaultError` if the stream failed."""
     completion, open_block, texts, logprobs = Completion(), None, list[str](), list[JSON]()
+    parts: list[Part] = []
     for event in events:
         match event:
             case Started(id, model):
@@ -156,14 +157,14 @@ def fold(events: Iterable[Event]) -> Completion:
                 part = _put_together(open_block, "".join(texts), signature)
                 if isinstance(part, Text):
                     part = replace(part, logprobs=tuple(logprobs), citations=citations)
-                completion = replace(completion, parts=(*completion.parts, part))
+                parts.append(part)
             case BlockStopped():
                 raise UngrammaticalError("a block stopped that never started")
             case Finished(stop, usage, search):
                 completion = replace(completion, stop=stop, usage=usage, search=search)
             case Failed(fault):
                 raise FaultError(fault)
-    return completion
+    return replace(completion, parts=tuple(parts))
 
 
 def _taken_apart(part: Part) -> tuple[Block, str, str]:

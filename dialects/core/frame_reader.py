@@ -21,7 +21,7 @@ class FrameReader(ABC):
     open are closed, text outside of any block opens one, and bytes that cannot be read end the stream with `Failed`.
 
     A subclass sets `stop`, `usage` and `search` when the stream reports them. It adds to `items` the ids of finished
-    items, to which later requests may refer. `seal` marks the signatures of thinking blocks with the deployment that
+    items, to which later requests may refer. `signed` adds to the signatures of thinking blocks which deployment
     made them; by default it leaves them unchanged.
     """
 
@@ -37,7 +37,7 @@ class FrameReader(ABC):
         self.usage = Usage()
         self.search: WebSearch | None = None
         self.items: list[str] = []
-        self.seal: Callable[[str], str] = str
+        self.signed: Callable[[str], str] = str
         self.continued_with = ""
         """The text of the last frame, if it only added text to the open block; otherwise empty."""
         self._pattern = FramePattern()
@@ -47,7 +47,7 @@ class FrameReader(ABC):
         self._open: Hashable = None
         self._closed: set[Hashable] = set()
         self._index = -1
-        self._signature = ""
+        self._signature: list[str] = []
         self._citations: tuple[Citation, ...] = ()
 
     @abstractmethod
@@ -142,14 +142,14 @@ class FrameReader(ABC):
                 raise ValueError("text for a block that is closed")
             self._open, self._index = key, self._index + 1
             if isinstance(block, Thinking) and block.redacted:
-                block = replace(block, redacted=self.seal(block.redacted))
+                block = replace(block, redacted=self.signed(block.redacted))
             yield BlockStarted(self._index, block)
         if text:
             yield BlockDelta(self._index, text, logprobs)
 
     def sign(self, signature: str) -> None:
         """Add *signature*, or a piece of it, to the signature of the open block."""
-        self._signature += signature
+        self._signature.append(signature)
 
     def cite(self, citations: tuple[Citation, ...]) -> None:
         """Set the citations of the open text block."""
@@ -160,9 +160,9 @@ class FrameReader(ABC):
         if self._open is not None:
             self._closed.add(self._open)
             self._open = None
-            signature, self._signature = self._signature, ""
+            signature, self._signature = "".join(self._signature), []
             citations, self._citations = self._citations, ()
-            yield BlockStopped(self._index, signature and self.seal(signature), citations)
+            yield BlockStopped(self._index, signature and self.signed(signature), citations)
 
     def end(self) -> Iterator[Event]:
         """End the stream with `Finished`."""

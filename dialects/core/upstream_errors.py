@@ -171,8 +171,8 @@ def _unlike_orchestrations(error: object) -> orchestration_errors.OrchestrationE
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
     """Turn an error inside a stream, which began with status 200, into a fault."""
     code, message = cut(code), cut(message)
-    if status is None and code.isdecimal() and len(code) == 3:
-        status = int(code)
+    if status is None:
+        status = orchestration_errors.status_in(code)
     kind = _kind(status or 0, code, message)
     return replace(_fault(_WITHIN.get(kind, kind), status, message, code, None), retry_after=advice(message))
 

@@ -32,6 +32,7 @@ def _as_bytes(text: str) -> bytes:
 
 
 _AS_DIGITS = bytes(ord("0") if chr(byte).isdecimal() else ord(" ") for byte in range(128)) + b" " * 128
+_TOO_DEEP = "the request contains JSON that is nested too deeply"
 _DEEP = 500
 """The number of brackets beyond which a text may be nested too deeply for the standard library."""
 _LONG = b"0" * 19
@@ -112,6 +113,17 @@ def dumps_or_nothing(value: Any) -> bytes:
         return b""
 
 
+def sorted_text(value: Any) -> bytes:
+    """Write JSON with sorted keys, so that equal values have equal texts. Raises `FaultError` as `dumps` does."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        try:
+            return json.dumps(value, sort_keys=True).encode()
+        except RecursionError as error:
+            raise invalid(_TOO_DEEP) from error
+
+
 def unquote(quoted: bytes) -> str:
     """Parse the inside of a JSON string, without its quotes."""
     text: str = orjson.loads(b'"%b"' % quoted)
@@ -132,4 +144,4 @@ def dumps_bytes(value: Any) -> bytes:
         try:
             return json.dumps(value, separators=(",", ":")).encode()
         except RecursionError as error:
-            raise invalid("the request contains JSON that is nested too deeply") from error
+            raise invalid(_TOO_DEEP) from error

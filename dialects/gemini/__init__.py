@@ -5,11 +5,11 @@ https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference 
 """
 
 from dialects.gemini.passthrough import (
-    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
     passthrough_response,
+    verify_signatures,
 )
 from dialects.gemini.request_parser import parse_request
 from dialects.gemini.request_renderer import render_request
@@ -30,7 +30,6 @@ __all__ = [
     "MEDIA_ROLES",
     "Reader",
     "Writer",
-    "open_seals",
     "parse_outcome",
     "parse_request",
     "parse_response",
@@ -44,5 +43,6 @@ __all__ = [
     "render_models",
     "render_request",
     "render_response",
+    "verify_signatures",
     "writer",
 ]

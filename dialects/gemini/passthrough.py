@@ -15,7 +15,7 @@ These things change:
 from collections.abc import Callable
 from typing import Any
 
-from dialects.adapt.signatures import Open, reopened, unpack
+from dialects.adapt.signatures import Verify, unpack, verified_text
 from dialects.adapt.tool_names import named_once
 from dialects.adapt.unsupported import unknown
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -39,13 +39,13 @@ _DECLARATIONS = ("functionDeclarations", "function_declarations")
 _CONFIGS = ("generationConfig", "generation_config")
 
 
-def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the signatures in a client's body. One that may not be sent is left out, and reported later."""
+def verify_signatures(body: JSON, verify: Verify) -> JSON:
+    """Verify the signatures in a client's body. One that may not be sent is left out, and reported later."""
     if "contents" not in body:
         return body
 
     def change(signature: str) -> str:
-        return reopened(signature, Family.GEMINI, open)
+        return verified_text(signature, Family.GEMINI, verify)
 
     return {**body, "contents": _each(body["contents"], lambda content: _with_signatures(content, change))}
 
@@ -78,11 +78,11 @@ def passthrough_request(
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Set the model to the name the client used, and seal Gemini's signatures."""
+    """Set the model to the name the client used, and sign Gemini's signatures."""
     named = _named(body, envelope)
     if envelope.origin is AS_MADE or not isinstance(candidates := named.get("candidates"), list):
         return named
-    return {**named, "candidates": [_sealed(candidate, envelope.origin.seal) for candidate in candidates]}
+    return {**named, "candidates": [_signed(candidate, envelope.origin.signature) for candidate in candidates]}
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
@@ -126,10 +126,10 @@ def _each(value: Any, change: Callable[[Any], Any]) -> Any:
     return [change(each) for each in value] if isinstance(value, list) else change(value)
 
 
-def _sealed(candidate: Any, seal: Callable[[str], str]) -> Any:
+def _signed(candidate: Any, sign: Callable[[str], str]) -> Any:
     if not isinstance(candidate, dict) or "content" not in candidate:
         return candidate
-    return {**candidate, "content": _with_signatures(candidate["content"], seal)}
+    return {**candidate, "content": _with_signatures(candidate["content"], sign)}
 
 
 def _with_signatures(content: Any, change: Callable[[str], str]) -> Any:

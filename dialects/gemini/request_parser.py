@@ -78,7 +78,7 @@ def parse_request(body: JSON) -> Conversation:
         dialect=DIALECT,
         system=_system(fields.pop("systemInstruction", None), extra),
         messages=_Contents(extra).messages(fields.pop("contents", None)),
-        tools=narrowed(tools, allowed, f"{_CALLING}.allowedFunctionNames") if allowed else tools,
+        tools=narrowed(tools, {*allowed}, f"{_CALLING}.allowedFunctionNames") if allowed else tools,
         tool_choice=tool_choice if tools else None,
         sampling=sampling,
         reasoning=reasoning,
@@ -218,12 +218,12 @@ class _Contents:
         contents = _objects(value, "contents")
         if not contents:
             raise invalid("contents must have at least one turn", "contents")
-        messages: list[Message] = []
+        turns: list[_Turn] = []
         for index, item in enumerate(contents):
-            self._add_message(messages, camelled(item), f"contents[{index}]")
-        return tuple(messages)
+            self._add_message(turns, camelled(item), f"contents[{index}]")
+        return tuple(Message(turn.role, turn.finish()) for turn in turns)
 
-    def _add_message(self, messages: list[Message], content: JSON, where: str) -> None:
+    def _add_message(self, turns: "list[_Turn]", content: JSON, where: str) -> None:
         """Append a turn. A turn of the model after another one continues it.
 
         Google's clients keep a stream as one turn for each chunk.
@@ -233,28 +233,27 @@ class _Contents:
             raise invalid(f'{where}.role must be "user" or "model"', f"{where}.role")
         self._keep(content, FIELDS["contents"], TURNS)
         role = _ROLES[said]
-        goes_on = role is Role.ASSISTANT and bool(messages) and messages[-1].role is role
-        parts: list[Part] = [*messages.pop().parts] if goes_on else []
+        if role is not Role.ASSISTANT or not turns or turns[-1].role is not role:
+            turns.append(_Turn(role))
         for index, item in enumerate(_objects(content.get("parts"), f"{where}.parts")):
-            self._add_part(parts, camelled(item), f"{where}.parts[{index}]")
-        messages.append(Message(role, tuple(parts)))
+            self._add_part(turns[-1], camelled(item), f"{where}.parts[{index}]")
 
-    def _add_part(self, parts: list[Part], part: JSON, where: str) -> None:
+    def _add_part(self, turn: "_Turn", part: JSON, where: str) -> None:
         """Append the content of a part, after the thinking that its signature signs."""
         signature = read_text(part.pop("thoughtSignature", None), f"{where}.thoughtSignature")
         if "text" in part and part.get("thought") is True:
             text = read_text(part["text"], f"{where}.text")
             if text or not signature:
-                _think(parts, text)
+                turn.think(text)
             if signature:
-                _seal(parts, signature)
+                turn.sign(signature)
             self._keep(part, {"text", "thought"}, PARTS)
             return
         if signature:
-            _seal(parts, signature)
+            turn.sign(signature)
         meaning = self._part(part, where)
         if meaning is not None:
-            parts.append(meaning)
+            turn.add(meaning)
 
     def _part(self, part: JSON, where: str) -> Part | None:
         """Parse the content of a part; return None if it is empty or went to ``extra``."""
@@ -343,48 +342,66 @@ class _Ledger:
 
     def __init__(self) -> None:
         self._minted = 0
-        self._waiting: list[tuple[str, str]] = []
+        self._waiting: dict[str, dict[str, None]] = {}
+        """For each function, the ids of the calls without a result, in order."""
+        self._names: dict[str, str] = {}
 
     def called(self, id: str, name: str) -> str:
         call_id = id or self._mint()
-        self._waiting.append((call_id, name))
+        self._waiting.setdefault(name, {})[call_id] = None
+        self._names[call_id] = name
         return call_id
 
     def answered(self, id: str, name: str) -> str:
-        for call in self._waiting:
-            if call[0] == id or (not id and call[1] == name):
-                self._waiting.remove(call)
-                return call[0]
-        return id or self._mint()
+        waiting = self._waiting.get(self._names.get(id, "") if id else name)
+        call_id = id or next(iter(waiting or ()), "") or self._mint()
+        if waiting:
+            waiting.pop(call_id, None)
+        return call_id
 
     def _mint(self) -> str:
         self._minted += 1
         return f"call_{self._minted}"
 
 
-def _think(parts: list[Part], text: str) -> None:
-    """Append thoughts. Consecutive pieces are joined to one thought, because a signature covers all of them."""
-    if open_thought := _open_thought(parts):
-        parts[-1] = replace(open_thought, text=open_thought.text + text)
-    else:
-        parts.append(Thinking(text, family=Family.GEMINI))
+class _Turn:
+    """The parts of a turn so far. Thoughts without a signature stay open, since more of them may follow."""
 
+    def __init__(self, role: Role) -> None:
+        self.role = role
+        self._parts: list[Part] = []
+        self._thoughts: list[str] = []
+        self._family = Family.GEMINI
+        """The family of the open thoughts."""
 
-def _seal(parts: list[Part], signature: str) -> None:
-    """Add a signature to the thinking just before it, or to an empty one."""
-    family, native = unpack(signature, Family.GEMINI)
-    if native.startswith(REDACTED):
-        parts.append(Thinking(redacted=native.removeprefix(REDACTED), family=family))
-    elif open_thought := _open_thought(parts):
-        parts[-1] = replace(open_thought, signature=native, family=family)
-    else:
-        parts.append(Thinking(signature=native, family=family))
+    def add(self, part: Part) -> None:
+        """Append a part, after the open thoughts."""
+        self._parts += self._closed()
+        self._parts.append(part)
 
+    def think(self, text: str) -> None:
+        """Append thoughts. Consecutive pieces are joined to one thought, because a signature covers all of them."""
+        self._thoughts.append(text)
 
-def _open_thought(parts: list[Part]) -> Thinking | None:
-    """Return the last part if it is a thought without a signature."""
-    last = parts[-1] if parts else None
-    return last if isinstance(last, Thinking) and not last.signature and not last.redacted else None
+    def sign(self, signature: str) -> None:
+        """Add a signature to the thinking just before it, or to an empty one."""
+        family, native = unpack(signature, Family.GEMINI)
+        if native.startswith(REDACTED):
+            self.add(Thinking(redacted=native.removeprefix(REDACTED), family=family))
+            return
+        self._thoughts.append("")
+        self._family = family
+        if native:
+            self._parts += self._closed(native)
+
+    def finish(self) -> tuple[Part, ...]:
+        """Return all parts."""
+        return (*self._parts, *self._closed())
+
+    def _closed(self, signature: str = "") -> list[Thinking]:
+        thoughts, family = self._thoughts, self._family
+        self._thoughts, self._family = [], Family.GEMINI
+        return [Thinking("".join(thoughts), signature, family=family)] if thoughts else []
 
 
 def _object(value: Any, where: str) -> JSON:

@@ -3,7 +3,7 @@
 https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/inference
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dialects.adapt.attachments import is_text, official_type
@@ -19,6 +19,7 @@ from dialects.core.conversation import (
     StopReason,
     Usage,
     WebSearch,
+    token_count,
 )
 from dialects.core.faults import FaultKind
 
@@ -149,6 +150,12 @@ _MIME_BY_KIND = {
 }
 
 
+_CONTINUATIONS = bytes(range(0x80, 0xC0))
+"""The bytes of UTF-8 that continue a character."""
+_LONGEST_QUOTE = 2000
+"""The number of bytes of a text that a citation repeats. Segments may overlap, and each may be the whole text."""
+
+
 def camelled(value: JSON) -> JSON:
     """Return an object with its own keys in camel case, since protobuf's JSON allows both spellings."""
     return {camel(name) if "_" in name else name: item for name, item in value.items()}
@@ -198,8 +205,7 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def _count(metadata: JSON, name: str) -> int:
-    value = metadata.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return token_count(metadata.get(name))
 
 
 def parse_search(grounding: Mapping[str, Any]) -> WebSearch | None:
@@ -220,16 +226,29 @@ def parse_citations(grounding: Mapping[str, Any], text: str) -> tuple[Citation, 
 
 def _citations(grounding: Mapping[str, Any], written: bytes) -> Iterator[Citation]:
     sources = [_source(chunk) for chunk in _list(grounding, "groundingChunks")]
-    for support in _list(grounding, "groundingSupports"):
-        segment = support.get("segment") or {}
-        first, last = segment.get("startIndex") or 0, segment.get("endIndex") or 0
-        if not 0 <= first < last <= len(written):
-            continue
-        start, said = len(_text(written[:first])), _text(written[first:last])
+    segments = [(support, *_segment(support)) for support in _list(grounding, "groundingSupports")]
+    valid = [(support, first, last) for support, first, last in segments if 0 <= first < last <= len(written)]
+    places = _places(written, {place for _, *ends in valid for place in ends})
+    for support, first, last in valid:
+        said = _text(written[first : min(last, first + _LONGEST_QUOTE)])
         for place in _list(support, "groundingChunkIndices"):
             source = sources[place] if 0 <= place < len(sources) else None
             if source:
-                yield Citation(source, start, start + len(said), said)
+                yield Citation(source, places[first], places[last], said)
+
+
+def _segment(support: Any) -> tuple[int, int]:
+    segment = support.get("segment") or {}
+    return segment.get("startIndex") or 0, segment.get("endIndex") or 0
+
+
+def _places(written: bytes, ends: Iterable[int]) -> dict[int, int]:
+    """Return the numbers of characters before positions in bytes, each byte of the text being read once."""
+    places, before, characters = dict[int, int](), 0, 0
+    for end in sorted(ends):
+        characters += len(written[before:end].translate(None, _CONTINUATIONS))
+        before, places[end] = end, characters
+    return places
 
 
 def render_grounding(search: WebSearch | None) -> JSON:

@@ -2,11 +2,11 @@
 
 from dialects.openai_chat.client_variants import has_blocks, is_responses, with_nested_tools
 from dialects.openai_chat.passthrough import (
-    open_seals,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
     passthrough_response,
+    verify_signatures,
 )
 from dialects.openai_chat.request_parser import parse_request
 from dialects.openai_chat.request_renderer import render_request
@@ -19,7 +19,6 @@ __all__ = [
     "DIALECT",
     "has_blocks",
     "is_responses",
-    "open_seals",
     "parse_outcome",
     "parse_request",
     "parse_response",
@@ -33,6 +32,7 @@ __all__ = [
     "render_models",
     "render_request",
     "render_response",
+    "verify_signatures",
     "with_nested_tools",
     "writer",
 ]

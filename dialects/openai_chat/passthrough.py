@@ -1,14 +1,15 @@
 """Passthrough for clients and backends that both speak OpenAI chat completions: only what must change is changed."""
 
+from collections import Counter
 from typing import Any
 
-from dialects.adapt.signatures import Open
+from dialects.adapt.signatures import Verify
 from dialects.adapt.tool_choice import cannot_call, nothing_to_call
 from dialects.adapt.tool_names import lost_with
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, NO_USAGE, Conversation, Opaque, Usage
 from dialects.core.faults import Fault, invalid
-from dialects.framing.json_text import dumps
+from dialects.framing.json_text import dumps, dumps_or_nothing
 from dialects.framing.sse import Frame, encoded
 from dialects.interface import Envelope, Rendered
 from dialects.openai_chat.limits import keep_known_fields
@@ -26,9 +27,9 @@ _OF_TOOL = frozenset({"type", "function"})
 _LENGTHS = ("max_completion_tokens", "max_tokens")
 
 
-def open_seals(body: JSON, open: Open) -> JSON:
+def verify_signatures(body: JSON, verify: Verify) -> JSON:
     """Return a client's body unchanged, because the backends of this dialect sign nothing."""
-    del open
+    del verify
     return body
 
 
@@ -121,19 +122,26 @@ def _are_answered(messages: Any) -> bool:
     """Return whether each call is directly followed by one result, as OpenAI requires; True for malformed messages."""
     if not isinstance(messages, list):
         return True
-    left: list[Any] = []
+    left = Counter[object]()
     for message in messages:
         role = message.get("role") if isinstance(message, dict) else None
         if role == "tool":
-            if message.get("tool_call_id") not in left:
+            call = _comparable(message.get("tool_call_id"))
+            if not left[call]:
                 return False
-            left.remove(message["tool_call_id"])
+            left[call] -= 1
             continue
-        if left:
+        if left.total():
             return False
         calls = message.get("tool_calls") if role == "assistant" else None
-        left = [call.get("id") for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
-    return not left
+        ids = (call.get("id") for call in calls if isinstance(call, dict)) if isinstance(calls, list) else ()
+        left = Counter(map(_comparable, ids))
+    return not left.total()
+
+
+def _comparable(id: Any) -> object:
+    """Return a hashable value for an id, which may be any JSON in a malformed request."""
+    return id if id is None or isinstance(id, str) else dumps_or_nothing(id)
 
 
 def _message(message: JSON, profile: ModelProfile, dropped: set[str]) -> JSON:
@@ -180,6 +188,11 @@ def _length(body: JSON, profile: ModelProfile, dropped: set[str]) -> None:
     body[_LENGTHS[0] if profile.max_completion_tokens else _LENGTHS[1]] = fit_length(length, profile, dropped)
 
 
+def _is_other(tool: Any) -> bool:
+    """Return whether a tool is not a function."""
+    return isinstance(tool, dict) and tool.get("type", "function") != "function"
+
+
 def _choice(body: JSON, lost: list[Opaque], model: str) -> None:
     """Raise `FaultError` if the tool choice demands a tool that had to be left out."""
     match body.get("tool_choice"):
@@ -196,9 +209,9 @@ def _choice(body: JSON, lost: list[Opaque], model: str) -> None:
 def _tools(body: JSON, model: str, dropped: set[str]) -> None:
     if isinstance(body.get("tools"), list) and body["tools"]:
         tools = body["tools"]
-        others = [tool for tool in tools if isinstance(tool, dict) and tool.get("type", "function") != "function"]
+        others = [tool for tool in tools if _is_other(tool)]
         dropped |= {name for tool in others for name in lost_with(Opaque(DIALECT, tool))}
-        kept = [tool for tool in tools if tool not in others]
+        kept = [tool for tool in tools if not _is_other(tool)]
         body["tools"] = [_only(tool, _OF_TOOL, dropped) if isinstance(tool, dict) else tool for tool in kept]
         _choice(body, [Opaque(DIALECT, tool) for tool in others], model)
     if body.get("tools"):

@@ -138,24 +138,24 @@ def parse_request(body: JSON) -> Conversation:
 
 
 def _messages(fields: FieldReader, said: Sequence[FieldReader]) -> list[Message]:
-    found: list[Message] = []
+    found: list[tuple[Role, list[Part]]] = []
+    has_only_results = False
+    called: dict[str, str] = {}
     for index, each in enumerate(said):
-        message = _message(each, index, found)
-        before = found[-1] if found else None
-        if before and each.body.get("role") in ("tool", "function") and _only_results(before):
-            found[-1] = Message(before.role, (*before.parts, *message.parts))
-        else:
-            found.append(message)
+        message = _message(each, index, called)
+        called |= {part.name: part.id for part in message.parts if isinstance(part, ToolCall)}
+        if has_only_results and each.body.get("role") in ("tool", "function"):
+            found[-1][1].extend(message.parts)
+            continue
+        found.append((message.role, [*message.parts]))
+        has_only_results = bool(message.parts) and all(isinstance(part, ToolResult) for part in message.parts)
     if not found:
         raise fields.wrong("messages", "a list of at least one message")
-    return found
+    return [Message(role, tuple(parts)) for role, parts in found]
 
 
-def _only_results(message: Message) -> bool:
-    return bool(message.parts) and all(isinstance(part, ToolResult) for part in message.parts)
-
-
-def _message(message: FieldReader, index: int, before: list[Message]) -> Message:
+def _message(message: FieldReader, index: int, called: Mapping[str, str]) -> Message:
+    """Parse a message. *called* has the id of the last call of each function before it."""
     match message.text("role"):
         case "system" | "developer":
             return Message(Role.SYSTEM, _content(message) + _name(message))
@@ -166,7 +166,9 @@ def _message(message: FieldReader, index: int, before: list[Message]) -> Message
         case "tool":
             return Message(Role.USER, (_result(message, message.named("tool_call_id")),))
         case "function":
-            return Message(Role.USER, (_result(message, _last_call(message.named("name"), before)),))
+            # A legacy result has only the function's name.
+            name = message.named("name")
+            return Message(Role.USER, (_result(message, called.get(name, name)),))
         case _:
             raise message.wrong("role", "system, developer, user, assistant, tool or function")
 
@@ -190,12 +192,6 @@ def _result(message: FieldReader, id: str) -> ToolResult:
             case _:
                 pass
     return ToolResult(id, tuple(parts), cache=cache_mark(message))
-
-
-def _last_call(name: str, before: list[Message]) -> str:
-    """Return the id of the call that a legacy function message answers. The message has only the function's name."""
-    calls = [part for message in before for part in message.parts if isinstance(part, ToolCall) and part.name == name]
-    return calls[-1].id if calls else name
 
 
 def _content(message: FieldReader) -> tuple[Part, ...]:

@@ -7,11 +7,11 @@ text in ``<system>``, and consecutive turns of one role are merged.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import takewhile
 from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
 from dialects.adapt.schemas import answer_for_openai
-from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import failure_in_words, wrapped
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import (
@@ -45,6 +45,7 @@ from dialects.openai_common.request_renderer import (
     record_cache_marks,
     says_json,
     texts_of,
+    tool_fields,
     user_of,
 )
 from dialects.openai_common.strict_schemas import answer_schema
@@ -95,23 +96,35 @@ def messages_for(conversation: Conversation, profile: ModelProfile, dropped: set
 
 def _alternating(messages: list[JSON]) -> list[JSON]:
     """Merge consecutive turns of one role, for chat templates that require alternating roles."""
-    merged: list[JSON] = []
+    runs: list[list[JSON]] = []
     for message in messages:
-        before = merged[-1] if merged else None
+        before = runs[-1][-1] if runs else None
         same = before is not None and before.get("role") == message.get("role")
         if before is None or not same or message.get("role") == "tool" or "tool_calls" in before:
-            merged.append(message)
-            continue
-        merged[-1] = {**before, **message, "content": _joined(before.get("content"), message.get("content"))}
-    return merged
+            runs.append([message])
+        else:
+            runs[-1].append(message)
+    return [_merged(run) if len(run) > 1 else run[0] for run in runs]
 
 
-def _joined(first: Any, second: Any) -> Any:
-    if not first or not second:
-        return first or second
-    if isinstance(first, str) and isinstance(second, str):
-        return f"{first}\n\n{second}"
-    return [*_as_parts(first), *_as_parts(second)]
+def _merged(messages: list[JSON]) -> JSON:
+    merged: JSON = {}
+    for message in messages:
+        merged |= message
+    return {**merged, "content": _joined([message.get("content") for message in messages])}
+
+
+def _joined(contents: list[Any]) -> Any:
+    """Join contents. Strings before the first list are joined to one text."""
+    said = [content for content in contents if content]
+    if len(said) < 2:
+        return said[0] if said else contents[-1]
+    texts = list(takewhile(lambda content: isinstance(content, str), said))
+    text = "\n\n".join(texts)
+    if len(texts) == len(said):
+        return text
+    lists = [text, *said[len(texts) :]] if texts else said
+    return [part for content in lists for part in _as_parts(content)]
 
 
 def _as_parts(content: Any) -> list[Any]:
@@ -328,22 +341,13 @@ def _sampling(conversation: Conversation, profile: ModelProfile, dropped: set[st
 
 
 def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
-    tools: list[JSON] = []
-    for tool in conversation.tools:
-        match tool:
-            case ToolSpec():
-                if tool.cache:
-                    dropped.add("cache_control")
-                own = conversation.dialect in (CHAT, RESPONSES)
-                declared = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
-                tools.append({"type": "function", "function": _function(declared)})
-            case Opaque():
-                # SAP AI Core accepts only functions.
-                dropped |= lost_with(tool)
-    if not tools:
-        return {}
-    choice = conversation.tool_choice
-    return {"tools": tools, **(_choice(choice) if choice else {})}
+    own = conversation.dialect in (CHAT, RESPONSES)
+
+    def declare(tool: ToolSpec) -> JSON:
+        fitted = fit_tool(tool, dropped, own=own) if profile.vendor is Vendor.OPENAI else tool
+        return {"type": "function", "function": _function(fitted)}
+
+    return tool_fields(conversation, dropped, declare, _choice)
 
 
 def _function(tool: ToolSpec) -> JSON:

@@ -63,7 +63,7 @@ class ChunkReader(FrameReader):
         self._calls: dict[Any, tuple[str, int, str]] = {}
         self._made = self._called = 0
         self._last: Any = None
-        self._likely: tuple[JSON, ...] = ()
+        self._likely: list[JSON] = []
 
     def loads(self, frame: Frame) -> JSON | None:
         """Parse one frame, or the text that ends the stream."""
@@ -153,7 +153,7 @@ class ChunkReader(FrameReader):
         key = opened if isinstance(opened, tuple) and opened[0] is kind else (kind, self._index + 1)
         logprobs: tuple[JSON, ...] = ()
         if kind is Text:
-            logprobs, self._likely = self._likely, ()
+            logprobs, self._likely = tuple(self._likely), []
         yield from self.extend(key, block, text, logprobs)
 
     def _call(self, call: JSON) -> Iterator[Event]:

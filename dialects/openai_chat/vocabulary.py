@@ -9,7 +9,6 @@ from dialects.adapt import tool_names
 from dialects.capabilities.models import ModelProfile, Vendor
 from dialects.core.conversation import JSON, Citation, Media, Stop, StopReason, ToolCall, ToolForm, Usage
 from dialects.interface import Envelope
-from dialects.openai_common.tool_forms import forms_of
 from dialects.openai_common.vocabulary import CHAT, data_uri, stop_for, url_citation
 
 DIALECT = CHAT
@@ -123,7 +122,7 @@ def annotations(citations: Iterable[Citation], before: int) -> list[JSON]:
 
 def is_custom(name: str, envelope: Envelope) -> bool:
     """Return whether the client declared the tool *name* as a custom tool."""
-    return forms_of(envelope.conversation).get(name) is ToolForm.CUSTOM
+    return envelope.conversation.forms.get(name) is ToolForm.CUSTOM
 
 
 def image(attached: Media) -> JSON:

@@ -140,7 +140,8 @@ def split_instructions(history: Sequence[Message]) -> tuple[tuple[Text, ...], tu
     if not instructions:
         return (), tuple(history)
     system = [part for place in instructions for part in history[place].parts if isinstance(part, Text)]
-    return tuple(system), tuple([message for place, message in enumerate(history) if place not in instructions])
+    front = {*instructions}
+    return tuple(system), tuple([message for place, message in enumerate(history) if place not in front])
 
 
 def _is_unknown(message: Message) -> bool:

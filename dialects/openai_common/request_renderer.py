@@ -3,9 +3,11 @@
 import base64
 import binascii
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 
 from dialects.adapt.attachments import as_text, is_text
+from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.core.conversation import (
     JSON,
@@ -15,13 +17,38 @@ from dialects.core.conversation import (
     Media,
     MediaKind,
     Message,
+    Opaque,
     Part,
     Role,
     Text,
     Thinking,
     ToolCall,
+    ToolChoice,
     ToolResult,
+    ToolSpec,
 )
+
+
+def tool_fields(
+    conversation: Conversation,
+    dropped: set[str],
+    declare: Callable[[ToolSpec], JSON],
+    render_choice: Callable[[ToolChoice], JSON],
+) -> JSON:
+    """Render the functions and the choice among them. SAP AI Core accepts no tools of other kinds."""
+    tools: list[JSON] = []
+    for tool in conversation.tools:
+        match tool:
+            case ToolSpec():
+                if tool.cache:
+                    dropped.add("cache_control")
+                tools.append(declare(tool))
+            case Opaque():
+                dropped |= lost_with(tool)
+    if not tools:
+        return {}
+    choice = conversation.tool_choice
+    return {"tools": tools, **(render_choice(choice) if choice else {})}
 
 
 def plain_text(attached: Media) -> str | None:
@@ -86,18 +113,17 @@ def answered(messages: tuple[Message, ...]) -> tuple[Message, ...]:
     """Give each call one result directly after it, and turn results without a call into text. OpenAI requires both."""
     settled: list[Message] = []
     held: list[Message] = []
-    open_calls: list[str] = []
+    open_calls = Counter[str]()
     for message in _calls_joined(messages):
         match message.role:
             case Role.SYSTEM if open_calls:
                 # Nothing may stand between a call and its result.
                 held.append(message)
             case Role.USER:
-                parts, open_calls = _settled(message.parts, open_calls)
-                settled.append(Message(Role.USER, parts))
+                settled.append(Message(Role.USER, _settled(message.parts, open_calls)))
             case Role.ASSISTANT:
                 settled += [*_unanswered(open_calls), *held]
-                held, open_calls = [], _calls_in(message)
+                held, open_calls = [], Counter(_calls_in(message))
                 settled.append(message)
             case Role.SYSTEM:
                 settled.append(message)
@@ -113,35 +139,50 @@ def _calls_in(message: Message) -> list[str]:
 
 def _calls_joined(messages: tuple[Message, ...]) -> list[Message]:
     """Join the model's turns with calls into one, because nothing may stand between a call and its result."""
-    joined: list[Message] = []
+    joined: list[tuple[Role, list[Part]]] = []
+    # The calls in the last turn.
+    before: set[str] = set()
     for message in messages:
-        before = joined[-1] if joined else None
-        calls = set(_calls_in(before)) if before is not None else set()
-        if before is not None and calls and message.role is Role.ASSISTANT and not calls & set(_calls_in(message)):
-            joined[-1] = Message(Role.ASSISTANT, (*before.parts, *message.parts))
+        calls = _calls_in(message)
+        if before and message.role is Role.ASSISTANT and before.isdisjoint(calls):
+            joined[-1] = Role.ASSISTANT, joined[-1][1]
+            joined[-1][1].extend(message.parts)
+            before.update(calls)
         else:
-            joined.append(message)
-    return joined
+            joined.append((message.role, [*message.parts]))
+            before = {*calls}
+    return [Message(role, tuple(parts)) for role, parts in joined]
 
 
-def _settled(parts: tuple[Part, ...], open_calls: list[str]) -> tuple[tuple[Part, ...], list[str]]:
-    """Keep the results in a user's turn that answer open calls; return the parts and the calls that are still open."""
+def _settled(parts: tuple[Part, ...], open_calls: Counter[str]) -> tuple[Part, ...]:
+    """Keep the results in a user's turn that answer open calls, and remove these calls from *open_calls*."""
     said: list[Part] = []
-    left = list(open_calls)
     for part in parts:
         if not isinstance(part, ToolResult):
             said.append(part)
-        elif part.call_id in left:
-            left.remove(part.call_id)
+        elif part.call_id in open_calls:
+            _close(part.call_id, open_calls)
             said.append(part)
         else:
             said += part.parts
-    if any(isinstance(part, ToolResult) for part in said) or not left:
-        return tuple(said), left
+    if any(isinstance(part, ToolResult) for part in said) or not open_calls:
+        return tuple(said)
     # The user continued without the result: the call was interrupted.
-    return (*(ToolResult(call, (Text(NO_RESULT),)) for call in left), *said), []
+    missing = _no_results(open_calls)
+    open_calls.clear()
+    return (*missing, *said)
 
 
-def _unanswered(open_calls: list[str]) -> list[Message]:
-    results = tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls)
+def _close(call: str, open_calls: Counter[str]) -> None:
+    open_calls[call] -= 1
+    if not open_calls[call]:
+        del open_calls[call]
+
+
+def _no_results(open_calls: Counter[str]) -> tuple[ToolResult, ...]:
+    return tuple(ToolResult(call, (Text(NO_RESULT),)) for call in open_calls.elements())
+
+
+def _unanswered(open_calls: Counter[str]) -> list[Message]:
+    results = _no_results(open_calls)
     return [Message(Role.USER, results)] if results else []

@@ -5,11 +5,10 @@ text alone, whole or streamed. A search for tools is a function with the name ``
 """
 
 import re
-from collections.abc import Mapping
 from enum import Enum
 
 from dialects.adapt.field_reader import FieldReader
-from dialects.core.conversation import JSON, CacheMark, Conversation, ToolForm, ToolSpec
+from dialects.core.conversation import JSON, CacheMark, ToolForm, ToolSpec
 from dialects.framing.json_text import dumps, object_from
 from dialects.openai_common.request_parser import function_spec
 
@@ -52,12 +51,6 @@ def search_spec(tool: FieldReader, declared: JSON) -> ToolSpec:
     spec = function_spec(tool, SEARCH, None)
     described = spec.description or "Finds further tools, which can be called from then on."
     return ToolSpec(SEARCH, described, spec.parameters, form=ToolForm.SEARCH, declared=declared)
-
-
-def forms_of(conversation: Conversation) -> Mapping[str, ToolForm]:
-    """Return the form of each tool that was not declared as a function, by its name."""
-    tools = (tool for tool in conversation.tools if isinstance(tool, ToolSpec))
-    return {tool.name: tool.form for tool in tools if tool.form is not ToolForm.FUNCTION}
 
 
 def input_text(arguments: str) -> str:
@@ -109,6 +102,8 @@ class InputText:
     def __init__(self) -> None:
         self._stage = _Stage.HEAD
         self._held = ""
+        self._blank: list[str] = []
+        """Pieces of white space after `_held`. There may be many, and they decide nothing."""
 
     def feed(self, text: str) -> str:
         """Take a piece of the arguments; return the text in it."""
@@ -124,7 +119,7 @@ class InputText:
 
     def finish(self) -> str:
         """End the arguments; return the rest of the text."""
-        held, self._held = self._held, ""
+        held, self._held = "".join((self._held, *self._blank)), ""
         match self._stage:
             case _Stage.HEAD:
                 return "" if held.translate({ord(blank): None for blank in _BLANK}) in ("", "{}") else held
@@ -135,7 +130,10 @@ class InputText:
                 return ""
 
     def _open(self, text: str) -> str:
-        held, self._held = self._held + text, ""
+        if text.isspace():
+            self._blank.append(text)
+            return ""
+        held, self._held, self._blank = "".join((self._held, *self._blank, text)), "", []
         if head := _HEAD.match(held):
             self._stage = _Stage.TEXT
             return self._inside(held[head.end() :])

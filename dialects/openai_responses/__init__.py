@@ -5,13 +5,13 @@ from dialects.openai_responses.codex_models import render_codex_models
 from dialects.openai_responses.passthrough import (
     FormedFrames,
     compaction_request,
-    open_seals,
     passthrough_compaction,
     passthrough_fault,
     passthrough_frame,
     passthrough_request,
     passthrough_response,
     passthrough_stored,
+    verify_signatures,
 )
 from dialects.openai_responses.request_parser import parse_request
 from dialects.openai_responses.request_renderer import render_request
@@ -24,7 +24,6 @@ __all__ = [
     "MEDIA_ROLES",
     "FormedFrames",
     "compaction_request",
-    "open_seals",
     "parse_compaction",
     "parse_outcome",
     "parse_request",
@@ -42,5 +41,6 @@ __all__ = [
     "render_models",
     "render_request",
     "render_response",
+    "verify_signatures",
     "writer",
 ]

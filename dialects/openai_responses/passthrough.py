@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dialects.adapt.signatures import Open, reopened, unpack
+from dialects.adapt.signatures import Verify, unpack, verified_text
 from dialects.adapt.turn_order import NO_RESULT
 from dialects.adapt.unsupported import reject_stored
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
@@ -82,7 +82,7 @@ _SAYS_NOTHING: tuple[object, ...] = (None, False, [], {})
 # These patterns cannot occur unescaped in a JSON string, and no nested `type` begins with "response.".
 _KIND = re.compile(r'"type"\s*:\s*"(response\.[a-z_.]+)"')
 _NUMBER = re.compile(r'"sequence_number"\s*:\s*(\d+)')
-# Events that hold the id of a response, or an item: a call under its name, or one that may have to be sealed.
+# Events that hold the id of a response, or an item: a call under its name, or one that may have to be signed.
 _HOLDERS = frozenset(
     {
         "response.created",
@@ -98,14 +98,14 @@ _HOLDERS = frozenset(
 _ARGUMENTS = frozenset({"response.function_call_arguments.delta", "response.function_call_arguments.done"})
 
 
-def open_seals(body: JSON, open: Open) -> JSON:
-    """Open the seals of reasoning in a client's body. One that may not be sent is left out, and reported later.
+def verify_signatures(body: JSON, verify: Verify) -> JSON:
+    """Verify the encrypted reasoning in a client's body. One that may not be sent is left out, and reported later.
 
     If reasoning is left out, calls and messages lose their ids, because OpenAI would look for the reasoning by them.
     """
     if not isinstance(body.get("input"), list):
         return body
-    items = [_opened(item, open) for item in body["input"]]
+    items = [_verified(item, verify) for item in body["input"]]
     if any(_is_of_others(item) for item in items):
         items = [_without_id(item) for item in items]
     return {**body, "input": items}
@@ -149,8 +149,8 @@ def compaction_request(body: JSON, profile: ModelProfile) -> Rendered:
 
 
 def passthrough_compaction(body: JSON, origin: Origin) -> JSON:
-    """Seal the ids and the reasoning in a compacted conversation."""
-    return _sealed(body, origin)
+    """Sign the ids and the reasoning in a compacted conversation."""
+    return _signed(body, origin)
 
 
 def _answered(items: list[Any]) -> Iterator[Any]:
@@ -188,27 +188,24 @@ def _call_in(item: Any) -> tuple[str, str] | None:
 
 
 def passthrough_response(body: JSON, envelope: Envelope) -> JSON:
-    """Set the model and the tools in a backend's body to what the client sent, and seal ids and reasoning."""
+    """Set the model and the tools in a backend's body to what the client sent, and sign ids and reasoning."""
     declared = _as_declared({**body, "model": envelope.model}, envelope, ToolsDeclared(envelope.conversation))
-    return _sealed(declared, envelope.origin)
+    return _signed(declared, envelope.origin)
 
 
 def passthrough_stored(raw: bytes, origin: Origin = AS_MADE) -> bytes:
-    """Render a response that its deployment has stored, with ids and seals as the client knows them.
+    """Render a response that its deployment has stored, with ids and encrypted reasoning as the client knows them.
 
-    The error message of a failed one is redacted.
+    The error message of a failed one is redacted. Raises one of `UNREADABLE` if *raw* is no JSON object.
     """
-    try:
-        body = json.loads(raw)
-    except (ValueError, RecursionError):
-        return raw
+    body = json.loads(raw)
     if not isinstance(body, dict):
-        return raw
+        raise TypeError("a stored response must be a JSON object")
     if body.get("error"):
         body["error"] = render_error(fault_of(body["error"]))
     elif origin is AS_MADE:
         return raw
-    return dumps(_sealed(body, origin)).encode()
+    return dumps(_signed(body, origin)).encode()
 
 
 def passthrough_frame(frame: Frame, envelope: Envelope, usage: Usage = NO_USAGE) -> bytes:  # noqa: ARG001 - the stream has it
@@ -260,41 +257,44 @@ def _rewritten(message: JSON, envelope: Envelope, tools: ToolsDeclared) -> JSON:
     message = dict(message)
     if isinstance(response := message.get("response"), dict):
         response = _as_declared({**response, "model": envelope.model}, envelope, tools)
-        message["response"] = _sealed(response, envelope.origin)
+        message["response"] = _signed(response, envelope.origin)
     if isinstance(item := message.get("item"), dict):
-        message["item"] = _sealed_item(_item_as_declared(item, tools), envelope.origin)
+        message["item"] = _signed_item(_item_as_declared(item, tools), envelope.origin)
     return message
 
 
-def _sealed(response: JSON, origin: Origin) -> JSON:
-    """Seal the ids and the reasoning of a response, or of a list of items."""
+def _signed(response: JSON, origin: Origin) -> JSON:
+    """Sign the ids and the reasoning of a response, or of a list of items."""
     ids = {name: origin.id(response[name]) for name in _RESPONSE_IDS if isinstance(response.get(name), str)}
     lists = [name for name in ("output", "data") if isinstance(response.get(name), list)]
-    items = {name: [_sealed_item(item, origin) for item in response[name]] for name in lists}
+    items = {name: [_signed_item(item, origin) for item in response[name]] for name in lists}
     return {**response, **ids, **items}
 
 
-def _sealed_item(item: Any, origin: Origin) -> Any:
-    """Seal reasoning; even without content it gets a seal, so that it returns to the deployment that stores it."""
+def _signed_item(item: Any, origin: Origin) -> Any:
+    """Sign the encrypted content of reasoning.
+
+    Reasoning without it gets a signed empty one, so that it returns to the deployment that stores it.
+    """
     match item:
         case {"type": "reasoning", **rest}:
             content = rest.get("encrypted_content")
-            seal = origin.seal(content if isinstance(content, str) else "")
-            return {**item, "encrypted_content": seal} if seal else item
+            signed = origin.signature(content if isinstance(content, str) else "")
+            return {**item, "encrypted_content": signed} if signed else item
         case {"type": "compaction" | "compaction_summary", "encrypted_content": str(content)}:
-            return {**item, "encrypted_content": origin.seal(content)}
+            return {**item, "encrypted_content": origin.signature(content)}
         case _:
             return item
 
 
-def _opened(item: Any, open: Open) -> Any:
+def _verified(item: Any, verify: Verify) -> Any:
     match item:
         case {"type": "reasoning", **rest}:
-            seal = rest.get("encrypted_content")
-            content = reopened(seal if isinstance(seal, str) else "", Family.OPENAI, open)
+            signed = rest.get("encrypted_content")
+            content = verified_text(signed if isinstance(signed, str) else "", Family.OPENAI, verify)
             return {**item, "encrypted_content": content} if content else _without(item, "encrypted_content")
-        case {"type": "compaction" | "compaction_summary" as kind, "encrypted_content": str(seal)}:
-            readable = open(Family.OPENAI, seal)
+        case {"type": "compaction" | "compaction_summary" as kind, "encrypted_content": str(signed)}:
+            readable = verify(Family.OPENAI, signed)
             if readable is None:
                 raise invalid(
                     f"input contains an item of the type {kind}, which only the deployment that made it can read",

@@ -131,15 +131,20 @@ def parse_request(body: JSON) -> Conversation:
 class _History:
     """Collects items into turns."""
 
-    messages: list[Message] = field(default_factory=list)
+    turns: list[tuple[Role, list[Part]]] = field(default_factory=list)
     _kind: str = ""
+
+    @property
+    def messages(self) -> list[Message]:
+        """The turns so far."""
+        return [Message(role, tuple(parts)) for role, parts in self.turns]
 
     def add(self, role: Role, parts: tuple[Part, ...], kind: str) -> None:
         """Add parts to the last turn if it is of the same *kind*. A message is always a turn of its own."""
-        if self.messages and kind == self._kind and kind != "message":
-            self.messages[-1] = replace(self.messages[-1], parts=(*self.messages[-1].parts, *parts))
+        if self.turns and kind == self._kind and kind != "message":
+            self.turns[-1][1].extend(parts)
         else:
-            self.messages.append(Message(role, parts))
+            self.turns.append((role, [*parts]))
         self._kind = kind
 
 

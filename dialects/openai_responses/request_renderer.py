@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.adapt.media_turns import with_media_moved
-from dialects.adapt.tool_names import lost_with
 from dialects.adapt.turn_order import failure_in_words
 from dialects.capabilities.models import ModelProfile, ThinkingStyle
 from dialects.core.conversation import (
@@ -41,6 +40,7 @@ from dialects.openai_common.request_renderer import (
     record_cache_marks,
     says_json,
     texts_of,
+    tool_fields,
     user_of,
 )
 from dialects.openai_common.strict_schemas import answer_schema
@@ -221,20 +221,12 @@ def length_for(length: int | None, profile: ModelProfile, dropped: set[str]) -> 
 
 
 def _tools(conversation: Conversation, profile: ModelProfile, dropped: set[str]) -> JSON:
-    tools: list[JSON] = []
-    for tool in conversation.tools:
-        match tool:
-            case ToolSpec():
-                if tool.cache:
-                    dropped.add("cache_control")
-                own = conversation.dialect in (CHAT, RESPONSES)
-                tools.append(render_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own)))
-            case Opaque():
-                # SAP AI Core accepts only functions.
-                dropped |= lost_with(tool)
-    if not tools:
-        return {}
-    return {"tools": tools, **(_choice(conversation.tool_choice) if conversation.tool_choice else {})}
+    own = conversation.dialect in (CHAT, RESPONSES)
+
+    def declare(tool: ToolSpec) -> JSON:
+        return render_function(fit_tool(tool, dropped, choices=profile.choice_at_root, own=own))
+
+    return tool_fields(conversation, dropped, declare, _choice)
 
 
 def render_function(tool: ToolSpec) -> JSON:

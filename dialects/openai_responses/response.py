@@ -8,7 +8,7 @@ from dialects.core.faults import Fault, FaultError
 from dialects.core.upstream_errors import fault_in_stream
 from dialects.interface import Envelope
 from dialects.openai_common.vocabulary import RESPONSES, parse_usage
-from dialects.openai_responses.vocabulary import finished, parse_stop, render_item, render_search
+from dialects.openai_responses.vocabulary import ToolsDeclared, finished, parse_stop, render_item, render_search
 
 
 def parse_response(body: JSON, token: str) -> Completion:
@@ -41,8 +41,9 @@ def parse_compaction(body: JSON) -> Completion:
 def render_response(completion: Completion, envelope: Envelope) -> JSON:
     """Render a whole response."""
     output: list[JSON] = []
+    tools = ToolsDeclared(envelope.conversation)
     for part in completion.parts:
-        if (item := render_item(part, len(output), envelope)) is not None:
+        if (item := render_item(part, len(output), envelope, tools)) is not None:
             output.append(item)
     if completion.search:
         output.append(render_search(completion.search, len(output), envelope))

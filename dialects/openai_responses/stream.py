@@ -224,7 +224,7 @@ class Writer:
     def _begin(self, block: Block) -> Iterator[bytes]:
         self._open, self._texts, self._logprobs, self._input = block, [], [], InputText()
         self._pieces = FrameTemplate(self._piece)
-        item = render_item(block, len(self._output), self._envelope)
+        item = render_item(block, len(self._output), self._envelope, self._tools)
         self._item = item
         if item is None:
             return
@@ -343,7 +343,7 @@ class Writer:
                 pass
         whole = _whole(self._open, text, signature, tuple(self._logprobs))
         whole = replace(whole, citations=citations) if isinstance(whole, Text) else whole
-        item = render_item(whole, len(self._output), self._envelope) or self._item
+        item = render_item(whole, len(self._output), self._envelope, self._tools) or self._item
         yield self._event("response.output_item.done", output_index=len(self._output), item=item)
         self._output.append(item)
 

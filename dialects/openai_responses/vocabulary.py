@@ -41,7 +41,7 @@ from dialects.core.conversation import (
 )
 from dialects.core.faults import Fault, FaultKind
 from dialects.interface import Envelope
-from dialects.openai_common.tool_forms import forms_of, input_text, search_arguments
+from dialects.openai_common.tool_forms import input_text, search_arguments
 from dialects.openai_common.vocabulary import CHOICE, RESPONSES, stop_for, url_citation
 
 DIALECT = RESPONSES
@@ -79,7 +79,7 @@ def response_id(envelope: Envelope) -> str:
     return f"resp_{envelope.token}"
 
 
-def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
+def render_item(part: Part, index: int, envelope: Envelope, tools: "ToolsDeclared") -> JSON | None:
     """Render one part as a complete item of the output; return None for a part that this dialect does not have."""
     tail = f"{envelope.token}_{index}"
     match part:
@@ -94,7 +94,6 @@ def render_item(part: Part, index: int, envelope: Envelope) -> JSON | None:
             signed = {"encrypted_content": packed} if (packed := _packed(part)) else {}
             return {"id": f"rs_{tail}", "type": "reasoning", "summary": summary, **signed}
         case ToolCall(call_id, _, arguments):
-            tools = ToolsDeclared(envelope.conversation)
             prefix = _CALL_ID[tools.form(part.name)]
             call = {"id": f"{prefix}_{tail}", "type": "function_call", "status": "completed", "call_id": call_id}
             item = as_declared({**call, "name": part.name, "arguments": arguments or "{}"}, tools)
@@ -147,7 +146,7 @@ def _packed(part: Thinking) -> str:
 
 def namespaces_of(conversation: Conversation) -> Mapping[str, tuple[str, str]]:
     """Return the namespace and the tool behind each flat name."""
-    return namespaces(tool.payload for tool in conversation.tools if isinstance(tool, Opaque))
+    return namespaces(tool.payload for tool in conversation.other_tools)
 
 
 class ToolsDeclared:
@@ -155,7 +154,7 @@ class ToolsDeclared:
 
     def __init__(self, conversation: Conversation) -> None:
         self.namespaces = namespaces_of(conversation)
-        self.forms = forms_of(conversation)
+        self.forms = conversation.forms
 
     def form(self, name: str) -> ToolForm:
         """Return the form of the tool that models call *name*."""
@@ -287,10 +286,10 @@ def _tool_choice(asked: Conversation) -> Any:
         return "auto"
     if choice.mode is not ToolMode.NAMED:
         return CHOICE[choice.mode]
-    if any(choice.name in names_of(tool) for tool in asked.tools if isinstance(tool, Opaque)):
+    if any(choice.name in names_of(tool) for tool in asked.other_tools):
         return {"type": choice.name}
     space, name = namespaces_of(asked).get(choice.name, ("", choice.name))
-    kind = forms_of(asked).get(choice.name, ToolForm.FUNCTION).value
+    kind = asked.forms.get(choice.name, ToolForm.FUNCTION).value
     return {"type": kind, "name": name, **({"namespace": space} if space else {})}
 
 

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from emulator.claude_invoke.signatures import seal, sign
+from emulator.claude_invoke.signatures import redact, sign
 from emulator.model_io import ModelResponse, Part, RedactedThought, StopReason, Text, Thought, ToolCall, Usage
 from emulator.world import Json
 
@@ -39,16 +39,16 @@ def _block(part: Part) -> Json:
         case Thought(text):
             return {"reasoningContent": {"reasoningText": {"text": text, "signature": sign(text)}}}
         case RedactedThought(seed):
-            return {"reasoningContent": {"redactedContent": sealed_bytes(seed)}}
+            return {"reasoningContent": {"redactedContent": redacted_bytes(seed)}}
         case Text(text):
             return {"text": text}
         case ToolCall(name, arguments, _):
             return {"toolUse": {"toolUseId": call_id(part), "name": name, "input": json.loads(arguments)}}
 
 
-def sealed_bytes(seed: str) -> bytes:
+def redacted_bytes(seed: str) -> bytes:
     """Return the bytes of a redacted thought, which are base64 in JSON."""
-    return base64.b64decode(seal(seed))
+    return base64.b64decode(redact(seed))
 
 
 def render_usage(usage: Usage) -> Json:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from emulator.bedrock_converse.response import STOP_REASONS, additional_fields, call_id, render_usage, sealed_bytes
+from emulator.bedrock_converse.response import STOP_REASONS, additional_fields, call_id, redacted_bytes, render_usage
 from emulator.claude_invoke.signatures import sign
 from emulator.model_io import (
     ModelResponse,
@@ -47,7 +47,7 @@ def _block_events(index: int, part: Part) -> Iterator[StreamEvent]:
                 yield delta({"reasoningContent": {"text": piece}})
             yield delta({"reasoningContent": {"signature": sign(text)}})
         case RedactedThought(seed):
-            yield delta({"reasoningContent": {"redactedContent": sealed_bytes(seed)}})
+            yield delta({"reasoningContent": {"redactedContent": redacted_bytes(seed)}})
         case Text(text):
             for piece in text_deltas(text):
                 yield delta({"text": piece})

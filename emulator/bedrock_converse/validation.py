@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from emulator.body_fields import decode_base64, is_blank
-from emulator.claude_invoke.signatures import is_sealed, is_signed
+from emulator.claude_invoke.signatures import is_redacted, is_signed
 from emulator.claude_invoke.validation import as_model_error, betas, check_schema, sampling
 from emulator.errors import ErrorResponse, bedrock
 from emulator.models import Family, Model
@@ -211,7 +211,7 @@ def _thought(thought: Json, path: str) -> None:
     _one(thought, {"reasoningText", "redactedContent"}, f"{path}.reasoningContent")
     if "reasoningText" in thought and not is_signed(thought["reasoningText"].get("signature")):
         raise as_model_error(bedrock(f"{path}: Invalid `signature` in `thinking` block"))
-    if "redactedContent" in thought and not is_sealed(thought["redactedContent"]):
+    if "redactedContent" in thought and not is_redacted(thought["redactedContent"]):
         raise as_model_error(bedrock(f"{path}: Invalid `data` in `redacted_thinking` block"))
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import replace
 
-from emulator.claude_invoke.signatures import seal, sign
+from emulator.claude_invoke.signatures import redact, sign
 from emulator.model_io import ModelResponse, Part, RedactedThought, StopReason, Text, Thought, ToolCall, Usage
 from emulator.models import Model, Thinking
 from emulator.world import Json
@@ -50,7 +50,7 @@ def render_block(part: Part) -> Json:
         case Thought(text):
             return {"type": "thinking", "thinking": text, "signature": sign(text)}
         case RedactedThought(seed):
-            return {"type": "redacted_thinking", "data": seal(seed)}
+            return {"type": "redacted_thinking", "data": redact(seed)}
         case Text(text):
             return {"type": "text", "text": text}
         case ToolCall(name, arguments, _):

@@ -16,11 +16,11 @@ def is_signed(given: object) -> bool:
     return isinstance(given, str) and signatures.made("claude", given.removeprefix(PREFIX))
 
 
-def seal(seed: str) -> str:
+def redact(seed: str) -> str:
     """Return the data of a redacted thought."""
     return _REDACTED_PREFIX + signatures.sign("redacted", seed)
 
 
-def is_sealed(given: object) -> bool:
+def is_redacted(given: object) -> bool:
     """Return whether the data of a redacted thought was made by the emulator."""
     return isinstance(given, str) and signatures.made("redacted", given.removeprefix(_REDACTED_PREFIX))

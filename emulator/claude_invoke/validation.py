@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from emulator.body_fields import content_blocks, decode_base64, is_blank
-from emulator.claude_invoke.signatures import is_sealed, is_signed, sign
+from emulator.claude_invoke.signatures import is_redacted, is_signed, sign
 from emulator.errors import ErrorResponse, bedrock
 from emulator.json_schema import has_open_object, is_recursive, property_keys
 from emulator.models import Model, Thinking
@@ -306,7 +306,7 @@ def _block(path: str, kind: str, block: Json) -> None:
             _result(f"{path}.tool_result", block)
         case "thinking" if not is_signed(block.get("signature")):
             raise bedrock(f"{path}: Invalid `signature` in `thinking` block")
-        case "redacted_thinking" if not is_sealed(block.get("data")):
+        case "redacted_thinking" if not is_redacted(block.get("data")):
             raise bedrock(f"{path}: Invalid `data` in `redacted_thinking` block")
         case _:
             pass

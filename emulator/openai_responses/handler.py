@@ -30,7 +30,7 @@ def handle(request: InferenceRequest, body: Json) -> Reply:
 
 
 def handle_compaction(request: InferenceRequest, body: Json) -> Reply:
-    """Answer with a compacted conversation: the user's messages, and everything else sealed. It is never streamed."""
+    """Answer with the user's messages of a conversation, and everything else encrypted. It is never streamed."""
     check_compaction(request.model, body)
     items = conversation_items(body, request.store)
     check_items(list(items), request.store, request.deployment)

@@ -7,17 +7,17 @@ from emulator.openai_common.vocabulary import call_id
 from emulator.world import Json
 
 _INCOMPLETE = {StopReason.LENGTH: "max_output_tokens", StopReason.REFUSAL: "content_filter"}
-_SEALED = "gAAAAAB"
+_ENCRYPTED = "gAAAAAB"
 
 
-def seal(deployment: str, id: str) -> str:
+def encrypt(deployment: str, id: str) -> str:
     """Return the encrypted content of a reasoning item. Only its own deployment accepts it."""
-    return _SEALED + signatures.sign(f"openai {deployment}", id)
+    return _ENCRYPTED + signatures.sign(f"openai {deployment}", id)
 
 
-def is_sealed(deployment: str, given: object) -> bool:
+def is_encrypted(deployment: str, given: object) -> bool:
     """Return whether the deployment made this encrypted content."""
-    return signatures.made(f"openai {deployment}", str(given).removeprefix(_SEALED))
+    return signatures.made(f"openai {deployment}", str(given).removeprefix(_ENCRYPTED))
 
 
 def render_response(
@@ -38,12 +38,12 @@ def render_response(
 def render_compaction(items: tuple[Json, ...], usage: Usage, tail: str, created: int, deployment: str) -> Json:
     """Render a compacted conversation."""
     kept = [item | {"id": f"msg_{tail}{at}", "type": "message"} for at, item in enumerate(items) if _is_users(item)]
-    sealed = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": seal(deployment, f"cmp_{tail}")}
+    compacted = {"id": f"cmp_{tail}", "type": "compaction", "encrypted_content": encrypt(deployment, f"cmp_{tail}")}
     return {
         "id": f"resp_{tail}",
         "object": "response.compaction",
         "created_at": created,
-        "output": [*kept, sealed],
+        "output": [*kept, compacted],
         "usage": _render_usage(usage),
     }
 
@@ -116,7 +116,7 @@ def _reasoning(given: ModelResponse, body: Json, id: str, deployment: str) -> Js
     thoughts = [{"type": "summary_text", "text": part.text} for part in given.parts if isinstance(part, Thought)]
     item: Json = {"id": id, "type": "reasoning", "summary": thoughts}
     if "reasoning.encrypted_content" in (body.get("include") or []):
-        item["encrypted_content"] = seal(deployment, id)
+        item["encrypted_content"] = encrypt(deployment, id)
     return item
 
 

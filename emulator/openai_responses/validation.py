@@ -22,7 +22,7 @@ from emulator.openai_common.validation import (
     validate_effort,
     validate_samplers,
 )
-from emulator.openai_responses.response import is_sealed
+from emulator.openai_responses.response import is_encrypted
 from emulator.openai_responses.store import ResponseStore
 from emulator.world import Json
 
@@ -155,7 +155,7 @@ def check_items(items: list[Json], store: ResponseStore, deployment: str) -> Non
             case "reasoning":
                 _reasoning(items, at, known, deployment)
             case "compaction":
-                _sealed(item, deployment)
+                _encrypted(item, deployment)
             case "item_reference" if item.get("id") not in known:
                 raise azure(f"Item with id '{item.get('id')}' not found.", "input", status=404)
             case _:
@@ -174,11 +174,10 @@ def _answered(items: list[Json], calls: set[tuple[int, str]]) -> None:
 
 
 def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> None:
-    """Refuse reasoning that the deployment neither sealed nor stored, or that no item follows."""
+    """Refuse reasoning that the deployment neither encrypted nor stored, or that no item follows."""
     item = items[at]
-    sealed = item.get("encrypted_content")
-    if sealed is not None:
-        _sealed(item, deployment)
+    if item.get("encrypted_content") is not None:
+        _encrypted(item, deployment)
     elif item.get("id") not in known:
         message = (
             f"Item with id '{item.get('id')}' not found. Items are not persisted when `store` is set to "
@@ -191,9 +190,9 @@ def _reasoning(items: list[Json], at: int, known: set[str], deployment: str) -> 
         raise azure(message, "input")
 
 
-def _sealed(item: Json, deployment: str) -> None:
+def _encrypted(item: Json, deployment: str) -> None:
     """Refuse encrypted content that another deployment made."""
-    if not is_sealed(deployment, item.get("encrypted_content")):
+    if not is_encrypted(deployment, item.get("encrypted_content")):
         message = f"The encrypted content for item {item.get('id')} could not be verified."
         raise azure(message, None, "invalid_encrypted_content")
 

@@ -5,7 +5,7 @@ from typing import Any
 from emulator import signatures
 from emulator.bedrock_converse.response import call_id as nova_call_id
 from emulator.claude_invoke.response import call_id as claude_call_id
-from emulator.claude_invoke.signatures import seal, sign
+from emulator.claude_invoke.signatures import redact, sign
 from emulator.gemini_generate.response import sign_call
 from emulator.model_io import ModelResponse, RedactedThought, StopReason, Thought, ToolCall, Usage, text_deltas
 from emulator.models import Family, Model
@@ -67,7 +67,7 @@ def _claude_block(part: Any) -> list[Json]:
         case Thought(text):
             return [{"content": text, "signature": sign(text)}]
         case RedactedThought(seed):
-            return [{"content": "", "signature": seal(seed)}]
+            return [{"content": "", "signature": redact(seed)}]
         case _:
             return []
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from emulator.body_fields import content_blocks, parse_data_uri
-from emulator.claude_invoke.signatures import is_sealed
+from emulator.claude_invoke.signatures import is_redacted
 from emulator.claude_invoke.validation import VERSION
 from emulator.models import Model, Thinking
 from emulator.orchestration.failures import ModuleFailure
@@ -126,7 +126,7 @@ def _blocks(model: Model, message: Json) -> Iterator[Json]:
 def _thought(block: Json) -> Json:
     """Convert a piece of reasoning. One without text is redacted."""
     signature = block.get("signature", "")
-    if not block.get("content") and is_sealed(signature):
+    if not block.get("content") and is_redacted(signature):
         return {"type": "redacted_thinking", "data": signature}
     return {"type": "thinking", "thinking": block.get("content", ""), "signature": signature}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.connect.files import COPY, apply, kept_mode, read, replace_file
-from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
 from gateway.cli.messages import CommandError
 from gateway.config.loader import load, network_of
 from gateway.config.mistakes import ServiceKeyError
@@ -16,6 +15,7 @@ from gateway.config.network import Network
 from gateway.config.schema_file import secret_keys
 from gateway.config.service_keys import SECRET_KEYS, home_folder, is_service_key, load_json
 from gateway.config.settings import Settings, SettingsError
+from gateway.tool_settings.tool import ConnectError, Format, SettingsFile, merged
 
 SUBACCOUNTS: Final = "subAccounts"
 KEY_FIELDS: Final = ("service_key", "service_key_json")

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from enum import Enum
-from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 _QUITS: Final = frozenset(b"qQ\x03\x04")
@@ -66,9 +65,7 @@ class Keyboard:
             self._take_signals()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._entered.close()
         self._woken = None
 

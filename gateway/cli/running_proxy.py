@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from enum import Enum
 from http import HTTPStatus
 from http.client import HTTPException, IncompleteRead
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from dialects.core.conversation import JSON
 from gateway.cli.configuration import ServingAt, serving_at
-from gateway.cli.connect import KEY_VARIABLE
 from gateway.cli.demo import KEY
 from gateway.config.caller_keys import fits_header, key_for_models, key_for_operations
+from gateway.config.network import is_this_machine
+from gateway.config.service_keys import is_url
+from gateway.tool_settings import KEY_VARIABLE
 
 _PATIENCE: Final = 10.0
 """Seconds."""
@@ -52,7 +53,10 @@ class RunningProxy:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
         self._source = source
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
+        if "@" in self.url:
+            what = "has a user or a password, which the proxy does not read; leave them out, and give --key KEY"
+            raise RunningProxyError(f"the URL {what}")
+        if not is_url(self.url):
             raise RunningProxyError(f"{self.url!r} is not a URL: give one such as http://127.0.0.1:3001 with --url")
         if not fits_header(key):
             what = "cannot be sent: it has a line break or a character that HTTP headers cannot have"
@@ -167,7 +171,7 @@ def _something_else(url: str) -> RunningProxyError:
 def _opener(url: str) -> urllib.request.OpenerDirector:
     """Ask this machine itself without the proxy that the environment may name."""
     host = urlsplit(url).hostname or ""
-    handlers = [urllib.request.ProxyHandler({})] if _is_local(host) else []
+    handlers = [urllib.request.ProxyHandler({})] if is_this_machine(host) else []
     return urllib.request.build_opener(_NoRedirects(), *handlers)
 
 
@@ -176,10 +180,3 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: object) -> None:
         """Ask nobody else."""
-
-
-def _is_local(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -15,10 +15,11 @@ from gateway.cli.messages import Messages
 from gateway.config.child_loader import load_in_child
 from gateway.config.environment import PREFIX, for_demo, names_of_account
 from gateway.config.key_strength import with_judged_keys
+from gateway.config.network import is_loopback
 from gateway.config.service_keys import home_folder
 from gateway.config.settings import Settings
 from gateway.observability.log_writer import set_up, shows_colours
-from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, is_loopback, serve
+from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, serve
 
 if TYPE_CHECKING:
     from collections.abc import Callable

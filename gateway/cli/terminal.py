@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from io import TextIOWrapper
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from rich.box import SIMPLE_HEAD
@@ -110,9 +109,7 @@ class Screen:
         self._live.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._live.stop()
 
 

@@ -16,8 +16,8 @@ DIGEST_NAME_LENGTH: Final = 8
 class CallerKey:
     """A key that clients send to the proxy, and the name of its caller.
 
-    The name appears in log lines and in `/router/state`, and response ids and seals are signed for it. *secret* is the
-    key itself, or None if the config file holds only its hash.
+    The name appears in log lines and in `/router/state`, and response ids and signatures are signed for it. *secret* is
+    the key itself, or None if the config file holds only its hash.
     """
 
     name: str

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
-from ipaddress import ip_address
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -17,7 +16,7 @@ from gateway.config.caller_keys import CallerKey
 from gateway.config.environment import for_demo, overlaid
 from gateway.config.mistakes import Findings, Place, ServiceKeyError, spelled
 from gateway.config.model_overrides import unused
-from gateway.config.network import Network
+from gateway.config.network import Network, is_loopback
 from gateway.config.network_reader import read_network
 from gateway.config.schema import ConfigFile, ServerSection, known_keys
 from gateway.config.service_keys import Secret, is_service_key, load_json
@@ -25,6 +24,7 @@ from gateway.config.settings import LOOPBACK, PORT, Settings, SettingsError
 from gateway.config.subaccount_reader import SubaccountReader
 from gateway.config.subaccounts import SubAccount
 from gateway.config.telemetry_reader import read_telemetry
+from gateway.config.unencrypted import unencrypted
 from gateway.config.validation import UNKNOWN, validated
 from gateway.server.options import ServerOptions
 from routing.model_names import with_resolved_names
@@ -87,14 +87,19 @@ class _Loader:
             allow_unauthenticated=config.allow_unauthenticated,
             network=read_network(config.upstream, self._found),
             fetch_media=config.upstream.fetch_media,
+            media_allow=config.upstream.media_allow,
+            media_deny=config.upstream.media_deny,
             observability=config.upstream.observability.resolved(),
             telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
             source=self._path,
+            files=tuple(self._found.files),
         )
         if self._found.mistakes:
             raise self._error()
         for where, what in unused(settings.subaccounts.values(), settings.policy):
+            self._found.odd(where, what)
+        for where, what in unencrypted(settings.subaccounts.values(), settings.network.proxies):
             self._found.odd(where, what)
         return replace(settings, warnings=self._found.warnings)
 
@@ -236,7 +241,7 @@ class _Loader:
         Without keys of callers it is on this machine, unless unauthenticated use is allowed.
         """
         host = self._host(config)
-        if keys or config.allow_unauthenticated or _is_loopback(host):
+        if keys or config.allow_unauthenticated or is_loopback(host):
             return host
         if not any(map(self._found.reported, ("secret_authentication_tokens", "keys"))):
             what = (
@@ -261,10 +266,3 @@ def _take_out(raw: Any, place: Place) -> None:
         for step in outer:
             raw = raw.get(step, {})  # an earlier mistake may have removed it
         raw.pop(key, None)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -14,6 +14,7 @@ PROXY: Final = "upstream.proxy"
 """The setting that names the HTTP proxy."""
 NO_PROXY: Final = "upstream.no_proxy"
 """The setting that lists the hosts which are reached without an HTTP proxy."""
+_LOOPBACK: Final = ip_network("127.0.0.0/8"), ip_network("::1/128")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class Proxies:
     def exempts(self, host: str, port: int) -> bool:
         """Return whether *host* is reached directly even if there is a proxy."""
         host = host.strip("[]").removesuffix(".").lower()
-        if is_loopback(host):
+        if is_this_machine(host):
             return not self.loopback
         address = _address(host)
         return any(_matches(entry.strip().lower(), host, address, port) for entry in self.exempt)
@@ -107,12 +108,26 @@ DIRECT: Final = Network()
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is this machine, judged by its name or address alone, without a lookup."""
+    """Return whether only this machine can reach *host*: `localhost`, an address of 127.0.0.0/8, or ::1.
+
+    It decides who may come in, and so it is stricter than `is_this_machine`, and is the same in every version of
+    Python. For the address of a peer, see `client_address.is_local_peer`.
+    """
+    address = _address(host)
+    return host == "localhost" if address is None else any(address in network for network in _LOOPBACK)
+
+
+def is_this_machine(host: str) -> bool:
+    """Return whether a connection to *host* is one to this machine, judged without a lookup.
+
+    It decides how a request goes out. In addition to what `is_loopback` accepts, these are names below `localhost`,
+    which are reserved for this machine, and loopback addresses of IPv4 that are mapped to IPv6.
+    """
     address = _address(host)
     if address is None:
         return host == "localhost" or host.endswith(".localhost")
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return (mapped or address).is_loopback
+    return is_loopback(str(mapped or address))
 
 
 def _matches(entry: str, host: str, address: IPv4Address | IPv6Address | None, port: int) -> bool:

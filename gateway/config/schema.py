@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from dialects.orchestration.modules import Fallback, Modules
 from gateway.config.caller_keys import fits_header
 from gateway.config.filters import Filters
+from gateway.config.host_lists import HostNames, Hosts, HostsAndNetworks, Networks
 from gateway.config.mistakes import Place
 from gateway.config.network import Store
 from gateway.config.observability_section import ObservabilitySection
@@ -75,19 +75,6 @@ def _lower(value: Any) -> Any:
 def _listed(value: Any) -> Any:
     """Wrap a single entry in a list."""
     return [value] if isinstance(value, str | dict) else value
-
-
-def _hosts(value: Any) -> Any:
-    """Split a string at commas and blanks, as in NO_PROXY; return other values unchanged."""
-    return value.replace(",", " ").split() if isinstance(value, str) else value
-
-
-def _network(text: str) -> str:
-    try:
-        ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is neither an address nor a network; write one such as 10.0.0.0/8") from None
-    return text
 
 
 def _under(name: str) -> Callable[[Any], Any]:
@@ -215,11 +202,6 @@ _SigningKey = Annotated[_Secret, Field(min_length=1), AfterValidator(_expanded),
 NO_PROXY_AT_ALL: Final = "none"
 """The value of `upstream.proxy` that switches the HTTP proxy off, even if the environment names one."""
 _ProxyUrl = Annotated[_Secret, AfterValidator(_expanded), AfterValidator(proxy_or_none)]
-_Hosts = Annotated[list[_Name], BeforeValidator(_hosts, json_schema_input_type=str | list[_Name])]
-_Networks = Annotated[
-    tuple[Annotated[str, AfterValidator(_network)], ...],
-    BeforeValidator(_hosts, json_schema_input_type=str | list[_Name]),
-]
 _Patterns = list[Annotated[str, AfterValidator(_regular_expression)]]
 _Urls = Annotated[list[_Url], BeforeValidator(_listed, json_schema_input_type=_AnyUrls)]
 _Ids = Annotated[list[_Id], BeforeValidator(_listed, json_schema_input_type=_AnyIds)]
@@ -366,7 +348,8 @@ class ServerSection(ServerOptions):
     """Same as the top-level host."""
     port: Port | None = None
     """Same as the top-level port."""
-    trusted_proxies: _Networks = ()
+    trusted_proxies: Networks = ()
+    allowed_hosts: HostNames = ()
     threads: Annotated[int, Field(ge=1, le=4096)] | None = None
     """This setting no longer has any effect. Use requests and connections."""
 
@@ -381,7 +364,7 @@ class UpstreamSection(_Section):
     proxy: _ProxyUrl | None = None
     """The URL of the HTTP proxy for outgoing connections, http://user:password@host:port, or "none". The default is the
     proxy in HTTPS_PROXY, HTTP_PROXY or ALL_PROXY."""
-    no_proxy: _Hosts | None = None
+    no_proxy: Hosts | None = None
     """Hosts with their subdomains, addresses and networks that the proxy reaches without the HTTP proxy. The default is
     NO_PROXY."""
     proxy_loopback: bool = False
@@ -399,6 +382,12 @@ class UpstreamSection(_Section):
     fetch_media: bool = True
     """Whether the proxy downloads images and documents that a request names by URL, for models that need the bytes. It
     connects to ports 80 and 443 of public addresses only, and downloads at most 32 MiB for each request."""
+    media_allow: HostsAndNetworks = ()
+    """Networks and hosts with addresses that are not public, from which the proxy downloads as well. A network such as
+    10.20.0.0/16 admits its addresses. A host such as docs.corp.example, or *.corp.example for all hosts below it,
+    admits the addresses of that host in private networks."""
+    media_deny: HostsAndNetworks = ()
+    """Networks and hosts from which the proxy never downloads, even if media_allow admits them."""
     observability: ObservabilitySection = ObservabilitySection.model_construct()
 
 

@@ -54,7 +54,7 @@ class Settings:
     keys: tuple[CallerKey, ...] = ()
     """The keys of callers: those of `secret_authentication_tokens` first, then those of `keys`."""
     signing_keys: tuple[Secret, ...] = ()
-    """The keys that sign response ids and seals, the current key first. Without any, the key is derived."""
+    """The keys that sign response ids and signatures, the current key first. Without any, the key is derived."""
     host: str = LOOPBACK
     host_name: str = ""
     """The host as written in the config file or on the command line, before it is resolved to an address."""
@@ -68,6 +68,10 @@ class Settings:
     allow_unauthenticated: bool = False
     network: Network = DIRECT
     fetch_media: bool = True
+    media_allow: tuple[str, ...] = ()
+    """Networks and host names that media may be fetched from although their addresses are not public."""
+    media_deny: tuple[str, ...] = ()
+    """Networks and host names that no media are fetched from."""
     observability: Observability = field(default_factory=Observability)
     """What SAP AI Core is asked to record of each request."""
     telemetry: bool = False
@@ -78,6 +82,8 @@ class Settings:
     """Whether the proxy serves the embedded emulator."""
     source: Path | None = None
     """The config file; None if all settings come from the environment."""
+    files: tuple[Path, ...] = ()
+    """The files that the config file and the environment name, such as those of service keys."""
     warnings: tuple[str, ...] = ()
 
     def overridden(self, workers: int | None = None, **given: Any) -> "Settings":

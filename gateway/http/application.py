@@ -11,6 +11,7 @@ from werkzeug.routing import BaseConverter, MapAdapter, PathConverter, Rule, Val
 
 from gateway.http.admission import Place
 from gateway.http.auth import ANONYMOUS_CALLER
+from gateway.http.security_headers import PRIVATE
 from gateway.requests.lifetime import Lifetime
 
 
@@ -102,6 +103,7 @@ class Application(flask.Flask):
 
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name, static_folder=None)
+        self.url_map.merge_slashes = False  # redirects, whose bodies are HTML; doubled_parts does it without them
         self.known_paths: dict[tuple[str, str], Rule] = {}
         """The cached rules of paths without variables, by path and method."""
 
@@ -150,12 +152,18 @@ class _Pieces:
         return iter(self._pieces)
 
 
+def make_private(response: flask.Response) -> None:
+    """Add the headers of answers that are no files to *response*, unless it has them."""
+    if not isinstance(response, JSONResponse):  # which has them from the beginning
+        for name, value in PRIVATE:
+            response.headers.setdefault(name, value)
+
+
 class EventStream(flask.Response):
-    """A response of server-sent events, which proxies on the way to the client may neither cache nor buffer."""
+    """A response of server-sent events, which proxies on the way to the client must not buffer."""
 
     def __init__(self, events: Iterable[bytes]) -> None:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(events, mimetype="text/event-stream", headers=headers)
+        super().__init__(events, mimetype="text/event-stream", headers={"X-Accel-Buffering": "no"})
 
 
 class JSONResponse(flask.Response):
@@ -163,7 +171,7 @@ class JSONResponse(flask.Response):
 
     def __init__(self, body: bytes, status: int, headers: Mapping[str, str]) -> None:
         framed = ("Content-Type", "application/json"), ("Content-Length", str(len(body)))
-        super().__init__([body], status, _ComposedHeaders([*headers.items(), *framed]))
+        super().__init__([body], status, _ComposedHeaders([*headers.items(), *framed, *PRIVATE]))
 
     def get_wsgi_headers(self, _environ: Any) -> Headers:
         """Return the headers unchanged."""

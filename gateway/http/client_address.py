@@ -43,6 +43,16 @@ class TrustedProxies:
         return any(address in network for network in self._networks)
 
 
+def is_local_peer(environ: Mapping[str, Any]) -> bool:
+    """Return whether the connection of a WSGI request comes from this machine, possibly from a reverse proxy on it.
+
+    A socket for IPv4 and IPv6 reports an IPv4 peer as an address that is mapped to IPv6, which counts here, unlike in
+    `network.is_loopback`.
+    """
+    peer = read_address(environ.get("REMOTE_ADDR") or "")
+    return peer is not None and peer.is_loopback
+
+
 def read_address(text: str) -> Address | None:
     """Parse an address, which may have a port as some proxies add it; None if invalid.
 

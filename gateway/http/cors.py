@@ -1,18 +1,22 @@
-"""CORS: with an API key, every web page may send requests; without keys, only pages of this machine may.
+"""The rules for web pages: with an API key, each may send requests; without keys, only pages of this machine may.
 
 A browser sends the POST of a page to any server, and only hides the response from the page. Without keys, a page of
-another site could therefore use up the quota. With DNS rebinding there is not even a CORS check, because the browser
-takes the proxy for the page's own server; such a request is recognised by its `Host`.
+another site could therefore use up the quota. It is recognised by the headers `Origin` and `Sec-Fetch-Site`. With DNS
+rebinding both say that the page is the proxy's own, because the browser takes the proxy for the page's own server; such
+a request is recognised by its `Host`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from ipaddress import ip_address
+from typing import Final
 from urllib.parse import urlsplit
 
-from gateway.server.serving import is_loopback
+from gateway.config.network import is_loopback
 
 _WEB = frozenset({"http", "https"})
 _OWN_SITES = frozenset({"same-origin", "none"})
+_DOCUMENT: Final = "document"
+"""The value of `Sec-Fetch-Dest` for a page in a tab, and not in a frame."""
 
 
 def is_local_origin(origin: str) -> bool:
@@ -25,35 +29,66 @@ def is_local_origin(origin: str) -> bool:
     return is_loopback(host) if parts.scheme in _WEB else bool(parts.scheme)
 
 
-def is_own_page(origin: str, host: str) -> bool:
+def is_own_page(origin: str, host: str, names: Collection[str] = ()) -> bool:
     """Return whether *origin* is a page of the proxy itself, given the *host* in the request.
 
-    This holds for IP addresses only, because another site can make its own host name resolve to this machine.
+    This holds for IP addresses and for *names* only, because another site can make its own host name resolve to this
+    machine.
     """
     try:
-        ip_address(urlsplit(origin).hostname or "")
+        parts = urlsplit(origin)
     except ValueError:
         return False
-    return urlsplit(origin).netloc == host
+    return parts.netloc == host and is_own_host(host, names)
 
 
-def is_own_host(host: str, configured: str) -> bool:
+def is_own_host(host: str, names: Collection[str]) -> bool:
     """Return whether *host*, the header Host of a request, is a name that no page of another site can have.
 
-    Such a name is an IP address, `localhost` or the *configured* host. An absent header counts as well, because
+    Such a name is an IP address or one of *names*, in lower case. An absent header counts as well, because
     browsers always send it.
     """
     try:
         name = (urlsplit(f"//{host}").hostname or "").removesuffix(".")
     except ValueError:
         return False
-    if name in {"localhost", configured.lower()} or not host:
+    if name in names or not host:
         return True
     try:
         ip_address(name)
     except ValueError:
         return False
     return True
+
+
+class KeylessAccess:
+    """Decides which requests a listener without keys serves, by the headers that browsers send.
+
+    *names* are the host names under which it is served, besides localhost and all IP addresses. *any_name* serves it
+    under every name. *page* is the path that a link on another site may open.
+    """
+
+    def __init__(self, *names: str, any_name: bool = False, page: str = "") -> None:
+        self._names = frozenset({"localhost", *(name.lower().removesuffix(".") for name in names)})
+        self._any_name = any_name
+        self._page = page
+
+    def serves_sender(self, method: str, path: str, fields: Mapping[str, str]) -> bool:
+        """Return whether a request was sent by a program or by a page that may call, and not by a page of another site.
+
+        Browsers send `Origin` with every POST, and with every request whose answer the page could read. They do not
+        send it with other requests, for example of an image; `Sec-Fetch-Site` says then whose page it is.
+        """
+        if (origin := fields.get("origin")) is not None:
+            return is_local_origin(origin) or is_own_page(origin, fields.get("host", ""), self._names)
+        if fields.get("sec-fetch-site", "none") in _OWN_SITES:
+            return True
+        link = fields.get("sec-fetch-mode"), fields.get("sec-fetch-dest", _DOCUMENT)
+        return path == self._page and method == "GET" and link == ("navigate", _DOCUMENT)
+
+    def serves_host(self, fields: Mapping[str, str]) -> bool:
+        """Return whether a request may be served under the host name that it was sent to."""
+        return self._any_name or is_own_host(fields.get("host", ""), self._names)
 
 
 def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:

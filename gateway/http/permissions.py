@@ -12,9 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.config.network import is_loopback
 from gateway.http.auth import Auth, Caller
-from gateway.http.client_address import NO_PROXIES, TrustedProxies
+from gateway.http.client_address import NO_PROXIES, TrustedProxies, is_local_peer
 
 NEEDS_ADMIN: Final = (
     'This needs an admin key: send one of the keys that have "admin": true under `keys` in the proxy\'s config file.'
@@ -38,7 +37,7 @@ def may_change(auth: Auth, caller: Caller, environ: Mapping[str, Any], proxies: 
     """
     if auth.has_admins:
         return caller.is_admin
-    return is_loopback(environ.get("REMOTE_ADDR") or "") and not proxies.passed_on(environ)
+    return is_local_peer(environ) and not proxies.passed_on(environ)
 
 
 def require_reader(auth: Auth, caller: Caller) -> None:

@@ -1,52 +1,59 @@
-"""The fetcher of URLs that callers name: from public addresses only, within limits of size and time.
+"""The fetcher of URLs that callers name: from permitted addresses only, within limits of size and time.
 
-A host name is looked up once, and the connection goes to the address that was checked, so that a second look-up cannot
+A host name is looked up once, and the connection goes to an address that was checked, so that a second look-up cannot
 lead to another address. An HTTP proxy also gets the address and not the name, because it would look up the name again.
+
+Callers get the same message whatever prevents a fetch, because the difference between an address that is not permitted,
+a closed port and a missing page would show them the network of the proxy. Only what they can see in their own URL, and
+a size limit, has a message of its own.
 """
 
-import socket
-import threading
+import logging
 import time
-from collections.abc import Callable, Container, Iterator
-from contextlib import closing, contextmanager, suppress
-from http.client import HTTPException
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from collections.abc import Callable, Container
+from contextlib import closing
+from typing import Final
+from urllib.parse import urljoin, urlsplit
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError
-
-from dialects.core.faults import FaultError, invalid
+from dialects.core.faults import Fault, FaultError, FaultKind, invalid
 from gateway.config.network import DIRECT, Network
-from gateway.media.inline import Fetched, Reserve
-from gateway.media.networks import is_public
-from gateway.upstream.connection import HttpProxy
+from gateway.media.inline import Fetched
+from gateway.media.networks import PUBLIC_ONLY
+from gateway.requests.lifetime import Clock, Lifetime
+from gateway.upstream.connection import HttpProxy, Resolve, Resolver, Route, Target, addresses_of, parse_target
+from gateway.upstream.connection_pool import ConnectionPool
+from gateway.upstream.steps import Steps, ends_by, run
+from gateway.upstream.transport import Call
+from gateway.upstream.transport_faults import REDIRECT, TOO_MUCH
 from gateway.upstream.trust import TrustStore
 
-_MOST_BYTES = 20 * 1024 * 1024
-_COPIES = 2
+_log = logging.getLogger("sap_ai_proxy")
+_COPIES: Final = 2
 """How often the bytes that were read are in memory."""
-_SECONDS = 15.0
-_REDIRECTS = 3
-_PORTS = {"http": 80, "https": 443}
-_TARGET = "%/?#[]@!$&'()*+,;=:~"
-"""The characters of a path or a query that are not percent-encoded."""
-_OPEN_PORTS = frozenset({80, 443})
+_MOST_BYTES: Final = 20 * 1024 * 1024
+_SECONDS: Final = 15.0
+_CONNECT_SECONDS: Final = 5.0
+"""The time limit of connecting to one address of a host, in seconds."""
+_REDIRECTS: Final = 3
+_MOST_LOOKUPS: Final = 64
+"""The maximum number of look-ups in progress. Each has a thread, which lasts for as long as the system's resolver."""
+_OPEN_PORTS: Final = frozenset({80, 443})
+_NOT_FETCHED: Final = "the proxy cannot reach it or must not fetch it; send its content in the request instead"
 
-Resolve = Callable[[str, int], list[str]]
-"""Returns the IP addresses of a host."""
+Allows = Callable[[str, str], bool]
+"""Returns whether a host may be fetched from at one of its IP addresses."""
 
 
-def addresses_of(host: str, port: int) -> list[str]:
-    """Return the IP addresses of a host; blocks."""
-    return [str(found[4][0]) for found in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+class _NotFetchedError(Exception):
+    """Raised if a URL is not fetched. The text is for the log."""
 
 
 class MediaFetcher:
-    """Fetches URLs, without keeping connections.
+    """Fetches URLs, without keeping connections. Many threads may use it at once.
 
-    *most* is the maximum size in bytes, and *seconds* the time limit of one fetch. *ports* are the allowed ports: those
-    of web servers, because others belong to other services. *network* has the proxies and the trusted certificates.
+    *most* is the maximum size in bytes, and *seconds* the time limit of one fetch, which includes looking up the host.
+    *ports* are the allowed ports: those of web servers, because others belong to other services. *network* has the
+    proxies and the trusted certificates.
     """
 
     def __init__(
@@ -54,127 +61,112 @@ class MediaFetcher:
         *,
         network: Network = DIRECT,
         resolve: Resolve = addresses_of,
-        allows: Callable[[str], bool] = is_public,
+        allows: Allows = PUBLIC_ONLY.allows,
         ports: Container[int] = _OPEN_PORTS,
         most: int = _MOST_BYTES,
         seconds: float = _SECONDS,
-        clock: Callable[[], float] = time.monotonic,
+        most_lookups: int = _MOST_LOOKUPS,
+        clock: Clock = time.monotonic,
     ) -> None:
         self._proxies = network.proxies
         self._trust = TrustStore(network.trust)
-        self._resolve = resolve
+        self._resolver = Resolver(resolve, clock, most_lookups)
+        self._pool = ConnectionPool(clock, most=0)
         self._allows = allows
         self._ports = ports
         self._most = most
         self._seconds = seconds
-        self._clock = clock
 
-    def __call__(self, url: str, room: int = _MOST_BYTES, reserve: Reserve = lambda _: None) -> Fetched:
-        """Fetch *url* with at most *room* bytes; raises a `FaultError` whose message tells the caller why it failed.
+    def __call__(self, url: str, room: int, lifetime: Lifetime) -> Fetched:
+        """Fetch *url* with at most *room* bytes, within *lifetime*, and reserve its memory for them.
 
-        *reserve* is called with the number of bytes before they are kept.
+        Raises a `FaultError`, whose message is for the caller.
         """
-        until = self._clock() + self._seconds
+        target = self._target(url)
+        until = lifetime.clock() + self._seconds
         try:
-            for _ in range(_REDIRECTS + 1):
-                found = self._get(url, until, room, reserve)
-                if isinstance(found, Fetched):
-                    return found
-                url = urljoin(url, found)
-                if self._clock() >= until:
-                    raise self._too_slow(url)
-        except (HTTPError, HTTPException, OSError, ValueError) as error:
-            raise self._too_slow(url) if self._clock() >= until else _refused(url, "it could not be fetched") from error
-        raise _refused(url, "it redirects too often")
+            return run(ends_by(self._fetched(url, target, room, lifetime), until, lifetime.clock), lifetime)
+        except TimeoutError:
+            why = f"it took longer than {self._seconds:g} seconds"
+        except (_NotFetchedError, OSError, ValueError) as error:
+            why = str(error)
+        _log.info("a URL in a request was not fetched: %s", why)
+        _log.debug("the host of that URL: %.200r", target.host)
+        raise _refused(url, _NOT_FETCHED)
 
-    def _get(self, url: str, until: float, room: int, reserve: Reserve) -> Fetched | str:
-        """Fetch once; return the answer, or the target of a redirect."""
-        parts = urlsplit(url)
-        connection = self._connection(url, parts, until)
+    def _target(self, url: str) -> Target:
+        """Parse a URL; raises `FaultError` for one that is not fetched from anywhere."""
         try:
-            connection.connect()
-            with _cut_off(connection.sock, until - self._clock()):
-                connection.request(
-                    "GET",
-                    quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET),
-                    headers={"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"},
-                    preload_content=False,
-                )
-                with closing(connection.getresponse()) as response:
-                    return self._answer(url, response, until, room, reserve)
-        finally:
-            connection.close()
-
-    def _answer(
-        self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int, reserve: Reserve
-    ) -> Fetched | str:
-        if 300 <= response.status < 400 and "Location" in response.headers:
-            return str(response.headers["Location"])
-        if response.status != 200:
-            raise _refused(url, f"the server answered with status {response.status}")
-        mime = response.headers.get("Content-Type", "application/octet-stream").partition(";")[0].strip().lower()
-        return Fetched(mime, self._read(url, response, until, room, reserve))
-
-    def _connection(self, url: str, parts: SplitResult, until: float) -> HTTPConnection:
-        if parts.scheme not in _PORTS or not parts.hostname:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError:
+            raise _refused(url, "it is not a URL") from None
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise _refused(url, "only http and https URLs are supported")
-        port = _PORTS[parts.scheme] if parts.port is None else parts.port
-        if port not in self._ports:
+        try:
+            target = parse_target(url)
+        except ValueError:
+            raise _refused(url, "it is not a URL") from None
+        if port == 0 or target.port not in self._ports:
             raise _refused(url, "only ports 80 and 443 are allowed")
-        addresses = self._resolve(parts.hostname, port)
-        if not addresses or not all(map(self._allows, addresses)):
-            raise _refused(url, "its address is not public")
-        host, timeout = parts.hostname, max(0.1, until - self._clock())
-        found = self._proxies.to(host, port, secure=parts.scheme == "https")
+        return target
+
+    def _fetched(self, url: str, target: Target, room: int, lifetime: Lifetime) -> Steps[Fetched]:
+        """Fetch a URL and follow its redirects."""
+        place = url
+        for _ in range(_REDIRECTS + 1):
+            found = yield from self._answer(url, target, room, lifetime)
+            if isinstance(found, Fetched):
+                return found
+            place = urljoin(place, found)
+            try:
+                target = self._target(place)
+            except FaultError as error:
+                raise _NotFetchedError(f"it redirects to another place: {error.fault.message}") from None
+        raise _NotFetchedError("it redirects too often")
+
+    def _answer(self, url: str, target: Target, room: int, lifetime: Lifetime) -> Steps[Fetched | str]:
+        """Send one request; return the answer, or the target of a redirect."""
+        addresses = yield from self._resolver.addresses(target.host, target.port, lifetime.clock() + self._seconds)
+        if not all(self._allows(target.host, address) for address in addresses):
+            raise _NotFetchedError("an address of its host is not public, or is denied by upstream.media_deny")
+        found = self._proxies.to(target.host, target.port, secure=target.secure)
         proxy = HttpProxy.of(found) if found is not None else None
-        first, at = (addresses[0], port) if proxy is None else (proxy.host, proxy.port)
-        if parts.scheme == "http":
-            connection = HTTPConnection(first, at, timeout=timeout)
-        else:
-            tls = self._trust.context()
-            connection = HTTPSConnection(
-                first, at, timeout=timeout, ssl_context=tls, server_hostname=host, assert_hostname=host
-            )
-        if proxy is not None:
-            shown = {"Proxy-Authorization": proxy.authorization} if proxy.authorization else {}
-            connection.set_tunnel(addresses[0], port, shown)
-        return connection
+        route = Route(target, proxy, _CONNECT_SECONDS, self._trust.context, tuple(addresses))
+        with closing(Call(self._pool, self._resolver, route, (_head(target), b""), lifetime.clock)) as call:
+            try:
+                yield from call.answered()
+                if call.status != 200:
+                    raise _NotFetchedError(f"the server answered with status {call.status}")
+                data = yield from call.rest(
+                    min(self._most, room), hold=lambda size: lifetime.memory.take(_COPIES * size)
+                )
+                return Fetched(call.content_type or "application/octet-stream", data)
+            except FaultError as error:
+                if error.fault is REDIRECT and (to := call.headers.get("location")):
+                    return to
+                raise self._failure(url, room, error.fault) from None
 
-    def _read(self, url: str, response: urllib3.BaseHTTPResponse, until: float, room: int, reserve: Reserve) -> bytes:
-        read = bytearray()
-        # `read1` returns what has arrived: waiting for a full buffer, a slow server would exceed the time limit.
-        while chunk := response.read1(64 * 1024):
-            reserve(_COPIES * len(chunk))
-            read += chunk
-            if len(read) > self._most:
-                raise _refused(url, f"it is larger than {self._most} bytes")
-            if len(read) > room:
-                raise _refused(url, f"it is larger than {room} bytes, which is the room left in this request")
-        if self._clock() >= until:
-            # A body without a length looks complete when the connection is cut off.
-            raise self._too_slow(url)
-        return bytes(read)
-
-    def _too_slow(self, url: str) -> FaultError:
-        return _refused(url, f"it took longer than {self._seconds:g} seconds")
+    def _failure(self, url: str, room: int, fault: Fault) -> Exception:
+        """Return the exception for the *fault* of a call."""
+        if fault is TOO_MUCH and room < self._most:
+            return _refused(url, f"it is larger than {room} bytes, which is the room left in this request")
+        if fault is TOO_MUCH:
+            return _refused(url, f"it is larger than {self._most} bytes")
+        if fault.kind in {FaultKind.UNAVAILABLE, FaultKind.TOO_LARGE}:  # the proxy lacks descriptors, threads or memory
+            return FaultError(fault)
+        return _NotFetchedError(str(fault.cause or fault.kind.value))
 
 
-@contextmanager
-def _cut_off(connection: socket.socket, seconds: float) -> Iterator[None]:
-    """Shut down a connection if the block takes more than so many seconds, even if bytes still arrive."""
-
-    def cut() -> None:
-        with suppress(OSError):  # it is closed already
-            # The `shutdown` of a TLS connection is not thread-safe.
-            socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-    timer = threading.Timer(max(0.0, seconds), cut)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
+def _head(target: Target) -> bytes:
+    lines = (
+        f"GET {target.path} HTTP/1.1",
+        f"Host: {target.authority}",
+        "User-Agent: sap-ai-core-llm-proxy",
+        "Accept-Encoding: identity",
+        "Connection: close",
+    )
+    return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
 
 def _refused(url: str, why: str) -> FaultError:

@@ -4,13 +4,11 @@ import base64
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 
 from dialects.core.conversation import Conversation, Media, Message, Part, Role, ToolResult
 from dialects.core.faults import invalid
 from dialects.translator import ClientRequest
 from gateway.requests.lifetime import Lifetime
-from gateway.upstream.background import result_of
 
 _FEW = 20
 """The maximum number of URLs in one request."""
@@ -28,10 +26,8 @@ class Fetched:
     data: bytes
 
 
-Reserve = Callable[[int], None]
-"""Reserves memory for so many bytes that are about to be kept; raises a `FaultError` if there is none."""
-Fetch = Callable[[str, int, Reserve], Fetched]
-"""Fetches a URL with at most so many bytes; raises a `FaultError` that says why it failed."""
+Fetch = Callable[[str, int, Lifetime], Fetched]
+"""Fetches a URL with at most so many bytes, within the lifetime of its request; raises `FaultError` if that fails."""
 
 
 def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most: int = _MOST_BYTES) -> ClientRequest:
@@ -53,13 +49,18 @@ def inline(request: ClientRequest, fetch: Fetch | None, lifetime: Lifetime, most
     fetched: dict[str, Fetched] = {}
     left = most
     for address, times in sorted(addresses.items()):
-        fetched[address] = result_of(partial(fetch, address, left // times, lifetime.memory.take), lifetime)
+        fetched[address] = fetch(address, left // times, lifetime)
         size = times * len(fetched[address].data)
         lifetime.memory.take(_COPIES * size)
         left -= size
     return replace(
         request, envelope=replace(request.envelope, conversation=_with(conversation, fetched)), may_pass=False
     )
+
+
+def names_urls(request: ClientRequest) -> bool:
+    """Return whether `inline` would fetch anything for a request."""
+    return any(part.url for message in request.envelope.conversation.messages for part in _media(message))
 
 
 def _media(message: Message) -> list[Media]:

@@ -1,6 +1,11 @@
-"""Public IP addresses, by a list that does not depend on the version of Python."""
+"""The IP addresses and hosts that media may be fetched from: public ones, and what the settings say."""
 
 import ipaddress
+from collections.abc import Iterable
+from typing import Final
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 _SPECIAL = tuple(
     map(
@@ -41,13 +46,85 @@ _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")
 """NAT64, where the last 32 bits are an IPv4 address."""
 
 
+_PRIVATE: Final = tuple(map(ipaddress.ip_network, ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")))
+"""The networks of organisations."""
+_METADATA: Final = tuple(map(ipaddress.ip_network, ("fd00:c1::/32", "fd00:ec2::/32", "fd20:ce::/32")))
+"""The parts of them in which clouds serve the metadata of a machine."""
+
+
+class FetchRules:
+    """The rules for the hosts that media are fetched from.
+
+    *allow* and *deny* contain host names, names such as `*.example.com` for all hosts below example.com, and networks.
+
+    ===============================  ===================================================================
+    a host or one of its addresses   may be fetched from
+    ===============================  ===================================================================
+    denied by its name or address    no
+    allowed by the address           yes
+    allowed by the name              if the address is public or in the network of an organisation,
+                                     but not at addresses of this machine, its link or the cloud
+    in no list                       if the address is public
+    ===============================  ===================================================================
+    """
+
+    def __init__(self, allow: Iterable[str] = (), deny: Iterable[str] = ()) -> None:
+        self._allowed = _Entries(allow)
+        self._denied = _Entries(deny)
+
+    def allows(self, host: str, address: str) -> bool:
+        """Return whether *host* may be fetched from at *address*, which is one of its IP addresses."""
+        given = ipaddress.ip_address(address.partition("%")[0])
+        meant = _meant(given)
+        if self._denied.has_name(host) or self._denied.has(given) or self._denied.has(meant):
+            return False
+        if self._allowed.has(meant) or _is_public(meant):
+            return True
+        is_private = any(meant in network for network in _PRIVATE) and not any(meant in each for each in _METADATA)
+        return is_private and self._allowed.has_name(host)
+
+
+class _Entries:
+    """The entries of a list, which are names and networks."""
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._names: set[str] = set()
+        self._networks: list[_Network] = []
+        for entry in entries:
+            try:
+                self._networks.append(ipaddress.ip_network(entry, strict=False))
+            except ValueError:
+                self._names.add(entry.lower())
+
+    def has(self, ip: _Address) -> bool:
+        """Return whether an address is in one of the networks."""
+        return any(ip in network for network in self._networks)
+
+    def has_name(self, host: str) -> bool:
+        """Return whether a host is one of the names, or is below the name of an entry with `*.`."""
+        if not self._names:
+            return False
+        name = host.lower().removesuffix(".")
+        labels = name.split(".")
+        return name in self._names or any(
+            ".".join(["*", *labels[start:]]) in self._names for start in range(1, len(labels))
+        )
+
+
+PUBLIC_ONLY: Final = FetchRules()
+"""The rules without lists."""
+
+
 def is_public(address: str) -> bool:
     """Return whether an IP address is public, and not of this machine, its networks or its cloud."""
-    ip = _meant(ipaddress.ip_address(address.partition("%")[0]))
+    return _is_public(_meant(ipaddress.ip_address(address.partition("%")[0])))
+
+
+def _is_public(ip: _Address) -> bool:
     return (ip.version == 4 or ip in _UNICAST) and not any(ip in network for network in _SPECIAL)
 
 
-def _meant(ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+def _meant(ip: _Address) -> _Address:
     """Return the IPv4 address that is embedded in an IPv6 address, else the address itself."""
     if isinstance(ip, ipaddress.IPv4Address):
         return ip

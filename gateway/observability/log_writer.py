@@ -171,18 +171,18 @@ class LogWriter(logging.Handler):
         text = line.encode(errors="backslashreplace") + b"\n"
         if self._is_midway:
             text = b"\n" + text
-        begun = False
-        while text:
+        begun, place = False, 0
+        while place < len(text):
             try:
                 if self._poll is not None and not self._poll.poll(0):
                     break
-                written = os.write(self._descriptor, text[:_PIECE])
+                place += os.write(self._descriptor, text[place : place + _PIECE])
             except OSError:
                 break
             begun = True
-            text = text[written:]
-        self._is_midway = bool(text) and (begun or self._is_midway)
-        return not text
+        is_whole = place == len(text)
+        self._is_midway = not is_whole and (begun or self._is_midway)
+        return is_whole
 
 
 class _Formatter(logging.Formatter):

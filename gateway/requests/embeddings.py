@@ -67,10 +67,10 @@ class EmbeddingExchange(Exchange):
 
     def _in_turn(self, requests: Sequence[EmbeddingRequest], attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Send the requests one after another and return the joined response; raises `FaultError`."""
-        response = EmbeddingResponse(())
+        responses: list[EmbeddingResponse] = []
         for each in requests:
-            response = joined((response, (yield from self._called(each, attempt))))
-        return response
+            responses.append((yield from self._called(each, attempt)))  # noqa: PERF401 - a comprehension cannot yield
+        return joined(responses)
 
     def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
         """Send the request in one call, or in two halves if it is too large; raises `FaultError`."""

@@ -1,6 +1,6 @@
 """The exchange: one request and its answer, with attempts, failover and the record for observers."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import Enum
@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from dialects import orchestration
-from dialects.adapt.signatures import Open
+from dialects.adapt.signatures import Verify
 from dialects.capabilities.models import profile_for
 from dialects.core.context_overflow import with_limit
 from dialects.core.conversation import JSON, ToolMode, Usage
@@ -24,6 +24,7 @@ from gateway.observability.request_spans import RequestSpans
 from gateway.requests.attempt_reader import AttemptReader
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.rejected_fields import RejectedFields
+from gateway.requests.request_media import RequestMedia
 from gateway.requests.sticky_endpoints import StickyEndpoints
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.requests.unstreamed_models import UnstreamedModels
@@ -68,11 +69,13 @@ class IncomingRequest:
     began: float
     """The time at which its body had been read, by the clock of its lifetime."""
     origin: Callable[[Endpoint], Origin] = lambda _: AS_MADE
-    """Returns how ids and seals of an endpoint are signed for this caller."""
-    open_at: Callable[[Endpoint], Open] | None = None
-    """Returns how the seals in the request are opened for an endpoint; None if it has no seals."""
+    """Returns how ids and signatures of an endpoint are signed for this caller."""
+    verify_at: Callable[[Endpoint], Verify] | None = None
+    """Returns how the signatures in the request are verified for an endpoint; None if it has none."""
     context_length: Callable[[], int | None] = lambda: None
     """Returns the context length of the model in tokens; None if it is unknown."""
+    dialects: Callable[[], Collection[str]] = tuple
+    """Returns the dialects of the endpoints that may serve the request."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """The headers that every attempt sends upstream: the id of the request and of its trace."""
     trace: str = ""
@@ -93,10 +96,6 @@ class SharedResources:
     """Returns the orchestration modules for a model."""
     unstreamed: UnstreamedModels = field(default_factory=UnstreamedModels)
     """The models that orchestration does not stream."""
-
-    def inlined(self, request: ClientRequest, dialect: str, lifetime: Lifetime) -> ClientRequest:
-        """Return the request with its media inlined, for a backend that does not fetch URLs; raises `FaultError`."""
-        return request if traits(dialect).fetches_media else inline(request, self.fetch, lifetime)
 
 
 class Stage(Enum):
@@ -148,15 +147,36 @@ class Exchange:
         self._last: Attempt | None = None
         self._sequences = [attempts]
         """All attempts. If the request is split into parts, each part has its own `Attempts`."""
-        self._requests: dict[str, ClientRequest] = {}
+        self._media = RequestMedia(incoming.request, self._inlined, incoming.dialects)
         self._final_course: _Course | None = None
 
     def next_attempt(self, sequence: Attempts | None = None) -> Attempt:
         """Return the next attempt; raises `FaultError` with the last fault if there is none.
 
-        *sequence* are the attempts at one part, if the request has parts.
+        *sequence* are the attempts at one part, if the request has parts. Media that the endpoint needs are fetched
+        while no lease is held.
         """
-        attempts = sequence or self.attempts
+        if sequence is not None:
+            return self._leased(sequence)
+        self._media.prepare(first=self._last is None)
+        attempt = self._leased(self.attempts)
+        if self._media.lacks(attempt.protocol.dialect):
+            self._start_over()
+            self._media.try_to_fetch()
+            attempt = self._leased(self.attempts)
+        return attempt
+
+    def _start_over(self) -> None:
+        """Give back the lease of the first attempt, which was not used, and forget this attempt."""
+        given_back = self.attempts
+        given_back.close()
+        self.attempts = given_back.again(self.lifetime)
+        self.attempts.paused = given_back.paused
+        self._sequences = [self.attempts]
+        self._last = None
+
+    def _leased(self, attempts: Attempts) -> Attempt:
+        """Return the next one of *attempts*, which has a lease; raises `FaultError` if there is none."""
         try:
             attempt = next(attempts, None)
         except NoEndpointError as error:
@@ -199,9 +219,14 @@ class Exchange:
         return self._shared.modules_for(endpoint.model)
 
     def request_for(self, attempt: Attempt) -> ClientRequest:
-        """Return the request for an attempt's endpoint, with media inlined and seals opened; raises `FaultError`."""
-        request = self._client_request(attempt.protocol.dialect).answered_by(self.incoming.origin(attempt.endpoint))
-        return request if self.incoming.open_at is None else request.opened(self.incoming.open_at(attempt.endpoint))
+        """Return the request for an attempt's endpoint, with media inlined, and signatures verified.
+
+        Raises `FaultError`.
+        """
+        request = self._media.request_for(attempt.protocol.dialect)
+        request = request.answered_by(self.incoming.origin(attempt.endpoint))
+        verify_at = self.incoming.verify_at
+        return request if verify_at is None else request.verified(verify_at(attempt.endpoint))
 
     def drop(self, fields: Iterable[str]) -> None:
         """Record which *fields* of the request are not sent to the endpoint."""
@@ -321,12 +346,9 @@ class Exchange:
         """Return a context manager whose duration counts as waiting and not as work of the proxy."""
         return _Waiting(self)
 
-    def _client_request(self, dialect: str) -> ClientRequest:
-        """Return the request for backends of *dialect*; media are fetched once for all attempts in this dialect."""
-        if dialect not in self._requests:
-            with self.waiting():
-                self._requests[dialect] = self._shared.inlined(self.incoming.request, dialect, self.lifetime)
-        return self._requests[dialect]
+    def _inlined(self, request: ClientRequest) -> ClientRequest:
+        with self.waiting():
+            return inline(request, self._shared.fetch, self.lifetime)
 
     def _age(self) -> float:
         """Return the seconds since the body of the request was read."""
@@ -335,14 +357,14 @@ class Exchange:
     def _course(self) -> "_Course":
         """Return a summary of all attempts so far."""
         trails: dict[str, int] = {}
-        reasons: tuple[str, ...] = ()
+        reasons: list[str] = []
         for each in self._sequences:
             if each_reasons := each.reasons:
                 trail = each.trail
                 trails[trail] = trails.get(trail, 0) + 1
                 reasons += each_reasons
         whole_trail = ", ".join([each if count == 1 else f"{each} x{count}" for each, count in trails.items()])
-        return _Course(whole_trail, reasons, max(1, sum(trails.values())))
+        return _Course(whole_trail, tuple(reasons), max(1, sum(trails.values())))
 
     def _fallback(self) -> str:
         resolution = self.attempts.resolution

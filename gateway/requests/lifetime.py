@@ -119,12 +119,17 @@ class Lifetime:
         """Raise `FaultError` if the request is late, its client has left, or the proxy must shut down."""
         self.wait((), 0.0)
 
-    def check_deadline(self) -> None:
-        """Raise `FaultError` if the request is late or the proxy must shut down, without a check of the client."""
-        if self.left() <= 0:
+    def check_deadline(self) -> float:
+        """Return the seconds that remain, without a check of the client.
+
+        Raises `FaultError` if the request is late or the proxy must shut down.
+        """
+        left = self.left()
+        if left <= 0:
             raise FaultError(TOO_LATE)
         if self._drain is not None and self._drain.is_set:
             raise FaultError(SHUTTING_DOWN)
+        return left
 
     def wait(self, interests: Sequence[Interest], seconds: float) -> tuple[Interest, ...]:
         """Wait for at most so many *seconds* until one of *interests* is ready; return those that are, or none.
@@ -132,16 +137,11 @@ class Lifetime:
         Raises `FaultError` as soon as the request is over. To wait again for the same interests, pass the same sequence
         object, which is faster.
         """
-        left = self.left()
-        if left <= 0:
-            raise FaultError(TOO_LATE)
-        ready = self._watch.poll(interests, max(0.0, min(seconds, left)))
+        ready = self._watch.poll(interests, max(0.0, min(seconds, self.check_deadline())))
         if self._watch.client_left:
             raise FaultError(CLIENT_LEFT)
-        if self._drain is not None and self._drain.is_set:
-            raise FaultError(SHUTTING_DOWN)
-        if not ready and left <= seconds and self.left() <= 0:
-            raise FaultError(TOO_LATE)
+        if not ready:
+            self.check_deadline()
         return ready
 
     def sleep(self, seconds: float) -> None:

@@ -311,7 +311,7 @@ class StreamedAnswer:
             if seen.fault:
                 return self._fail(flow, seen.fault)
             flow.held += out
-            if not seen.committed and _may_be_held(flow.held):
+            if not seen.committed and (not out or _may_be_held(flow.held)):
                 return b""
             self._exchange.answered(flow.attempt, whole=flow.whole)
             out = flow.held

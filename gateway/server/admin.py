@@ -15,9 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 from dialects.framing.json_text import dumps
 from gateway.http.auth import Auth, keys_in, why_refused
 from gateway.http.client_address import read_address
-from gateway.http.cors import is_own_host
+from gateway.http.cors import KeylessAccess
 from gateway.http.failed_keys import TOO_MANY, FailedKeys
 from gateway.http.permissions import NEEDS_ADMIN, may_read_operations
+from gateway.http.security_headers import PRIVATE_LINES
 from gateway.observability.shared_metrics import CONTENT_TYPE
 from gateway.requests.lifetime import Clock
 from gateway.server.status_board import StatusBoard
@@ -39,8 +40,10 @@ _REASONS: Final = {
 }
 _OPEN_PATHS: Final = frozenset({"/health", "/ready"})
 
+_FOREIGN_PAGE: Final = "This port has no API keys, so web pages of other sites must not read it."
 _FOREIGN_NAME: Final = (
-    "This host name is not accepted here: use an IP address, localhost or the name in server.admin_host."
+    "This host name is not accepted here: use an IP address, localhost or the name in server.admin_host, or add this "
+    "name to server.allowed_hosts."
 )
 
 
@@ -57,22 +60,20 @@ class Answer:
     @classmethod
     def refusal(cls, status: int, text: str, retry_after: float | None = None) -> "Answer":
         """Build an error response with a message."""
-        content = dumps({"error": {"message": text, "type": "admin"}}).encode()
+        content = dumps({"error": {"message": text, "type": "admin", "param": None, "code": None}}).encode()
         return cls(status, content, retry_after=retry_after)
 
 
 class Operations:
     """The operations of the admin listener, by path; *auth* says who may use more than the health paths.
 
-    If *auth* has no keys, the host name in a request must be an IP address, localhost or *host_name*, because a web
-    page can make any other name resolve to this machine. *any_name* switches this check off.
+    If *auth* has no keys, *keyless* decides which requests are answered. The health paths are open under any host name.
     """
 
-    def __init__(self, board: StatusBoard, auth: Auth, host_name: str, *, any_name: bool = False) -> None:
-        self._any_name = any_name
+    def __init__(self, board: StatusBoard, auth: Auth, keyless: KeylessAccess) -> None:
         self._board = board
         self.auth = auth
-        self._host_name = host_name
+        self.keyless = keyless
         self._failed_keys = FailedKeys()
 
     def answer(self, method: str, target: str, headers: Mapping[str, str], address: str = "") -> Answer:
@@ -89,8 +90,9 @@ class Operations:
         if method not in {"GET", "HEAD"}:
             return Answer.refusal(405, "Only GET and HEAD are supported here.")
         is_open = url.path in _OPEN_PATHS
-        known = self._any_name or is_own_host(headers.get("host", ""), self._host_name)
-        if self.auth.is_open and not (is_open or known):
+        if self.auth.is_open and not self.keyless.serves_sender(method, url.path, headers):
+            return Answer.refusal(401, _FOREIGN_PAGE)
+        if self.auth.is_open and not (is_open or self.keyless.serves_host(headers)):
             return Answer.refusal(401, _FOREIGN_NAME)
         keys = keys_in(headers, {name: values[0] for name, values in parse_qs(url.query).items()})
         if not is_open:
@@ -248,6 +250,6 @@ def _rendered(answer: Answer, *, with_content: bool) -> bytes:
     retry_after = f"Retry-After: {math.ceil(answer.retry_after)}\r\n" if answer.retry_after is not None else ""
     head = (
         f"HTTP/1.1 {answer.status} {_REASONS[answer.status]}\r\nContent-Type: {answer.type}\r\n{retry_after}"
-        f"Content-Length: {len(answer.content)}\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(answer.content)}\r\n{PRIVATE_LINES}Connection: close\r\n\r\n"
     )
     return head.encode() + (answer.content if with_content else b"")

@@ -45,7 +45,7 @@ class ClientConnection:
         """The parser of this connection's requests, once one has begun. It holds bytes that were read early."""
         self.waits_to_send = True
         """Whether sending waits for a client that does not read. If not, the rest is kept for `send_unsent`."""
-        self.unsent = b""
+        self.unsent = bytearray()
         """The bytes that could not be sent yet."""
         self._socket = connection
         self._options = options
@@ -99,14 +99,15 @@ class ClientConnection:
                 rest = memoryview(rest)[sent:]
             except BlockingIOError:
                 if not self.waits_to_send:
-                    self.unsent = bytes(rest)
+                    self.unsent += rest
                     return
                 self._wait(self._writing, self._options.write_timeout, "The client has stopped reading.")
 
     def send_unsent(self) -> None:
         """Send as much of the kept bytes as the client accepts now."""
-        data, self.unsent = self.unsent, b""
-        self.sendall(data)
+        with suppress(BlockingIOError):
+            while self.unsent:
+                del self.unsent[: self._socket.send(self.unsent)]
 
     def is_readable(self, seconds: float) -> bool:
         """Wait up to *seconds* for the client to send or to disconnect; return whether it did."""

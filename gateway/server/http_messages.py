@@ -11,6 +11,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from dialects.framing.json_text import dumps
+from gateway.http.security_headers import PRIVATE_LINES
 from gateway.requests.lifetime import CLIENT_LEFT
 from gateway.server.client_connection import ClientConnection, StalledError
 
@@ -67,11 +68,11 @@ def _too_large() -> RefusedError:
 
 
 def error_response(status: int, text: str, kind: str) -> bytes:
-    """Build a complete error response, in no client's dialect. The connection is closed after it."""
-    content = dumps({"error": {"message": text, "type": kind}}).encode()
+    """Build a complete error response, in the form of OpenAI's errors. The connection is closed after it."""
+    content = dumps({"error": {"message": text, "type": kind, "param": None, "code": None}}).encode()
     head = (
-        f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        f"HTTP/1.1 {status} {_REASONS.get(status, 'Error')}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(content)}\r\n{PRIVATE_LINES}Connection: close\r\n\r\n"
     )
     return head.encode() + content
 

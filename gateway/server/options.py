@@ -40,6 +40,9 @@ class ServerOptions:
     trusted_proxies: tuple[str, ...] = ()
     """Addresses and networks of reverse proxies. For a connection from one of them, wrong keys are counted for the last
     address in X-Forwarded-For that is not listed here."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Host names under which a proxy without keys serves requests, besides localhost, `host` and all IP addresses. Each
+    is a name without a port. A web page can make any other name lead to the proxy. admin_port follows the same list."""
     header_timeout: _Seconds = 10.0
     """The time in which a client must send the headers of a request, in seconds."""
     keep_alive: _Seconds = 75.0

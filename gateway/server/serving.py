@@ -1,6 +1,5 @@
 """The start of the server: the address to listen on, and the choice between supervisor and single process."""
 
-import ipaddress
 import os
 import socket
 from collections.abc import Callable
@@ -31,28 +30,9 @@ def address_of(host: str) -> str:
     return str(min(found, key=lambda each: each[0] is not socket.AF_INET)[4][0])
 
 
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine can reach *host*."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def ensure_free(address: str, port: int) -> None:
     """Raise `PortTakenError` if the port cannot be opened."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address, port))
-            probe.listen(1)
-        except OSError as error:
-            raise PortTakenError(
-                f"cannot listen on {address}:{port}: {os.strerror(error.errno) if error.errno else error}"
-            ) from error
+    listen(address, port).close()
 
 
 def listen(address: str, port: int) -> socket.socket:

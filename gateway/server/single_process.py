@@ -10,6 +10,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from gateway.config.settings import Settings
 from gateway.observability import log_writer
+from gateway.server.http_messages import error_response
 from gateway.server.process_table import ProcessTable
 from gateway.server.runtime import CreateApplication, Runtime
 from gateway.server.start_report import StartReport
@@ -28,6 +29,10 @@ class _Handler(WSGIRequestHandler):
     protocol_version = "HTTP/1.1"
     server_version = "sap-ai-core-llm-proxy"
     sys_version = ""
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002 - the signature of the base
+        """Answer a request that is not valid HTTP, in the same form as the server of other systems."""
+        self.wfile.write(error_response(code, message or "This is not valid HTTP.", "invalid_request_error"))
 
     def log(self, type: str, message: str, *args: object) -> None:
         """Log nothing."""

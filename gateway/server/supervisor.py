@@ -14,8 +14,10 @@ from enum import Enum
 from functools import partial
 from typing import Final, cast
 
+from gateway.config.network import is_loopback
 from gateway.config.settings import Settings, SettingsError
 from gateway.http.auth import Auth
+from gateway.http.cors import KeylessAccess
 from gateway.observability import log_writer, shared_metrics
 from gateway.server import descriptors
 from gateway.server.admin import AdminListener, Operations
@@ -25,7 +27,7 @@ from gateway.server.options import ServerOptions
 from gateway.server.process_table import ProcessTable, Row
 from gateway.server.request_handler import Application
 from gateway.server.runtime import CreateApplication, Runtime
-from gateway.server.serving import address_of, is_loopback, listen
+from gateway.server.serving import address_of, listen
 from gateway.server.start_report import StartReport
 from gateway.server.status_board import StatusBoard
 from gateway.server.worker import DRAIN, GRACE, RETIRE, Worker
@@ -81,9 +83,7 @@ class Supervisor:
         self._listener = listen(settings.host, settings.port)
         self._table = ProcessTable()
         self._board = StatusBoard.create(self._table)
-        self._operations = Operations(
-            self._board, _admin_auth(settings), settings.server.admin_host, any_name=settings.allow_unauthenticated
-        )
+        self._operations = Operations(self._board, _admin_auth(settings), _keyless_access(settings))
         self._admin = self._open_admin(settings.server)
         self._descriptors = descriptors.raise_limit()
         self._signals: deque[int] = deque()
@@ -364,6 +364,7 @@ class Supervisor:
         self._start_report = StartReport(self._board.router_state)
         log_writer.set_up(self._settings.log_level, self._settings.log_format)
         self._operations.auth = _admin_auth(self._settings)
+        self._operations.keyless = _keyless_access(self._settings)
         _log.info("the settings were reloaded: new workers serve, old ones finish their requests")
 
     def _give_up_reload(self, why: str) -> None:
@@ -426,3 +427,9 @@ def _longest_request(settings: Settings) -> float:
 def _empty(reader: int) -> None:
     with suppress(BlockingIOError):
         os.read(reader, 4096)
+
+
+def _keyless_access(settings: Settings) -> KeylessAccess:
+    """Return which requests the admin port serves if it has no keys."""
+    server = settings.server
+    return KeylessAccess(server.admin_host, *server.allowed_hosts, any_name=settings.allow_unauthenticated)

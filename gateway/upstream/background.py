@@ -86,16 +86,6 @@ class Task(Generic[T]):
                 end.close()
 
 
-def result_of(call: Callable[[], T], lifetime: Lifetime) -> T:
-    """Run a blocking call in a background thread and wait for it; raises `FaultError` once the request is over."""
-    task = Task(call)
-    task.start()
-    interests = (Interest(task),)
-    while not task.done:
-        lifetime.wait(interests, lifetime.left())
-    return task.result()
-
-
 def ends_within(task: Task[T], seconds: float) -> bool:
     """Wait for a task for at most so many *seconds*; return whether it is done."""
     Lifetime(math.inf).wait((Interest(task),), seconds)

@@ -6,13 +6,14 @@ import ipaddress
 import re
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Protocol, Self
 from urllib.parse import quote, unquote, urlsplit
 
+from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.config.network import Proxies, Proxy
 from gateway.requests.lifetime import Clock, Interest
 from gateway.upstream.background import Task, is_out_of_descriptors
@@ -30,6 +31,9 @@ _DNS_MEMORY = 30.0
 """Seconds for which the addresses of a host are cached."""
 _MOST_HOSTS = 256
 """The maximum number of hosts whose addresses are cached."""
+_TOO_MANY_LOOKUPS: Final = Fault(
+    FaultKind.UNAVAILABLE, "The proxy is looking up too many host names; try again in a moment.", retry_after=1.0
+)
 _PORTS: Final = {"http": 80, "https": 443}
 _TARGET = "%/?#[]@!$&'()*+,;=:~"
 """The characters of a path or a query that are not percent-encoded."""
@@ -72,8 +76,7 @@ class Target:
     """Path and query, percent-encoded."""
 
 
-@lru_cache(maxsize=1024)
-def target_of(url: str) -> Target:
+def parse_target(url: str) -> Target:
     """Parse a URL; raises `ValueError` unless it is an http or https URL with a host."""
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
@@ -88,6 +91,10 @@ def target_of(url: str) -> Target:
         authority=name if port == _PORTS[parts.scheme] else f"{name}:{port}",
         path=quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_TARGET),
     )
+
+
+target_of = lru_cache(maxsize=1024)(parse_target)
+"""Parses a URL as `parse_target` does, and remembers it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,16 +138,24 @@ def target_and_proxy(url: str, proxies: Proxies) -> tuple[Target, HttpProxy | No
 
 
 class Resolver:
-    """Looks up hosts in background tasks, one at a time for each host, and caches the addresses."""
+    """Looks up hosts in background tasks, one at a time for each host, and caches the addresses.
 
-    def __init__(self, resolve: Resolve, clock: Clock) -> None:
+    A look-up cannot be cancelled, so its task may last longer than anyone waits for it. At most *most* of them are in
+    progress.
+    """
+
+    def __init__(self, resolve: Resolve, clock: Clock, most: int = _MOST_HOSTS) -> None:
         self._resolve = resolve
         self._clock = clock
+        self._most = most
         self._known: dict[tuple[str, int], tuple[list[str], float]] = {}
         self._asked: dict[tuple[str, int], Task[list[str]]] = {}
 
     def addresses(self, host: str, port: int, until: float) -> Steps[list[str]]:
-        """Return the addresses of a host, at least one; raises `OSError` or `ValueError` if there are none."""
+        """Return the addresses of a host, at least one.
+
+        Raises `OSError` or `ValueError` if there are none, and `FaultError` if too many look-ups are in progress.
+        """
         if _is_address(host):
             return [host]
         known, forgotten_at = self._known.get((host, port), ([], 0.0))
@@ -165,10 +180,21 @@ class Resolver:
             finally:
                 self._asked.pop(key, None)
 
+        if running is None and self._is_full():
+            raise FaultError(_TOO_MANY_LOOKUPS)
         # Two threads may get here at once: then the host is looked up twice, and both results are valid.
         task = self._asked[key] = Task(look_up)
         task.start()
         return task
+
+    def _is_full(self) -> bool:
+        """Return whether no further look-up may begin."""
+        if len(self._asked) < self._most:
+            return False
+        for key, task in list(self._asked.items()):
+            if task.done:  # it got no thread
+                self._asked.pop(key, None)
+        return len(self._asked) >= self._most
 
 
 class Leftover(Protocol):
@@ -270,6 +296,9 @@ class Route:
     """Seconds for looking up the host, and again for connecting to each of its addresses."""
     context: Callable[[], ssl.SSLContext]
     """Returns the TLS context."""
+    addresses: Sequence[str] = ()
+    """The only addresses of the target that may be used, if they are known. An HTTP proxy then gets the first one and
+    not the name of the host."""
 
     def unreachable(self, error: Exception) -> Unreachable:
         """Return why the target was not reached, from the *error* of connecting."""
@@ -284,7 +313,9 @@ def connect(route: Route, resolver: Resolver, clock: Clock) -> Steps[Connection]
     other failures.
     """
     first = route.proxy or route.target
-    addresses = yield from resolver.addresses(first.host, first.port, clock() + route.timeout)
+    addresses = route.addresses
+    if route.proxy is not None or not addresses:
+        addresses = yield from resolver.addresses(first.host, first.port, clock() + route.timeout)
     for address in addresses[:-1]:
         try:
             return (yield from _connected(address, first.port, route, clock() + route.timeout))
@@ -298,9 +329,9 @@ def _connected(address: str, port: int, route: Route, until: float) -> Steps[Con
     sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
     try:
         yield from _established(sock, address, port, until)
+        if route.proxy is not None and (route.target.secure or route.addresses):
+            yield from _tunnelled(sock, route, until)
         if route.target.secure:
-            if route.proxy is not None:
-                yield from _tunnelled(sock, route, until)
             context = route.context()
             sock = tls = context.wrap_socket(sock, server_hostname=route.target.host, do_handshake_on_connect=False)
             yield from _handshaken(tls, until)
@@ -327,8 +358,8 @@ def _established(sock: socket.socket, address: str, port: int, until: float) -> 
 
 def _tunnelled(sock: socket.socket, route: Route, until: float) -> Steps[None]:
     """Open a tunnel through an HTTP proxy to the target; raises `OSError` if that fails."""
-    host = f"[{route.target.host}]" if ":" in route.target.host else route.target.host
-    there = f"{host}:{route.target.port}"
+    host = route.addresses[0] if route.addresses else route.target.host
+    there = f"[{host}]:{route.target.port}" if ":" in host else f"{host}:{route.target.port}"
     authorization = route.proxy.authorization if route.proxy else ""
     lines = [f"CONNECT {there} HTTP/1.1", f"Host: {there}"]
     lines += [f"Proxy-Authorization: {authorization}"] if authorization else []

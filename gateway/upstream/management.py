@@ -30,7 +30,7 @@ from gateway.config.network import DIRECT, Network, Proxies, Proxy
 from gateway.config.service_keys import CertificateFiles, CertificateText, Secret, ServiceKey
 from gateway.upstream.background import OUT_OF_DESCRIPTORS, is_out_of_descriptors
 from gateway.upstream.certificates import issuer_at
-from gateway.upstream.connection import HttpProxy, target_of
+from gateway.upstream.connection import HttpProxy, Resolve, addresses_of, target_of
 from gateway.upstream.timed_connections import socket_options, timed_pools
 from gateway.upstream.tokens import Token
 from gateway.upstream.transport_faults import (
@@ -147,8 +147,10 @@ class ManagementClient:
         token_timeouts: tuple[float, float] = _TOKEN_TIMEOUTS,
         wait: Callable[[float], object] | None = None,
         clock: Callable[[], float] = time.monotonic,
+        resolve: Resolve = addresses_of,
         longest: float = _LONGEST,
     ) -> None:
+        self._pools = timed_pools(resolve, longest)
         self._longest = longest
         self._destination = lru_cache(_MOST_URLS)(partial(_Destination.of, network.proxies))
         self._trust = TrustStore(network.trust)
@@ -195,7 +197,7 @@ class ManagementClient:
         session.headers.update(_HEADERS)
         session.cookies = _NoCookies()
         for scheme in ("https://", "http://"):
-            session.mount(scheme, _Adapter(tls, self._longest))
+            session.mount(scheme, _Adapter(tls, self._pools))
         return session
 
     def _ask(self, method: str, url: str, headers: Mapping[str, str], timeout: float) -> Answer:
@@ -283,11 +285,11 @@ class ManagementClient:
 
 
 class _Adapter(HTTPAdapter):
-    """An adapter with TCP keep-alive, the TLS context that *tls* returns, and a time limit of the head of an answer."""
+    """An adapter with TCP keep-alive, with the TLS context that *tls* returns, and with classes of connection pools."""
 
-    def __init__(self, tls: Callable[[], ssl.SSLContext], longest: float) -> None:
+    def __init__(self, tls: Callable[[], ssl.SSLContext], pools: Mapping[str, Any]) -> None:
         self._tls = tls
-        self._pools = timed_pools(longest)
+        self._pools = pools
         super().__init__(pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS, max_retries=0)
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
@@ -420,7 +422,8 @@ def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]
     paths = folder / "certificate.pem", folder / "key.pem"
     for path, content in zip(paths, (certificate, key.reveal()), strict=True):
         path.touch(mode=0o600)
-        path.write_text(content, encoding="ascii")
+        # OpenSSL refuses a text with a character beyond ASCII.
+        path.write_text(content, encoding="ascii", errors="replace")
     return str(paths[0]), str(paths[1])
 
 

@@ -64,6 +64,26 @@ def unless_silent(steps: Steps[T], silence: float, clock: Clock) -> Steps[T]:
         steps.close()
 
 
+def ends_by(steps: Steps[T], until: float, clock: Clock) -> Steps[T]:
+    """Run *steps*; raises `TimeoutError` if they have not ended at the time *until*, however often they pause."""
+    try:
+        pause = next(steps)
+        while True:
+            is_late = False
+            try:
+                yield pause if pause.until <= until else Pause(pause.interests, until)
+            except TimeoutError:
+                is_late = True
+            if clock() >= until:
+                raise TimeoutError
+            pause = steps.throw(TimeoutError()) if is_late else next(steps)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        steps.close()
+
+
 def run(steps: Steps[T], lifetime: Lifetime) -> T:
     """Run *steps* to their end, waiting at each pause, and return the result.
 

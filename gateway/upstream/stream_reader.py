@@ -52,8 +52,9 @@ class StreamReader:
         self._token_limit = token_limit
         self._silence = silence
         self._call: Call | None = None
-        self._is_answered = False
-        """Whether the head of a successful answer has arrived."""
+        """The latest call, which must be closed."""
+        self._answer: Call | None = None
+        """The call for which the head of a successful answer has arrived."""
         self._held = 0
         """The bytes of memory that are reserved for the answer."""
         self._work = Resumable(self._answered())
@@ -113,9 +114,9 @@ class StreamReader:
     @property
     def interest(self) -> Interest | None:
         """The interest that it waits for; None if it can continue at once."""
-        if not self._is_answered:
-            return self._work.pause.interests[0] if self._work.pause else None
-        return self._begun().interest
+        if self._answer is not None:
+            return self._answer.interest
+        return self._work.pause.interests[0] if self._work.pause else None
 
     @property
     def due(self) -> float:
@@ -135,9 +136,9 @@ class StreamReader:
             self._call.finish()
 
     def _begun(self) -> Call:
-        if self._call is None or not self._is_answered:
+        if self._answer is None:
             raise LookupError("the answer has no head yet")
-        return self._call
+        return self._answer
 
     def _answered(self) -> Steps[None]:
         """Get the head of a successful answer; a refused token is renewed once. Raises `FaultError`."""
@@ -168,7 +169,7 @@ class StreamReader:
         call = self._call = self._send(token)
         yield from call.answered()
         if call.status < 400:
-            self._is_answered = True
+            self._answer = call
             return
         body = yield from call.rest(_ERROR_LIMIT)
         raise FaultError(self._judge(call, body))

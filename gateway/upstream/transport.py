@@ -65,6 +65,8 @@ class _Answer:
     def __init__(self) -> None:
         self.status = 0
         self.fields: dict[bytes, bytes] = {}
+        """The headers, once the head is complete. The values of repeated ones are joined by commas."""
+        self._values: dict[bytes, list[bytes]] = {}
         self.begun = False
         self.has_head = False
         self.has_more = False
@@ -142,8 +144,7 @@ class _Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Store a header; trailers after the body are ignored."""
         if not self.has_head:
-            name = name.lower()
-            self.fields[name] = self.fields[name] + b", " + value if name in self.fields else value
+            self._values.setdefault(name.lower(), []).append(value)
 
     def on_headers_complete(self) -> None:
         """Process the head; raises `ValueError` for an unknown content encoding."""
@@ -152,9 +153,10 @@ class _Answer:
             raise _GarbledError
         if status < 200:
             self._interim = True
-            self.fields = {}
+            self._values = {}
             return
         self.status = status
+        self.fields = {name: b", ".join(values) for name, values in self._values.items()}
         self._keeps_alive = parser.should_keep_alive()
         coding = self.fields.get(b"content-encoding", b"identity").strip().lower()
         if coding in _COMPRESSED:

@@ -1,4 +1,4 @@
-"""The files of the web page, and the headers they are served with."""
+"""The files of the web page."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,20 +8,6 @@ from pathlib import Path
 from typing import Final
 
 PAGE: Final = "index.html"
-HEADERS: Final[Mapping[str, str]] = {
-    "Cache-Control": "no-cache",  # browsers revalidate a file each time, so an update of the proxy is seen at once
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
-        "require-trusted-types-for 'script'; trusted-types 'none'"  # the page cannot assign strings as HTML
-    ),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "Vary": "Accept",
-    "X-Content-Type-Options": "nosniff",
-}
-"""Headers of every file. The page loads, calls and runs nothing but its own files, and no other page may frame it."""
 _FOLDER: Final = Path(__file__).with_name("static")
 _CONTENT_TYPES: Final = {
     ".css": "text/css; charset=utf-8",

@@ -9,10 +9,10 @@ from typing import Final
 
 from dialects.core.conversation import JSON
 from dialects.core.faults import invalid
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.deployed import DeployedModel, best
-from gateway.cli.connect.registry import GROUPS, key_line
-from gateway.cli.connect.tool import Connection, Tool
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.deployed import DeployedModel, best
+from gateway.tool_settings.registry import GROUPS, key_line
+from gateway.tool_settings.tool import Connection, Tool
 from gateway.version import VERSION
 
 PLACEHOLDER: Final = "YOUR-KEY"

@@ -95,7 +95,7 @@ def test_what_went_wrong_is_named() -> None:
 
     assert troubles_of(paced, QUIET) == []
     assert troubles_of(paced, QUIET | {"refused": 3, "done": 6, "silent": 4}) == [
-        "3 answers that were no success",
+        "3 unsuccessful answers",
         "2 streams without [DONE]",
         "4 streams without a chunk",
     ]

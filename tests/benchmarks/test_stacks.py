@@ -90,4 +90,4 @@ def test_where_no_process_may_be_looked_into_the_ways_out_are_said(said: str) ->
 
 def test_another_failure_of_the_sampler_is_said_in_its_own_words() -> None:
     assert explained("Sampling…\nError: No such process\n\n") == "py-spy failed: Error: No such process"
-    assert explained("") == "py-spy failed: it said nothing"
+    assert explained("") == "py-spy failed: it printed nothing"

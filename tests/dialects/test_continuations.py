@@ -145,10 +145,10 @@ def relays(backend: str, kind: str, *, patiently: bool) -> list[Relay]:
     made = list[Relay]()
     for client in CLIENTS:
         asked = Conversation("my-model", client, stream_usage=True)
-        origin = Origin(id="resp_U0VB{}".format, seal="U0VB{}".format)
+        origin = Origin(id="resp_U0VB{}".format, signature="U0VB{}".format)
         envelope = Envelope("tok", "my-model", 1_780_000_000, asked, origin)
         readers = [BACKENDS[backend].reader("tok", kind) for _ in range(2)]
-        readers[0].seal = origin.seal
+        readers[0].signed = origin.signature
         if patiently:
             readers = [patient(reader) for reader in readers]
         made.append(TranslatingRelay(readers[0], CLIENTS[client].writer(envelope)))

@@ -110,7 +110,7 @@ seeds = st.integers(0, 2**32)
 
 def envelope_for(client: str, **fields: Any) -> Envelope:
     asked = Conversation("my-model", client, stream_usage=True, **fields)
-    return Envelope("tok", "my-model", 1_780_000_000, asked, Origin(id="resp_U0VB{}".format, seal="U0VB{}".format))
+    return Envelope("tok", "my-model", 1_780_000_000, asked, Origin(id="resp_U0VB{}".format, signature="U0VB{}".format))
 
 
 def ways(backend: str, kind: str) -> Iterator[Any]:

@@ -41,11 +41,11 @@ LIST = OutputFormat({"type": "array", "items": {"type": "string"}}, "names")
 
 
 def unfolding(client: str, model: str, **asked: Any) -> UnfoldingTranslator:
-    """The translator of a stream from a model that answers in one piece, which seals what is signed."""
+    """The translator of a stream from a model that answers in one piece, which signs the signatures."""
     said = (Message(Role.USER, (Text("Who is there?"),)),)
     asked = {"messages": said, "stream": True, "stream_usage": True, "reasoning": Reasoning(budget=2000), **asked}
     conversation = Conversation("my-model", client, **asked)
-    envelope = Envelope("tok", "my-model", 1_780_000_000, conversation, Origin(seal=lambda text: f"sealed {text}"))
+    envelope = Envelope("tok", "my-model", 1_780_000_000, conversation, Origin(signature=lambda text: f"mac {text}"))
     request = ClientRequest(client, {}, envelope, may_pass=False)
     translator = translator_for(request, BACKEND, profile_for(model), unfolding=True)
 
@@ -159,13 +159,13 @@ def test_an_object_around_a_list_is_taken_off_in_the_stream(client: str) -> None
     assert [loads(part.text.encode()) for part in stream.parts if isinstance(part, Text)] == [["Ada"]]
 
 
-def test_signed_thoughts_are_sealed_in_the_stream() -> None:
+def test_the_signatures_of_thoughts_are_signed_in_the_stream() -> None:
     thoughts = [{"content": "Hm.", "signature": "c2lnbmVk"}]
     body = result_of({"content": "Hi.", "reasoning_content": thoughts}, "stop", CLAUDE)
     stream, _ = understood("anthropic-messages", unfolding("anthropic-messages", CLAUDE), body)
     [thought] = [part for part in stream.parts if isinstance(part, Thinking)]
 
-    assert (thought.text, thought.signature) == ("Hm.", "sealed c2lnbmVk")
+    assert (thought.text, thought.signature) == ("Hm.", "mac c2lnbmVk")
 
 
 @pytest.mark.parametrize("stream", [False, True])

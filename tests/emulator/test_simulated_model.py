@@ -304,7 +304,7 @@ def test_gemini_thinks_aloud_only_when_asked(eu):
     assert "thought" not in parts[1]
 
 
-def test_responses_reason_in_summaries_and_sealed(eu):
+def test_responses_reason_in_summaries_and_encrypted(eu):
     _, body = request("responses", "gpt-5", "Hello")
     body |= {
         "reasoning": {"effort": "low", "summary": "auto"},

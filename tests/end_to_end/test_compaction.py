@@ -92,7 +92,7 @@ def test_what_a_deployment_keeps_may_still_be_gone_on_from(wide_proxy: Proxy) ->
 
 
 def test_a_compaction_goes_back_to_the_deployment_that_made_it(proxy: Proxy) -> None:
-    """No other can read it: the name of its maker stands in its seal."""
+    """No other can read it: it is signed with the name of its maker."""
     assert len(proxy.cloud.deployments("gpt-5")) > 1
     makers = set()
     for _ in range(4):
@@ -110,8 +110,8 @@ def test_a_compaction_goes_back_to_the_deployment_that_made_it(proxy: Proxy) -> 
 
 @pytest.mark.parametrize("content", ["gAAAAABx", ""])
 def test_a_compaction_of_somebody_else_is_refused(proxy: Proxy, content: str) -> None:
-    sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": content}
-    answer = proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": [sealed, *SAID]})
+    compacted = {"type": "compaction", "id": "cmp_1", "encrypted_content": content}
+    answer = proxy.ask("POST", RESPONSES, {"model": "gpt-5", "input": [compacted, *SAID]})
 
     assert (answer.status, answer.json["error"]["param"]) == (400, "input")
     assert "only the deployment that made it can read" in answer.json["error"]["message"]

@@ -81,7 +81,8 @@ NAMED = {"Authorization": "", "Host": "evil.example:18998"}
 @pytest.fixture(scope="module")
 def keyless(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     folder = tmp_path_factory.mktemp("keyless")
-    with running_proxy(shared_cloud, folder, secret_authentication_tokens=[], host="Box.example") as proxy:
+    more = {"host": "Box.example", "server": {"allowed_hosts": ["proxy.corp.example"]}}
+    with running_proxy(shared_cloud, folder, secret_authentication_tokens=[], **more) as proxy:
         yield proxy
 
 
@@ -100,7 +101,8 @@ def test_without_a_key_nothing_is_told_to_a_page_whose_name_leads_here(keyless: 
     assert b"allow_unauthenticated" in told.body
 
 
-@pytest.mark.parametrize("host", ["10.0.0.5:3001", "[::1]:3001", "127.0.0.1", "LOCALHOST:3001", "box.example:3001"])
+@pytest.mark.parametrize("host", ["10.0.0.5:3001", "[::1]:3001", "127.0.0.1", "LOCALHOST:3001", "box.example:3001",
+                                  "Proxy.corp.example"])  # fmt: skip
 def test_without_a_key_the_proxy_is_called_by_an_address_as_localhost_or_as_configured(
     keyless: Proxy, host: str
 ) -> None:
@@ -117,6 +119,41 @@ def test_a_name_that_looks_like_this_machine_is_none(keyless: Proxy, host: str) 
 @pytest.mark.parametrize("path", ["/health", "/ready"])
 def test_whoever_asks_only_whether_the_proxy_is_well_may_call_it_anything(keyless: Proxy, path: str) -> None:
     assert keyless.ask("GET", path, **NAMED).status == 200
+
+
+CROSS = {"Authorization": "", "Sec-Fetch-Site": "cross-site"}
+LINK = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Accept": "text/html,*/*;q=0.8"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/chat/completions"), ("POST", "/v1/messages"), ("GET", "/v1/models"), ("GET", "/router/state"),
+        ("GET", "/metrics"), ("GET", "/health"), ("GET", "/"), ("GET", "/web/page.js"), ("OPTIONS", "/v1/models"),
+        ("POST", "/api/event_logging/batch"), ("GET", "/nowhere"),
+    ],
+)  # fmt: skip
+def test_without_a_key_no_path_is_served_to_a_page_of_another_site_that_shows_no_origin(
+    keyless: Proxy, method: str, path: str
+) -> None:
+    """A page embeds an image or a script of another site without telling its own `Origin`."""
+    told = keyless.ask(method, path, ASK if method == "POST" else None, **CROSS)
+
+    assert told.status == 401
+    assert b"web pages of other sites" in told.body
+
+
+def test_a_link_on_another_site_opens_the_page_and_nothing_else(keyless: Proxy) -> None:
+    page, state = (keyless.ask("GET", path, **CROSS, **LINK) for path in ("/", "/router/state"))
+
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert state.status == 401
+
+
+def test_with_a_key_a_page_of_another_site_is_served_as_before(proxy: Proxy) -> None:
+    told = proxy.ask("POST", "/v1/chat/completions", ASK, Origin=PAGE, **{"Sec-Fetch-Site": "cross-site"})
+
+    assert told.status == 200
 
 
 def test_where_everybody_may_call_programs_call_by_any_name_and_foreign_pages_still_may_not(

@@ -162,13 +162,29 @@ def test_only_the_prefix_may_be_doubled(proxy: Proxy, path: str) -> None:
     assert proxy.ask("GET", path).status == 404
 
 
+@pytest.mark.parametrize(
+    "path", ["/v1//chat/completions", "//v1/v1///chat//completions", "/openai/v1//chat/completions"]
+)
+def test_a_doubled_slash_is_read_as_one_and_nothing_is_redirected(proxy: Proxy, path: str) -> None:
+    told = proxy.ask("POST", path, POSTED)
+    others = [
+        proxy.ask("POST", path, POSTED, Authorization="Bearer sk-wrong"),
+        proxy.ask("GET", "/v1/responses//input_items"),
+        proxy.ask("GET", "//evil.example/v1/models"),
+    ]
+
+    assert told.status == 200
+    assert [each.status for each in others] == [401, 404, 404]
+    assert [shape_of(each.json) for each in others] == ["openai"] * 3
+
+
 def test_a_path_that_is_not_there_is_not_taken_for_a_model(proxy: Proxy) -> None:
     assert proxy.ask("GET", "/v1/nothing").json["error"]["code"] == "unknown_url"
     assert proxy.ask("GET", "/v1/models/nobody").json["error"]["code"] == "model_not_found"
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/router/state", "/metrics", "/"]
+    "path", ["/v1/chat/completions", "/v1/messages", "/v1/models", "/router/state", "/metrics", "/", "/openapi.json"]
 )
 @pytest.mark.parametrize("key", [None, "sk-dem", "sk-demoo", "Bearer"])
 def test_every_path_asks_for_a_key(proxy: Proxy, path: str, key: str | None) -> None:
@@ -243,7 +259,7 @@ def test_a_stream_is_told_as_one_and_is_not_cached(proxy: Proxy) -> None:
     told = proxy.ask("POST", "/v1/chat/completions", body)
 
     assert told.headers["content-type"].startswith("text/event-stream")
-    assert told.headers["cache-control"] == "no-cache"
+    assert told.headers["cache-control"] == "no-store"
     assert told.headers["x-proxy-deployment"].partition("/")[0] in {"eu", "us"}
 
 

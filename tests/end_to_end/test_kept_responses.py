@@ -86,6 +86,18 @@ def test_a_kept_answer_is_shown_and_deleted_wherever_it_lies(own_proxy: Proxy, c
     assert own_proxy.in_flight == 0
 
 
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_a_deployment_that_sends_nonsense_for_a_kept_answer_is_a_bad_gateway(
+    own_proxy: Proxy, client: openai.OpenAI, method: str
+) -> None:
+    answer = client.responses.create(model=MODEL, input="Hello")
+    own_proxy.cloud.fault(makers(own_proxy)[-1], "garbage", times=1)
+    told = own_proxy.ask(method, f"/v1/responses/{answer.id}")
+
+    assert (told.status, shape_of(told.json)) == (502, "openai")
+    assert b"html" not in told.body
+
+
 def test_cancelling_what_cannot_be_cancelled_is_a_bad_request(client: openai.OpenAI) -> None:
     answer = client.responses.create(model=MODEL, input="Hello")
 
@@ -302,7 +314,7 @@ def test_where_fetching_is_switched_off_the_caller_is_told_to_send_bytes(
     assert "base64 data, not as URLs" in told.json["error"]["message"]
 
 
-def test_sealed_thoughts_go_back_to_the_deployment_that_sealed_them(proxy: Proxy) -> None:
+def test_encrypted_thoughts_go_back_to_the_deployment_that_encrypted_them(proxy: Proxy) -> None:
     asked: list[dict] = [{"role": "user", "content": "Think about sealing wax."}]
     body = {
         "model": "gpt-5",

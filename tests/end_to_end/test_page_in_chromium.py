@@ -4,17 +4,18 @@ import itertools
 import json
 import re
 import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gateway.cli.connect.deployed import read_models
+from gateway.tool_settings.deployed import read_models
 from gateway.web.tool_guide import PLACEHOLDER, guide
 from tests.support.chromium import Visit, Visitor, running_tab, visitor
 from tests.support.legibility import contrasts
-from tests.support.processes import free_port, new_place
+from tests.support.processes import free_port, new_place, until
 from tests.support.running import KEY, Cloud, Proxy, running_proxy
 
 SECRET = 'sk it\'s "mine"'
@@ -38,7 +39,14 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"http://127.0.0.1:{port}"
     with new_place(tmp_path_factory.mktemp("demo")).running("--demo", "--port", str(port)) as run:
         run.await_answer(url)
+        until(lambda: subaccounts_of(url) == {"eu": "ok", "us": "ok"}, amiss=lambda: run.said)
         yield url
+
+
+def subaccounts_of(url: str) -> Any:
+    """Read what `/ready` says of each subaccount: the page shows it as it is when a visitor comes."""
+    with urllib.request.urlopen(f"{url}/ready") as answer:
+        return json.load(answer)["subaccounts"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.http.admission import Admission, Place
 from gateway.http.failed_keys import MOST_FAILURES, FailedKeys
 from gateway.observability.activity import Activity
-from gateway.observability.history import History, merged_history
+from gateway.observability.history import merged_history
 from gateway.observability.log_writer import LogWriter
 from gateway.readiness import ReadinessProbe
 from gateway.requests.lifetime import Lifetime
@@ -165,19 +165,16 @@ def log_lines() -> Scenario:
 
 def activity() -> Scenario:
     """Each answer is counted once."""
-    subject = Activity()
+    subject = Activity(lambda: 0.0)
     tasks = [partial(subject.heard, OutcomeRecorded(EU, None, 1.0))] * 3
-    return Scenario(subject, "_lock", tasks, lambda: subject.counts(EU)["answered"] == 3)
+
+    def law() -> bool:
+        return subject.counts(EU)["answered"] == requests_in(subject) == 3
+
+    return Scenario(subject, "_lock", tasks, law, parts=[subject._counters])
 
 
-def history() -> Scenario:
-    """Each attempt is counted once."""
-    subject = History(lambda: 0.0)
-    tasks = [partial(subject.heard, OutcomeRecorded(EU, None, 1.0))] * 3
-    return Scenario(subject, "_lock", tasks, lambda: requests_in(subject) == 3)
-
-
-def requests_in(subject: History) -> int:
+def requests_in(subject: Activity) -> int:
     return sum(merged_history([subject.rows()], 0.0)["endpoints"][0]["requests"])
 
 
@@ -189,7 +186,7 @@ def failed_keys() -> Scenario:
 
 
 SCENARIOS: list[Callable[[], Scenario]] = [
-    activity, admission, failed_keys, history, kept_connections, lessons, log_lines, memory, open_requests, pins, place,
+    activity, admission, failed_keys, kept_connections, lessons, log_lines, memory, open_requests, pins, place,
     readiness, thread_pool, token_tasks,
 ]  # fmt: skip
 

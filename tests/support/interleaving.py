@@ -10,7 +10,7 @@ import ast
 import random
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,10 +20,10 @@ _ENOUGH, _MOST = range(12), range(200)
 
 
 class Stage:
-    """Runs threads one at a time, and makes them hand over within *file* as *seed* says."""
+    """Runs threads one at a time, and makes them hand over within *files* as *seed* says."""
 
-    def __init__(self, file: str, seed: int) -> None:
-        self.file = file
+    def __init__(self, files: Container[str], seed: int) -> None:
+        self.files = files
         self.rng = random.Random(seed)
         self.turns: dict[int, threading.Semaphore] = {}
         self.living: list[int] = []
@@ -57,7 +57,7 @@ class Stage:
                 self.turns[self.rng.choice(self.living)].release()
 
     def trace(self, frame: FrameType, event: str, argument: object):
-        if frame.f_code.co_filename != self.file:
+        if frame.f_code.co_filename not in self.files:
             return None
         frame.f_trace_opcodes = True
         if event == "opcode" and self.rng.random() < 0.25:
@@ -119,7 +119,8 @@ class NoLock(Lock):
 class Scenario:
     """Something whose lock can be replaced, what threads do with it, and the law that must hold afterwards.
 
-    *others* are locks that the guarded file takes as well: they stay, but hand over.
+    *others* are locks that the guarded file takes as well: they stay, but hand over. *parts* are objects of other files
+    that the lock guards.
     """
 
     owner: object
@@ -127,6 +128,7 @@ class Scenario:
     tasks: list[Callable[[], object]]
     law: Callable[[], bool]
     others: Sequence[tuple[object, str]] = ()
+    parts: Sequence[object] = ()
 
 
 def is_enough(build: Callable[[], Scenario]) -> bool:
@@ -141,8 +143,8 @@ def is_needed(build: Callable[[], Scenario]) -> bool:
 
 def _holds(build: Callable[[], Scenario], seed: int, lock: type[Lock] | type[NoLock]) -> bool:
     scenario = build()
-    file = sys.modules[type(scenario.owner).__module__].__file__
-    stage = Stage(str(file), seed)
+    files = {str(sys.modules[type(each).__module__].__file__) for each in (scenario.owner, *scenario.parts)}
+    stage = Stage(files, seed)
     for owner, name in scenario.others:
         setattr(owner, name, Lock(stage))
     setattr(scenario.owner, scenario.lock, lock(stage))

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from dialects.core.conversation import JSON, Usage
@@ -14,6 +15,7 @@ from dialects.translator import ClientRequest
 from gateway.observability.metrics import ExchangeRecord
 from gateway.requests.exchange import Exchange, IncomingRequest, SharedResources
 from gateway.requests.lifetime import Interest, Lifetime
+from gateway.requests.request_media import backend_dialects
 from gateway.requests.streaming import StreamedAnswer
 from gateway.upstream import steps as upstream
 from gateway.upstream.steps import Pause, StillPending, unless_silent
@@ -246,7 +248,9 @@ class Bench:
         conversation = CLIENTS[dialect].parse_request(body)
         envelope = Envelope("token", conversation.model, 1_700_000_000, conversation)
         attempts = self.router.attempts(conversation.model, client=dialect)
-        incoming = IncomingRequest("id", "caller", ClientRequest(dialect, body, envelope), self.timeouts, self.clock())
+        asked = ClientRequest(dialect, body, envelope)
+        dialects = partial(backend_dialects, self.router, conversation.model, attempts.resolution, dialect, False)
+        incoming = IncomingRequest("id", "caller", asked, self.timeouts, self.clock(), dialects=dialects)
         return Exchange(incoming, attempts, self.backends, self.notes, lifetime, self.shared)
 
     @property

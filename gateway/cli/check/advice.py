@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, Final, Self
 
 from dialects.core.faults import Fault, FaultKind
-from gateway.config.network import PROXY, Network, Proxies, is_loopback
+from gateway.config.network import PROXY, Network, Proxies, is_this_machine
 from gateway.config.service_keys import Proof, Secret
 from gateway.upstream.certificates import issuer_at
 from gateway.upstream.connection import target_and_proxy
@@ -199,7 +199,7 @@ class Adviser:
         if self._proxies.unused:
             return f"remove {PROXY}, which keeps {self._proxies.unused} from being used"
         name = why.host.rpartition(":")[0]
-        if self._proxies.https is not None and not is_loopback(name):
+        if self._proxies.https is not None and not is_this_machine(name):
             return f"remove {name} from {self._proxies.exempt_in} if it can be reached only through the HTTP proxy"
         return f"set {PROXY} if this network needs an HTTP proxy"
 

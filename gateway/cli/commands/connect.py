@@ -61,11 +61,11 @@ def connect(
     """
     from gateway.cli.connect.files import undo, write
     from gateway.cli.connect.lookup import look_up
-    from gateway.cli.connect.registry import find_tool, instructions, list_tools
     from gateway.cli.connect.start import start
-    from gateway.cli.connect.tool import ConnectError
     from gateway.cli.messages import fail
     from gateway.cli.running_proxy import RunningProxyError, access
+    from gateway.tool_settings.registry import find_tool, instructions, list_tools
+    from gateway.tool_settings.tool import ConnectError
 
     starts = context.meta["starts"]
     if tool is None:
@@ -97,8 +97,8 @@ def connect(
 
 def _key_setter(access: "Access") -> str | None:
     """Write the shell line that sets the key, if it is not set already; one that has a config file is not seen."""
-    from gateway.cli.connect.registry import key_line, key_line_of
     from gateway.cli.running_proxy import KeySource
+    from gateway.tool_settings.registry import key_line, key_line_of
 
     match access.source:
         case KeySource.ENVIRONMENT:

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from gateway.cli.connect import KEY_VARIABLE
+from gateway.tool_settings import KEY_VARIABLE
 
 config_option = click.option(
     "-c", "--config", type=click.Path(path_type=Path), help="The config file; ./config.json if there is one."
@@ -29,7 +29,7 @@ def complete_tools(_: click.Context, __: click.Parameter, begun: str) -> list[An
     """Complete the name of a tool, for a shell."""
     from click.shell_completion import CompletionItem
 
-    from gateway.cli.connect.registry import TOOLS
+    from gateway.tool_settings.registry import TOOLS
 
     named = {tool.name: tool.title for tool in TOOLS} | {"key": "print the key, and nothing else"}
     return [CompletionItem(name, help=title) for name, title in named.items() if name.startswith(begun)]

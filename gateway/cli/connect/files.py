@@ -11,8 +11,8 @@ from typing import Final
 
 from dialects.core.conversation import JSON
 from gateway.cli.connect import json_text, toml_text
-from gateway.cli.connect.tool import ConnectError, Edits, Format, SettingsFile, merged
 from gateway.cli.messages import warn
+from gateway.tool_settings.tool import ConnectError, Edits, Format, SettingsFile, merged
 
 COPY: Final = ".before-sap-ai-proxy"
 """What the name of a copy ends in. A copy of nothing means that there was no file."""

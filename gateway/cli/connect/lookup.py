@@ -1,8 +1,8 @@
 """Asks a running proxy which models it serves."""
 
-from gateway.cli.connect.deployed import read_models
-from gateway.cli.connect.tool import ConnectError, Connection
 from gateway.cli.running_proxy import Access, RunningProxyError
+from gateway.tool_settings.deployed import read_models
+from gateway.tool_settings.tool import ConnectError, Connection
 
 
 def look_up(access: Access) -> Connection:

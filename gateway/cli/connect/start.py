@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from gateway.cli.connect.tool import ConnectError, Start
+from gateway.tool_settings.tool import ConnectError, Start
 
 
 def start(how: Start, arguments: Sequence[str], env: Mapping[str, str]) -> NoReturn:

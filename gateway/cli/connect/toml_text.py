@@ -5,7 +5,7 @@ from typing import Any
 import tomlkit
 from tomlkit.items import AoT, Table
 
-from gateway.cli.connect.tool import ConnectError, Edits
+from gateway.tool_settings.tool import ConnectError, Edits
 
 
 def edit(text: str, edits: Edits) -> str:

@@ -31,7 +31,7 @@ from dialects.registry import BACKENDS
 from tests.dialects import imagined
 
 NOT_ASKED = [None, Reasoning(Effort.NONE), Reasoning(Effort.HIGH, for_answer=True)]
-SEALED = Thinking(signature="c2VhbGVk", family=Family.OPENAI)
+ENCRYPTED = Thinking(signature="c2VhbGVk", family=Family.OPENAI)
 SIGNED = Thinking("hm", "c2lnbmVk", family=Family.GEMINI)
 CALL, OTHER = ToolCall("call_1", "f", '{"a":1}'), ToolCall("call_2", "g", "{}")
 
@@ -76,7 +76,7 @@ def sent_back(blocks: list[dict[str, Any]]) -> Conversation:
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("reasoning", NOT_ASKED, ids=["not asked", "switched off", "an effort alone"])
 def test_an_answer_in_words_is_nothing_but_words(reasoning: Reasoning | None, stream: bool) -> None:
-    said = (SEALED, Thinking("hm"), Text("Hello"), SIGNED)
+    said = (ENCRYPTED, Thinking("hm"), Text("Hello"), SIGNED)
 
     assert told(said, reasoning, stream=stream) == [{"type": "text", "text": "Hello"}]
 
@@ -84,7 +84,7 @@ def test_an_answer_in_words_is_nothing_but_words(reasoning: Reasoning | None, st
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 @pytest.mark.parametrize("reasoning", NOT_ASKED, ids=["not asked", "switched off", "an effort alone"])
 def test_a_signature_stands_behind_its_call_without_words(reasoning: Reasoning | None, stream: bool) -> None:
-    blocks = told((SIGNED, CALL, Text("and"), SEALED, OTHER), reasoning, stream=stream)
+    blocks = told((SIGNED, CALL, Text("and"), ENCRYPTED, OTHER), reasoning, stream=stream)
 
     assert [block["type"] for block in blocks] == ["tool_use", "thinking", "text", "tool_use", "thinking"]
     assert [block["thinking"] for block in blocks if block["type"] == "thinking"] == ["", ""]
@@ -92,19 +92,19 @@ def test_a_signature_stands_behind_its_call_without_words(reasoning: Reasoning |
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_a_signature_comes_back_before_its_call(stream: bool) -> None:
-    blocks = told((SIGNED, CALL, SEALED, SEALED, OTHER), None, stream=stream)
+    blocks = told((SIGNED, CALL, ENCRYPTED, ENCRYPTED, OTHER), None, stream=stream)
     back = sent_back(blocks).messages[1]
 
     unseen = replace(SIGNED, text="")
-    assert Message(Role.ASSISTANT, (unseen, CALL, SEALED, SEALED, OTHER)) == back
+    assert Message(Role.ASSISTANT, (unseen, CALL, ENCRYPTED, ENCRYPTED, OTHER)) == back
 
 
 def test_a_signature_that_comes_back_without_its_call_stays_where_it_is() -> None:
-    [call, thinking] = told((SEALED, CALL), None, stream=False)
+    [call, thinking] = told((ENCRYPTED, CALL), None, stream=False)
     back = sent_back([{"type": "text", "text": "called:"}, thinking]).messages[1]
 
     assert call["type"] == "tool_use"
-    assert back.parts == (Text("called:"), SEALED)
+    assert back.parts == (Text("called:"), ENCRYPTED)
 
 
 def test_a_gemini_model_is_shown_what_it_signed() -> None:
@@ -116,8 +116,8 @@ def test_a_gemini_model_is_shown_what_it_signed() -> None:
     ]
 
 
-def test_a_gpt_is_shown_what_it_sealed() -> None:
-    asked = sent_back(told((SEALED, CALL), None, stream=True))
+def test_a_gpt_is_shown_what_it_encrypted() -> None:
+    asked = sent_back(told((ENCRYPTED, CALL), None, stream=True))
     items = BACKENDS["openai-responses"].render_request(asked, profile_for("gpt-5")).body["input"]
 
     assert [item.get("type") for item in items[1:]] == ["reasoning", "function_call", "function_call_output"]

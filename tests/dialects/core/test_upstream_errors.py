@@ -281,6 +281,11 @@ def test_an_error_within_a_stream_says_so_in_its_words() -> None:
     assert fault_in_stream("429", "Quota exceeded.").retry_after is None
 
 
+@pytest.mark.parametrize("code", ["\u0664\u0662\u0669", "\u00b2\u00b2\u00b2", "999", "000", "0429", "9" * 5_000])
+def test_a_code_that_is_no_status_in_plain_digits_is_none(code: str) -> None:
+    assert fault_in_stream(code, "It failed.").status is None
+
+
 @pytest.mark.parametrize(
     "body",
     [

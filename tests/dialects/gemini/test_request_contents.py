@@ -170,7 +170,7 @@ def test_thoughts_that_were_streamed_in_pieces_are_one_thought_again():
         assert gemini.parse_request({"model": "gemini-2.5-flash", "contents": contents}).messages == expected
 
 
-def test_thoughts_that_are_sealed_stay_apart():
+def test_thoughts_that_are_signed_stay_apart():
     parts = [
         {"text": "one", "thought": True, "thoughtSignature": "CiQB"},
         {"text": "two", "thought": True},

@@ -428,14 +428,14 @@ def test_what_other_gateways_put_beside_an_answer_is_read_or_named():
         "reasoning_content": "hm",
         "thinking_blocks": [
             {"type": "thinking", "thinking": "hm", "signature": "sig"},
-            {"type": "redacted_thinking", "data": "sealed"},
+            {"type": "redacted_thinking", "data": "opaque"},
         ],
     }
     said = openai_chat.parse_request({"messages": [{"role": "user", "content": "x", "images": [PNG]}, answer]})
 
     assert said.messages[1].parts == (
         Thinking("hm", "sig", family=Family.CLAUDE),
-        Thinking(redacted="sealed", family=Family.CLAUDE),
+        Thinking(redacted="opaque", family=Family.CLAUDE),
         Text("ok"),
         Media(MediaKind.IMAGE, "image/png", PNG.partition(",")[2]),
     )

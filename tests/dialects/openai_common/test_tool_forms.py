@@ -8,12 +8,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from dialects.adapt.field_reader import FieldReader
-from dialects.core.conversation import Conversation, ToolForm, ToolSpec, has_forms
+from dialects.core.conversation import Conversation, ToolForm, ToolSpec
 from dialects.openai_common.tool_forms import (
     InputText,
     arguments_of_search,
     custom_spec,
-    forms_of,
     input_text,
     search_arguments,
     search_spec,
@@ -95,6 +94,4 @@ def test_what_was_searched_for_is_written_as_arguments() -> None:
 def test_only_what_is_no_function_has_a_form_to_be_given_back() -> None:
     custom = ToolSpec("b", form=ToolForm.CUSTOM)
 
-    assert forms_of(Conversation("m", tools=(ToolSpec("a"), custom))) == {"b": ToolForm.CUSTOM}
-    assert has_forms(Conversation("m", tools=(custom,)))
-    assert not has_forms(Conversation("m", tools=(ToolSpec("a"),)))
+    assert Conversation("m", tools=(ToolSpec("a"), custom)).forms == {"b": ToolForm.CUSTOM}

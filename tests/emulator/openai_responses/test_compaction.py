@@ -5,7 +5,7 @@ import pytest
 SAID = [{"role": "user", "content": "My colour is blue."}, {"role": "assistant", "content": "I see."}]
 
 
-def test_a_compaction_holds_what_the_user_said_and_seals_the_rest(eu):
+def test_a_compaction_holds_what_the_user_said_and_encrypts_the_rest(eu):
     answer = eu.post("gpt-5", "responses/compact", {"input": SAID, "instructions": "Be brief."})
     whole = answer.json()
 
@@ -24,9 +24,9 @@ def test_a_compaction_takes_few_settings(eu, name):
     assert (400, name) == (answer.status_code, answer.json()["error"]["param"])
 
 
-def test_what_another_has_sealed_is_refused(eu):
-    sealed = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAABx"}
-    answer = eu.post("gpt-5", "responses", {"input": [sealed, *SAID]})
+def test_what_another_has_encrypted_is_refused(eu):
+    compacted = {"type": "compaction", "id": "cmp_1", "encrypted_content": "gAAAAABx"}
+    answer = eu.post("gpt-5", "responses", {"input": [compacted, *SAID]})
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_encrypted_content")
 

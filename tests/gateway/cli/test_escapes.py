@@ -8,10 +8,10 @@ import pytest
 from click.testing import CliRunner
 
 from gateway.cli.completion import _names
-from gateway.cli.connect.deployed import read_models
 from gateway.cli.messages import fail, warn
 from gateway.cli.questions import Questions
 from gateway.cli.terminal import aligned, joined, output, progress, stacked, styled, table, working
+from gateway.tool_settings.deployed import read_models
 from tests.gateway.cli.drawn import Terminal
 
 SAYS = "a\x1b]0;title\x07\x9b2J\rb\u202ec"

@@ -5,8 +5,8 @@ import sys
 import pytest
 from click.testing import CliRunner, Result
 
-from gateway.cli.connect.registry import TOOLS
 from gateway.cli.main import COMMANDS, cli
+from gateway.tool_settings.registry import TOOLS
 from tests.gateway.cli.drawn import Terminal
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.config.network import DIRECT, NO_PROXY, Network, Proxies, Proxy, Trust, is_loopback
+from gateway.config.network import DIRECT, NO_PROXY, Network, Proxies, Proxy, Trust, is_loopback, is_this_machine
 from gateway.config.service_keys import Secret
 from tests.gateway.configs import with_account
 
@@ -77,7 +77,29 @@ def test_this_machine_is_reached_without_a_proxy_unless_it_is_to_be(host, here):
 
     assert (proxies.to(host, 443, secure=True) is None) == here
     assert replace(proxies, loopback=True, exempt=("*",)).to("127.0.0.1", 443, secure=True) == CORP
-    assert is_loopback("127.0.0.1")
+
+
+@pytest.mark.parametrize(
+    ("host", "comes_in", "goes_out"),
+    [
+        ("127.0.0.1", True, True),
+        ("127.9.9.9", True, True),
+        ("::1", True, True),
+        ("localhost", True, True),
+        ("page.localhost", False, True),
+        ("::ffff:127.0.0.1", False, True),
+        ("::ffff:10.0.0.1", False, False),
+        ("0.0.0.0", False, False),
+        ("::", False, False),
+        ("10.0.0.1", False, False),
+        ("fe80::1%eth0", False, False),
+        ("example.com", False, False),
+        ("localhost.example", False, False),
+        ("", False, False),
+    ],
+)
+def test_fewer_hosts_are_this_machine_for_those_who_come_in_than_for_what_goes_out(host, comes_in, goes_out):
+    assert (is_loopback(host), is_this_machine(host)) == (comes_in, goes_out)
 
 
 def test_hosts_with_and_without_tls_have_a_proxy_each():
@@ -121,7 +143,11 @@ def named(url, variable):
             named("http://a:1", "all_proxy"),
         ),
         ({"HTTPS_PROXY": "corp:8080"}, named("http://corp:8080", "HTTPS_PROXY"), None),
-        ({"HTTPS_PROXY": "http://u:p%40ss@corp:8080"}, named("http://u:p%40ss@corp:8080", "HTTPS_PROXY"), None),
+        (
+            {"HTTPS_PROXY": "http://u:p%40ss@localhost:8080"},
+            named("http://u:p%40ss@localhost:8080", "HTTPS_PROXY"),
+            None,
+        ),
     ],
 )
 def test_the_environment_names_proxies_where_the_settings_name_none(network_of, env, https, http):

@@ -92,6 +92,33 @@ def test_the_name_of_the_host_is_known_whatever_address_is_listened_on(settings_
     assert [each.host_name for each in (settings, *told)] == ["proxy.example", "box.example", "proxy.example"]
 
 
+@pytest.mark.parametrize(
+    ("written", "allowed"),
+    [
+        ("Proxy.Example.", ("proxy.example",)),
+        (["host.docker.internal", "my_box"], ("host.docker.internal", "my_box")),
+        ("bücher.example, box", ("xn--bcher-kva.example", "box")),
+        ([], ()),
+    ],
+)
+def test_host_names_are_allowed_as_browsers_send_them(settings_of, written, allowed):
+    assert settings_of(with_account() | {"server": {"allowed_hosts": written}}).server.allowed_hosts == allowed
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("10.20.0.1/16, Docs.Example", ("10.20.0.0/16", "docs.example")),
+        (["*.bücher.example.", "fd00::/8", "10.0.0.7"], ("*.xn--bcher-kva.example", "fd00::/8", "10.0.0.7/32")),
+        ([], ()),
+    ],
+)
+def test_hosts_and_networks_of_media_are_spelled_as_urls_have_them(settings_of, written, meant):
+    settings = settings_of(with_account() | {"upstream": {"media_allow": written, "media_deny": written}})
+
+    assert (settings.media_allow, settings.media_deny) == (meant, meant)
+
+
 def test_tokens_may_come_from_the_environment_and_do_not_show(settings_of):
     settings = settings_of(with_account() | {"secret_authentication_tokens": ["${TOKEN}"]}, {"TOKEN": "hunter2"})
 

@@ -8,6 +8,9 @@ from gateway.config.loader import load
 from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, with_account
 
+PASTED = {"service_key_json": None}
+"""A subaccount without a key in a file."""
+
 
 @pytest.mark.parametrize(
     ("config", "where", "words"),
@@ -21,6 +24,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
         ({"port": "x"}, "port", "must be a whole number, not a string"),
         ({"port": 0}, "port", "at least 1"),
+        ({"port": float("nan")}, "port", "must be a finite number"),
         ({"port": 65536}, "port", "at most 65535"),
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
@@ -30,6 +34,9 @@ from tests.gateway.configs import BASE, KEY, with_account
             "server.trusted_proxies[0]",
             "is neither an address nor a network",
         ),
+        ({"server": {"allowed_hosts": "http://proxy"}}, "server.allowed_hosts[0]", "without a scheme or a port"),
+        ({"server": {"allowed_hosts": ["a", "b:80"]}}, "server.allowed_hosts[1]", "'b:80' is not a host name"),
+        ({"server": {"allowed_hosts": ["*.b"]}}, "server.allowed_hosts[0]", "'*.b' is not a host name"),
         ({"server": {"requests_per_key": 0}}, "server.requests_per_key", "at least 1"),
         ({"server": {"max_memory_bytes": 1000}}, "server.max_memory_bytes", "at least 1048576"),
         (
@@ -52,6 +59,10 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"upstream": {"proxy": "proxy:80"}}, "upstream.proxy", "is not a URL"),
         ({"upstream": {"proxy": "https://proxy:443"}}, "upstream.proxy", "write http://"),
         ({"upstream": {"proxy": "${P}"}}, "upstream.proxy", "variable P is not set"),
+        ({"upstream": {"media_allow": ["10.0.0/8"]}}, "upstream.media_allow[0]", "neither a host name nor a network"),
+        ({"upstream": {"media_allow": "https://docs"}}, "upstream.media_allow[0]", "write one such as docs.example"),
+        ({"upstream": {"media_deny": ["a", "10.0.0"]}}, "upstream.media_deny[1]", "'10.0.0' is neither a host name"),
+        ({"upstream": {"media_deny": ["*"]}}, "upstream.media_deny[0]", "'*' is neither a host name nor a network"),
         ({"upstream": {"ca_bundle": "no.pem"}}, "upstream.ca_bundle", "there is no file"),
         ({"routing": {"strategy": "rondo"}}, "routing.strategy", "write one of round-robin"),
         ({"routing": {"models": {"a.b": {"strategy": "x"}}}}, 'routing.models."a.b".strategy', "'x' is not a strategy"),
@@ -76,6 +87,9 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": ""}, "service_key_json", "is empty"),
         ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
         ({"service_key_json": "bad.json"}, "service_key_json", "is not valid JSON"),
+        ({"service_key_json": "deep.json"}, "service_key_json", "is not valid JSON: it is nested too deeply"),
+        ({"service_key_json": "digits.json"}, "service_key_json", "JSON: one of its numbers has too many digits"),
+        ({"service_key_json": ' {"clientid": "c"}'}, "service_key_json", "is the content of a file"),
         ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
         ({"service_key_json": 3}, "service_key_json", "must be a string, not a number"),
         ({"service_key_json": None}, "", "has no service key"),
@@ -83,7 +97,11 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": None, "service_key": "hunter2"}, "service_key", 'must be an object or "env"'),
         ({"service_key_json": None, "service_key": {**KEY, "url": ""}}, "service_key.url", "is missing"),
         ({"service_key_json": None, "service_key": "env"}, "service_key", "in the environment"),
+        ({**PASTED, "service_key": {**KEY, "clientsecret": "a\ud800"}}, "service_key.clientsecret", "half of"),
+        ({**PASTED, "service_key": {**KEY, "identityzoneid": "a\nb"}}, "service_key.identityzoneid", "no header"),
         ({"resource_group": ""}, "resource_group", "is empty"),
+        ({"resource_group": "a\r\nb"}, "resource_group", "has a character that no header can carry"),
+        ({"resource_group": "a\u2603"}, "resource_group", "has a character that no header can carry"),
         ({"weight": -1}, "weight", "at least 0"),
         ({"weight": "heavy"}, "weight", "must be a number, not a string"),
         ({"tier": 0.5}, "tier", "without a fraction"),
@@ -99,6 +117,8 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
 )  # fmt: skip
 def test_a_mistake_in_a_subaccount_is_reported_where_it_stands_and_alone(mistakes_in, tmp_path, keys, where, words):
     (tmp_path / "bad.json").write_text("{hunter2")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "digits.json").write_text('{"clientid": ' + "9" * 5_000 + "}")
     (tmp_path / "half.json").write_text(json.dumps(KEY | {"clientsecret": ""}))
 
     found = mistakes_in(with_account(**keys))

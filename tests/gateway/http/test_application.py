@@ -6,6 +6,7 @@ from werkzeug.routing import BuildError
 from werkzeug.test import EnvironBuilder
 
 from gateway.http.application import Application, JSONResponse, ModelName, current_request
+from gateway.http.security_headers import PRIVATE
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_a_json_response_is_complete_and_says_when_it_is_out(method: str, body: 
 
     assert (said, closed) == (body, [])
     pieces.close()
-    headers = [("X-A", "b"), ("Content-Type", "application/json"), ("Content-Length", "7")]
+    headers = [("X-A", "b"), ("Content-Type", "application/json"), ("Content-Length", "7"), *PRIVATE]
     assert (told, closed) == ([("401 UNAUTHORIZED", headers)], [True])
 
 

@@ -1,8 +1,6 @@
 """Pictures and documents in the place of the addresses that pointed at them."""
 
 import base64
-import socket
-import threading
 from functools import partial
 from typing import Any
 
@@ -13,9 +11,8 @@ from dialects.core.conversation import Conversation, Media, MediaKind, Message, 
 from dialects.core.faults import FaultError, FaultKind, invalid
 from dialects.interface import Envelope
 from dialects.translator import ClientRequest
-from gateway.media.inline import Fetched, Reserve
-from gateway.requests.exchange import SharedResources
-from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
+from gateway.media.inline import Fetched
+from gateway.requests.lifetime import Lifetime
 from gateway.requests.memory_budget import MemoryBudget
 
 BYTES = b"\x89PNG"
@@ -48,7 +45,7 @@ class Shelf:
         self.rooms: list[int] = []
         self._mime = mime
 
-    def __call__(self, url: str, room: int, _: object) -> Fetched:
+    def __call__(self, url: str, room: int, _: Lifetime) -> Fetched:
         self.asked.append(url)
         self.rooms.append(room)
         return Fetched(self._mime, BYTES)
@@ -152,9 +149,9 @@ def test_memory_is_reserved_before_it_is_taken_and_a_request_without_room_is_ref
     budget = MemoryBudget(4 * 1024 * 1024, 2 * 1024 * 1024)
     kept: list[int] = []
 
-    def fetch(_: str, __: int, reserve: Reserve) -> Fetched:
+    def fetch(_: str, __: int, lifetime: Lifetime) -> Fetched:
         while True:
-            reserve(100_000)
+            lifetime.memory.take(100_000)
             kept.append(100_000)
 
     with pytest.raises(FaultError) as refusal:
@@ -172,7 +169,7 @@ def test_bytes_count_for_each_place_that_they_are_put_into() -> None:
 
 
 def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
-    def fetch(url: str, *_: object) -> Fetched:
+    def fetch(url: str, _: int, __: Lifetime) -> Fetched:
         raise invalid(f"Cannot fetch {url}.")
 
     with pytest.raises(FaultError, match="Cannot fetch http://a"):
@@ -180,29 +177,13 @@ def test_why_it_could_not_be_fetched_is_what_the_caller_hears() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dialect", "fetched"),
+    ("parts", "names"),
     [
-        ("bedrock-converse", True), ("anthropic-messages", True), ("gemini", False), ("openai-chat", False),
-        ("openai-responses", False), ("orchestration", True),
+        ((picture("http://a"),), True),
+        ((ToolResult("c", (picture("http://a"),)),), True),
+        ((Text("http://a"), INLINE), False),
+        ((), False),
     ],
-)  # fmt: skip
-def test_only_backends_that_want_bytes_are_given_them(dialect: str, fetched: bool) -> None:
-    asked = client_request(picture("http://a"))
-
-    assert fetched == (SharedResources(fetch=Shelf()).inlined(asked, dialect, Lifetime(60)) != asked)
-
-
-def test_a_client_that_leaves_does_not_wait_for_what_it_pointed_at() -> None:
-    ours, theirs = socket.socketpair()
-    done = threading.Event()
-
-    def fetch(*_: object) -> Fetched:
-        theirs.close()
-        done.wait(10)
-        return Fetched("image/png", BYTES)
-
-    with ours, pytest.raises(FaultError) as refusal:
-        inlining.inline(client_request(picture("http://a")), fetch, Lifetime(60, client=ours))
-    done.set()
-
-    assert refusal.value.fault == CLIENT_LEFT
+)
+def test_a_request_is_known_to_name_urls_before_anything_is_fetched(parts: tuple, names: bool) -> None:
+    assert names == inlining.names_urls(client_request(*parts))

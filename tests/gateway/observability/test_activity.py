@@ -104,12 +104,3 @@ def test_a_request_that_reached_no_endpoint_counts_for_none() -> None:
     assert activity.outcomes() == {"not_found": 1}
     assert activity.decisions()[0]["requested"] == "no-such-model"
     assert activity.counts(Endpoint("", "", "")) == activity.counts(EU)
-
-
-def test_endpoints_that_come_and_go_for_years_are_forgotten_in_their_order() -> None:
-    activity = Activity()
-    endpoints = [Endpoint("eu", f"https://x/deployments/d{number}", "gpt-5") for number in range(10_001)]
-    for endpoint in endpoints:
-        activity.heard(OutcomeRecorded(endpoint, None, 0.1))
-
-    assert [activity.counts(endpoints[at])["answered"] for at in (0, 1, 10_000)] == [0, 1, 1]

@@ -12,7 +12,7 @@ from routing.endpoint import Endpoint
 EU = Endpoint("eu", "https://eu/v2/inference/deployments/d1", "gpt-5")
 US = Endpoint("us", "https://us/v2/inference/deployments/d2", "gpt-5")
 DERIVED = {"eu": derived_key("secret of eu"), "us": derived_key("secret of us")}
-SEAL = "gAAAAABm"
+SIGNATURE = "gAAAAABm"
 
 
 def makers(*served: Endpoint, keys: tuple[bytes, ...] = (), derived: dict[str, bytes] = DERIVED) -> Makers:
@@ -23,8 +23,10 @@ def brought(*thoughts: Thinking) -> Conversation:
     return Conversation("gpt-5", messages=(Message(Role.ASSISTANT, thoughts),))
 
 
-def sealed(family: Family | None = Family.OPENAI, by: Endpoint = EU, caller: str = "me", seal: str = SEAL) -> Thinking:
-    return Thinking(signature=makers().origin(by, caller).seal(seal), family=family)
+def thought_of(
+    family: Family | None = Family.OPENAI, by: Endpoint = EU, caller: str = "me", text: str = SIGNATURE
+) -> Thinking:
+    return Thinking(signature=makers().origin(by, caller).signature(text), family=family)
 
 
 def test_every_process_with_the_same_secrets_finds_who_made_a_response() -> None:
@@ -74,7 +76,7 @@ def test_endpoints_are_named_once_for_as_long_as_the_pools_stay() -> None:
     asked = Makers(SigningKeys((), DERIVED), lambda: [pool])
     for number in range(9):
         assert asked.of_response(origin.id(f"resp_{number}"), "me") == Made(f"resp_{number}", US)
-        assert asked.of_seals(brought(sealed(by=EU)), "me").maker == EU
+        assert asked.of_thoughts(brought(thought_of(by=EU)), "me").maker == EU
 
     assert pool.looked == 1
 
@@ -109,76 +111,89 @@ def test_keys_rotate_and_the_previous_one_is_accepted(
 ) -> None:
     origin = makers(keys=before).origin(US, "me")
     made = makers(keys=after).of_response(origin.id("resp_1"), "me")
-    seals = makers(keys=after).of_seals(brought(Thinking(signature=origin.seal(SEAL), family=Family.OPENAI)), "me")
+    returned = makers(keys=after).of_thoughts(
+        brought(Thinking(signature=origin.signature(SIGNATURE), family=Family.OPENAI)), "me"
+    )
 
     assert is_known == (made is not None and made.endpoint == US)
-    assert (US if is_known else None) == seals.maker
+    assert (US if is_known else None) == returned.maker
 
 
-def test_without_thoughts_there_is_nothing_to_open() -> None:
-    assert not makers().of_seals(brought(), "me")
+def test_without_thoughts_there_is_nothing_to_verify() -> None:
+    assert not makers().of_thoughts(brought(), "me")
 
 
-def test_a_seal_of_openais_is_opened_where_it_was_made_alone() -> None:
-    thought = sealed(by=EU)
-    seals = makers().of_seals(brought(thought), "me")
+def test_encrypted_reasoning_of_openai_is_sent_only_where_it_was_made() -> None:
+    thought = thought_of(by=EU)
+    returned = makers().of_thoughts(brought(thought), "me")
 
-    assert seals.maker == EU
-    assert seals.open_at(EU)(Family.OPENAI, thought.signature) == SEAL
-    assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
+    assert returned.maker == EU
+    assert returned.verify_at(EU)(Family.OPENAI, thought.signature) == SIGNATURE
+    assert returned.verify_at(US)(Family.OPENAI, thought.signature) is None
 
 
 @pytest.mark.parametrize("family", [Family.CLAUDE, Family.GEMINI])
-def test_a_signature_that_all_of_its_family_read_is_opened_everywhere_and_prefers_nobody(family: Family) -> None:
-    thought = sealed(family, by=EU)
-    seals = makers(US).of_seals(brought(thought), "me")
+def test_a_signature_that_all_of_its_family_read_is_sent_everywhere_and_prefers_nobody(family: Family) -> None:
+    thought = thought_of(family, by=EU)
+    returned = makers(US).of_thoughts(brought(thought), "me")
 
-    assert seals.maker is None
-    assert seals.open_at(US)(family, thought.signature) == SEAL
+    assert returned.maker is None
+    assert returned.verify_at(US)(family, thought.signature) == SIGNATURE
 
 
 @pytest.mark.parametrize("family", list(Family))
-def test_a_strangers_seal_goes_nowhere(family: Family) -> None:
-    thought = sealed(family, caller="you")
-    seals = makers().of_seals(brought(thought), "me")
+def test_a_signature_of_another_caller_is_not_sent(family: Family) -> None:
+    thought = thought_of(family, caller="you")
+    returned = makers().of_thoughts(brought(thought), "me")
 
-    assert seals.maker is None
-    assert [seals.open_at(endpoint)(family, thought.signature) for endpoint in (EU, US)] == [None, None]
-
-
-@pytest.mark.parametrize(("family", "sent"), [(Family.OPENAI, None), (Family.CLAUDE, SEAL), (Family.GEMINI, SEAL)])
-def test_an_unsigned_seal_goes_where_any_deployment_reads_it(family: Family, sent: str | None) -> None:
-    seals = makers().of_seals(brought(Thinking(signature=SEAL, family=family)), "me")
-
-    assert seals.maker is None
-    assert sent == seals.open_at(EU)(family, SEAL)
+    assert returned.maker is None
+    assert [returned.verify_at(endpoint)(family, thought.signature) for endpoint in (EU, US)] == [None, None]
 
 
-def test_what_is_only_kept_is_sealed_without_content() -> None:
-    thought = sealed(seal="")
-    seals = makers().of_seals(brought(thought), "me")
+@pytest.mark.parametrize(
+    ("family", "sent"), [(Family.OPENAI, None), (Family.CLAUDE, SIGNATURE), (Family.GEMINI, SIGNATURE)]
+)
+def test_a_signature_without_a_mac_is_sent_where_any_deployment_reads_it(family: Family, sent: str | None) -> None:
+    returned = makers().of_thoughts(brought(Thinking(signature=SIGNATURE, family=family)), "me")
 
-    assert seals.maker == EU
-    assert seals.open_at(EU)(Family.OPENAI, thought.signature) == ""
-    assert seals.open_at(US)(Family.OPENAI, thought.signature) is None
-    assert seals.open_at(EU)(Family.OPENAI, "") is None
+    assert returned.maker is None
+    assert sent == returned.verify_at(EU)(family, SIGNATURE)
+
+
+def test_reasoning_that_is_only_kept_gets_a_signed_empty_signature() -> None:
+    thought = thought_of(text="")
+    returned = makers().of_thoughts(brought(thought), "me")
+
+    assert returned.maker == EU
+    assert returned.verify_at(EU)(Family.OPENAI, thought.signature) == ""
+    assert returned.verify_at(US)(Family.OPENAI, thought.signature) is None
+    assert returned.verify_at(EU)(Family.OPENAI, "") is None
 
 
 def test_of_several_makers_the_last_is_preferred() -> None:
-    assert makers().of_seals(brought(sealed(by=EU), sealed(by=US), sealed(Family.CLAUDE, EU)), "me").maker == US
+    assert (
+        makers().of_thoughts(brought(thought_of(by=EU), thought_of(by=US), thought_of(Family.CLAUDE, EU)), "me").maker
+        == US
+    )
 
 
 def test_a_url_that_stands_under_two_names_is_one_maker() -> None:
     twin = Endpoint("eu", EU.url, "gpt-5-latest")
-    thought = sealed(by=EU)
+    thought = thought_of(by=EU)
 
-    assert makers(EU, twin).of_seals(brought(thought), "me").open_at(EU)(Family.OPENAI, thought.signature) == SEAL
+    assert (
+        makers(EU, twin).of_thoughts(brought(thought), "me").verify_at(EU)(Family.OPENAI, thought.signature)
+        == SIGNATURE
+    )
 
 
-def test_so_many_seals_that_nobody_served_has_made_are_tried_and_no_more() -> None:
-    thoughts = [sealed(Family.CLAUDE, US, seal=f"{SEAL}{number:04}") for number in range(1001)]
-    seals = makers(EU).of_seals(brought(*thoughts, sealed(Family.CLAUDE, EU)), "me")
-    opened = [seals.open_at(EU)(Family.CLAUDE, thought.signature) for thought in thoughts]
+def test_so_many_signatures_that_nobody_served_has_made_are_tried_and_no_more() -> None:
+    thoughts = [thought_of(Family.CLAUDE, US, text=f"{SIGNATURE}{number:04}") for number in range(1001)]
+    returned = makers(EU).of_thoughts(brought(*thoughts, thought_of(Family.CLAUDE, EU)), "me")
+    sent = [returned.verify_at(EU)(Family.CLAUDE, thought.signature) for thought in thoughts]
 
-    assert [f"{SEAL}{number:04}" for number in range(1000)] == opened[:1000]
-    assert (opened[1000], seals.open_at(EU)(Family.CLAUDE, sealed(Family.CLAUDE, EU).signature)) == (None, SEAL)
+    assert [f"{SIGNATURE}{number:04}" for number in range(1000)] == sent[:1000]
+    assert (sent[1000], returned.verify_at(EU)(Family.CLAUDE, thought_of(Family.CLAUDE, EU).signature)) == (
+        None,
+        SIGNATURE,
+    )

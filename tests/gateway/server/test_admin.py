@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config.caller_keys import CallerKey, digest_of, unnamed_key
 from gateway.http.auth import Auth
+from gateway.http.cors import KeylessAccess
 from gateway.observability.activity import Activity
 from gateway.router_state import router_state
 from gateway.server.admin import AdminListener, Operations
@@ -34,7 +35,7 @@ class Admin:
         self.listener = AdminListener(
             listener,
             self.selector,
-            Operations(board, Auth(keys), "ops.example", any_name=any_name),
+            Operations(board, Auth(keys), KeylessAccess("ops.example", any_name=any_name)),
             lambda: self.now,
         )
         self.clients: list[Client] = []
@@ -132,7 +133,9 @@ def test_head_has_no_content(admin: Admin) -> None:
     client = admin.connect()
     client.send(b"HEAD /health HTTP/1.1\r\n\r\n")
 
-    assert client.file.read().endswith(b"Content-Length: 18\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n")
+    assert client.file.read().endswith(
+        b"Content-Length: 18\r\nX-Content-Type-Options: nosniff\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n"
+    )
 
 
 @pytest.mark.parametrize("asked", [b"nonsense\r\n\r\n", b"GET http://[ HTTP/1.1\r\n\r\n", b"x" * 40_000])
@@ -190,6 +193,14 @@ def test_where_no_key_is_wanted_the_state_is_not_for_pages_of_other_names(admin:
     told = {path: admin.ask(path, host=host).status for path in ("/health", "/ready", "/metrics", "/router/state")}
 
     assert told == {"/health": 200, "/ready": 200, "/metrics": status, "/router/state": status}
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_where_no_key_is_wanted_no_path_is_for_pages_of_other_sites(admin: Admin, site: str) -> None:
+    sent = f"Sec-Fetch-Site: {site}\r\nSec-Fetch-Mode: navigate\r\n"
+    told = {admin.ask(path, sent).status for path in ("/health", "/ready", "/metrics", "/router/state")}
+
+    assert told == {401}
 
 
 def test_where_everybody_is_let_in_on_purpose_any_name_will_do(board: StatusBoard) -> None:

@@ -1,7 +1,12 @@
 """Changes that every worker reads in the same order."""
 
+import logging
 import os
+import resource
+import signal
 from pathlib import Path
+
+import pytest
 
 from gateway.server.change_log import ChangeLog
 
@@ -28,6 +33,44 @@ def test_a_change_that_is_half_written_is_read_when_it_is_whole(tmp_path: Path) 
     with file.open("ab") as more:
         more.write(b'tore"}\n')
     assert [each["action"] for each in reader.read()] == ["restore"]
+
+
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_change_whose_writer_died_is_skipped_once_and_no_other_change_is_lost(
+    end: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    log = ChangeLog(tmp_path / "changes")
+    log.append({"action": "drain"})
+    with (tmp_path / "changes").open("a") as dying:
+        dying.write('{"action":"res' + end)
+    log.append({"action": "strategy"})
+    with caplog.at_level(logging.WARNING):
+        first = [*log.read()]
+    log.append({"action": "restore"})
+
+    assert [each["action"] for each in first] == ["drain", "strategy"]
+    assert caplog.messages == [
+        "a change of an operator is skipped: the process that wrote it ended before it was complete"
+    ]
+    assert [each["action"] for each in log.read()] == ["restore"]
+    assert len(caplog.messages) == 1
+
+
+def test_a_change_that_fits_only_in_part_is_refused_and_the_next_one_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "changes"
+    log, most = ChangeLog(file), resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, most[1]))
+    try:
+        with pytest.raises(OSError, match="No space left"):
+            log.append({"action": "drain"})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
+        signal.signal(signal.SIGXFSZ, handler)
+    log.append({"action": "restore"})
+
+    assert file.read_bytes() == b'\n{"actio\n{"action":"restore"}\n'
+    assert [*log.read()] == [{"action": "restore"}]
 
 
 def test_what_another_process_appends_is_read_here(tmp_path: Path) -> None:

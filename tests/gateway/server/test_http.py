@@ -78,7 +78,7 @@ def test_what_is_no_request_is_refused_in_plain_json(request_: bytes, status: in
             told.headers["content-type"],
             told.headers["connection"],
         )
-        assert set(told.json["error"]) == {"message", "type"}
+        assert set(told.json["error"]) == {"message", "type", "param", "code"}
         assert client.is_over()
     said = [record.getMessage() for record in caplog.records if "refused" in record.getMessage()]
     assert len(said) == 1

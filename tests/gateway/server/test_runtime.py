@@ -29,7 +29,7 @@ class Clock:
 
 
 def rows(requests: int, minute: int = int(NOW // 60)) -> list[dict[str, Any]]:
-    return [{"of": ["", "", "gpt-5"], "buckets": [[minute, requests, 0, 0.0, 0, 0, 0, 0]]}]
+    return [{"of": ["", "", "gpt-5"], "buckets": [[requests, 0, 0.0, 0, 0, 0, 0, 0, minute]]}]
 
 
 def requests_in(history: dict[str, Any]) -> list[int]:

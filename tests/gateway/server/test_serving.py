@@ -5,18 +5,8 @@ import socket
 
 import pytest
 
-from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, is_loopback, listen
+from gateway.server.serving import PortTakenError, UnknownHostError, address_of, ensure_free, listen
 from tests.support.processes import free_port
-
-
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
-def test_a_host_that_only_this_machine_can_reach_is_loopback(host: str) -> None:
-    assert is_loopback(host)
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "10.0.0.1", "fe80::1%eth0", "example.com", "", "localhost.example"])
-def test_any_other_host_is_not(host: str) -> None:
-    assert not is_loopback(host)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -49,12 +50,17 @@ def test_where_processes_cannot_be_forked_one_serves_and_says_what_until_it_is_i
         try:
             assert until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}"))
             assert until(lambda: process.poll() is not None or line in log.read_text(), amiss=log.read_text)
+            with socket.create_connection(("127.0.0.1", port), PATIENCE) as peer:
+                peer.sendall(b"no HTTP\r\n\r\n")
+                refused = peer.makefile("rb").read()
             process.send_signal(signal.SIGINT)
             process.wait(PATIENCE)
         finally:
             process.kill()
 
     assert process.returncode == 0, log.read_text()
+    assert refused.startswith(b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n")
+    assert b"\r\nX-Content-Type-Options: nosniff\r\n" in refused
     assert log.read_text().endswith("INFO sap_ai_proxy.server stopped\n")
 
 

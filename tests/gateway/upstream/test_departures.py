@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from contextlib import closing, suppress
 from functools import partial
 
@@ -19,8 +20,10 @@ LARGE = b"x" * 50_000_000
 
 
 class Clock:
+    """The time of the transport, until a test moves it on: both judge the deadline of a connection."""
+
     def __init__(self):
-        self.now = 1000.0
+        self.now = time.monotonic()
 
     def __call__(self):
         return self.now

@@ -2,12 +2,13 @@
 
 import math
 import socket
+from contextlib import suppress
 
 import pytest
 
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import TOO_LATE, Interest, Lifetime
-from gateway.upstream.steps import NO_ANSWER_IN_TIME, Pause, Resumable, StillPending, run, unless_silent
+from gateway.upstream.steps import NO_ANSWER_IN_TIME, Pause, Resumable, StillPending, ends_by, run, unless_silent
 
 
 class Clock:
@@ -124,6 +125,33 @@ def test_a_limit_of_the_work_itself_that_comes_before_the_silence_is_left_to_it(
         seen.append(error.fault)
 
     assert seen == expected
+
+
+def test_work_that_ends_by_its_time_is_let_be(clock, interests):
+    script = Scripted(clock, (0.4, True), (0.4, True))
+
+    assert run(ends_by(work(clock, interests[0], 2, 0.0), 1001.0, clock), script) == "done"
+    assert script.waits == [1.0, pytest.approx(0.6)]
+
+
+def test_work_is_late_however_often_something_arrives(clock, interests):
+    """Each wait ends because something has arrived, so no pause of the work is ever late."""
+    with pytest.raises(TimeoutError):
+        run(ends_by(work(clock, interests[0], 9, 0.0), 1001.0, clock), Scripted(clock, *[(0.4, True)] * 3))
+
+
+def test_work_is_late_where_nothing_arrives(clock, interests):
+    with pytest.raises(TimeoutError):
+        run(ends_by(work(clock, interests[1], 1, 0.0), 1001.0, clock), Scripted(clock, (1.0, False)))
+
+
+def test_a_limit_of_the_work_itself_that_comes_before_its_end_is_left_to_it(clock, interests):
+    def steps():
+        with suppress(TimeoutError):
+            yield Pause((interests[1],), clock() + 0.3)
+        return "done"
+
+    assert run(ends_by(steps(), 1001.0, clock), Scripted(clock, (0.3, False))) == "done"
 
 
 def test_work_is_waited_for_until_it_is_ready_or_too_late(clock, interests):

@@ -97,14 +97,23 @@ def test_a_token_is_fetched_once_and_kept_until_shortly_before_its_end(source, c
     assert (first, kept, old, source.token()) == ("t1", "t1", "t1", "t2")
 
 
-@pytest.mark.parametrize("lifetime", [60.0, 300.0, 2999.0])
-def test_a_short_lived_token_is_not_fetched_for_every_request(clock, tasks, lifetime):
-    """A tenth of its life is leeway enough."""
-    service = Service(lifetime)
-    source = TokenSource(service, clock=clock, rng=lambda: 0.0, new_task=tasks)
+@pytest.mark.parametrize(
+    ("life", "chance", "early"),
+    [
+        (60.0, 0.0, 6.0),
+        (300.0, 0.0, 30.0),
+        (2999.0, 0.0, 299.9),
+        (LONG, 0.0, 300.0),
+        (LONG, 0.5, 330.0),
+        (LONG, 1.0, 360.0),
+    ],
+)
+def test_a_renewal_begins_a_tenth_of_the_life_early_or_5_to_6_minutes(clock, tasks, life, chance, early):
+    """Short-lived tokens are not fetched for every request, and processes that started together renew theirs apart."""
+    service = Service(life)
+    source = TokenSource(service, clock=clock, rng=lambda: chance, new_task=tasks)
     source.token()
-
-    clock.now += lifetime * 0.9 - 0.01
+    clock.now += life - early - 0.01
     source.token()
     before = service.fetches
     clock.now += 0.02
@@ -197,20 +206,6 @@ def test_the_log_says_once_why_there_is_no_token_until_there_was_one(service, cl
         clock.now += LONG
 
     assert [each.getMessage() for each in caplog.records] == ["no access token for eu: gone: it was refused."] * 2
-
-
-@pytest.mark.parametrize(("chance", "early"), [(0.0, 300.0), (0.5, 330.0), (1.0, 360.0)])
-def test_processes_that_started_together_renew_their_tokens_apart(service, clock, tasks, chance, early):
-    source = TokenSource(service, clock=clock, rng=lambda: chance, new_task=tasks)
-    source.token()
-    clock.now += LONG - early - 0.1
-    source.token()
-    before = service.fetches
-    clock.now += 0.2
-    source.token()
-    tasks.wait()
-
-    assert (before, service.fetches) == (1, 2)
 
 
 def test_while_one_task_renews_everybody_goes_on_with_the_old_token(source, service, clock, tasks):

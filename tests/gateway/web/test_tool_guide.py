@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.cli.connect.deployed import DeployedModel
-from gateway.cli.connect.registry import TOOLS
-from gateway.cli.connect.tool import Connection
+from gateway.tool_settings.deployed import DeployedModel
+from gateway.tool_settings.registry import TOOLS
+from gateway.tool_settings.tool import Connection
 from gateway.web.tool_guide import PLACEHOLDER, guide
 
 URL = "http://127.0.0.1:3001"

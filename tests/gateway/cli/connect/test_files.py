@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.cli.connect import json_text
 from gateway.cli.connect.files import COPY, UNDONE, apply, undo, write
-from gateway.cli.connect.tool import ConnectError, Format, SettingsFile, merged
+from gateway.tool_settings.tool import ConnectError, Format, SettingsFile, merged
 
 COMMENTED = """\
 // mine

@@ -3,11 +3,11 @@
 import shlex
 from typing import Final
 
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.agents import AGENTS
-from gateway.cli.connect.editors import EDITORS
-from gateway.cli.connect.sdks import SDKS
-from gateway.cli.connect.tool import ConnectError, Connection, Tool
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.agents import AGENTS
+from gateway.tool_settings.editors import EDITORS
+from gateway.tool_settings.sdks import SDKS
+from gateway.tool_settings.tool import ConnectError, Connection, Tool
 
 GROUPS: Final = {"Agents in the terminal": AGENTS, "Editors": EDITORS, "Programs": SDKS}
 TOOLS: Final = tuple(tool for tools in GROUPS.values() for tool in tools)

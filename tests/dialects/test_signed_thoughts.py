@@ -1,4 +1,4 @@
-"""Who made an answer is written into what clients send again, and taken out of it where it is sent."""
+"""Who made an answer is signed into what clients send again, and taken out of it where it is sent."""
 
 import base64
 import json
@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from dialects.adapt.signatures import opened, pack, sealed, unpack
+from dialects.adapt.signatures import pack, signed, unpack, verified
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Conversation, Family, Message, Opaque, Role, Text, Thinking
+from dialects.core.faults import UNREADABLE
 from dialects.framing.json_text import dumps
 from dialects.framing.sse import Frame, SSEDecoder
 from dialects.interface import AS_MADE, Envelope, Origin
@@ -20,8 +21,8 @@ from tests.dialects import golden, mangling
 from tests.dialects.test_laws import MODELS, SCENES, folder, relayed
 
 MARK = "U0VBTEVE"
-"""What stands before all that is sealed here: base64, as the seals themselves are."""
-MARKED = Origin(id=lambda made: f"resp_{MARK}{made}", seal=lambda made: MARK + made)
+"""What stands before all that is signed here: base64, as the signatures themselves are."""
+MARKED = Origin(id=lambda made: f"resp_{MARK}{made}", signature=lambda made: MARK + made)
 WHOLE = sorted({(backend, scene) for backend, scene, _ in SCENES if golden.body(folder(backend), scene) is not None})
 PASSED = [(backend, scene, suffix) for backend, scene, suffix in SCENES if backend in PASSTHROUGHS]
 
@@ -57,7 +58,7 @@ def messages(data: bytes) -> list[Any]:
 @pytest.mark.parametrize("may_pass", [False, True], ids=["translated", "passed"])
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(("backend", "scene", "suffix"), SCENES)
-def test_each_seal_of_a_stream_is_sealed_once_and_nothing_else_changes(
+def test_each_signature_of_a_stream_is_signed_once_and_nothing_else_changes(
     backend: str, scene: str, suffix: str, client: str, may_pass: bool
 ) -> None:
     data, kind = golden.wire(folder(backend), scene, suffix), mangling.CONTENT_TYPES[suffix]
@@ -65,10 +66,10 @@ def test_each_seal_of_a_stream_is_sealed_once_and_nothing_else_changes(
         messages(relayed(way(client, backend, origin, may_pass=may_pass).relay(kind), [data]))
         for origin in (AS_MADE, MARKED)
     )
-    seals = list(found(plain))
+    signatures = list(found(plain))
 
-    # What reasoning is only kept, and has no seal, gets one without content.
-    assert [MARK + seal for seal in seals] == [seal for seal in found(marked) if seal != MARK]
+    # Reasoning that is only kept has no signature, and gets a signed empty one.
+    assert [MARK + each for each in signatures] == [each for each in found(marked) if each != MARK]
     if client == backend and may_pass:
         assert unmarked(plain) == unmarked(marked)
 
@@ -81,25 +82,27 @@ def unmarked(value: Any) -> str:
 
 @pytest.mark.parametrize("client", CLIENTS)
 @pytest.mark.parametrize(("backend", "scene"), WHOLE)
-def test_each_seal_of_a_whole_answer_is_sealed_once_as_in_its_stream(backend: str, scene: str, client: str) -> None:
+def test_each_signature_of_a_whole_answer_is_signed_once_as_in_its_stream(
+    backend: str, scene: str, client: str
+) -> None:
     whole = golden.body(folder(backend), scene)
     for may_pass in (False, True):
         plain, marked = (
             way(client, backend, origin, may_pass=may_pass).render_response(whole).body for origin in (AS_MADE, MARKED)
         )
 
-        assert [MARK + seal for seal in found(plain)] == [seal for seal in found(marked) if seal != MARK]
+        assert [MARK + each for each in found(plain)] == [each for each in found(marked) if each != MARK]
         if client == backend and may_pass:
             assert unmarked(plain) == unmarked(marked)
 
 
-def test_captured_answers_hold_seals_of_every_kind() -> None:
-    held = {backend for backend, scene, suffix in SCENES if seals_in(backend, scene, suffix)}
+def test_captured_answers_hold_signatures_of_every_kind() -> None:
+    held = {backend for backend, scene, suffix in SCENES if signatures_in(backend, scene, suffix)}
 
     assert held == {"anthropic-messages", "bedrock-converse", "gemini", "openai-responses", "orchestration"}
 
 
-def seals_in(backend: str, scene: str, suffix: str) -> list[str]:
+def signatures_in(backend: str, scene: str, suffix: str) -> list[str]:
     data, kind = golden.wire(folder(backend), scene, suffix), mangling.CONTENT_TYPES[suffix]
     return list(found(messages(relayed(way("gemini", backend, AS_MADE, may_pass=False).relay(kind), [data]))))
 
@@ -139,8 +142,13 @@ def test_what_a_deployment_has_kept_is_shown_under_the_ids_of_its_client() -> No
         "output": [{"type": "reasoning", "id": "rs_1", "encrypted_content": MARK}],
         "n": None,
     }
-    assert passthrough_stored(b"[1]", MARKED) == b"[1]"
-    assert passthrough_stored(b"no JSON", MARKED) == b"no JSON"
+
+
+@pytest.mark.parametrize("kept", [b"[1]", b"no JSON", b"\xff", b"", b"[" * 100_000])
+@pytest.mark.parametrize("origin", [MARKED, AS_MADE])
+def test_what_a_deployment_sends_instead_of_a_kept_answer_is_not_shown(kept: bytes, origin: Origin) -> None:
+    with pytest.raises(UNREADABLE):
+        passthrough_stored(kept, origin)
 
 
 # What comes back
@@ -149,28 +157,28 @@ CLAUDES, GEMINIS, OPENAIS = (base64.b64encode(maker.encode()).decode() for maker
 
 
 def brought(client: str, mark: str) -> dict[str, Any]:
-    """A conversation with thoughts of every family, each seal behind *mark*."""
+    """A conversation with thoughts of every family, each signature behind *mark*."""
     theirs = {Family.CLAUDE: mark + CLAUDES, Family.GEMINI: mark + GEMINIS, Family.OPENAI: mark + OPENAIS}
     match client:
         case "anthropic-messages":
-            native = [pack(seal, family, Family.CLAUDE) for family, seal in theirs.items()]
-            thoughts = [{"type": "thinking", "thinking": "Hm", "signature": seal} for seal in native]
+            native = [pack(own, family, Family.CLAUDE) for family, own in theirs.items()]
+            thoughts = [{"type": "thinking", "thinking": "Hm", "signature": own} for own in native]
             thoughts.append({"type": "redacted_thinking", "data": mark + CLAUDES})
             said = [*thoughts, {"type": "text", "text": "Hello"}]
             turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": said}]
             return {"model": "m", "max_tokens": 99, "messages": [*turns, {"role": "user", "content": "And?"}]}
         case "gemini":
-            native = [pack(seal, family, Family.GEMINI) for family, seal in theirs.items()]
+            native = [pack(own, family, Family.GEMINI) for family, own in theirs.items()]
             parts: list[dict[str, Any]] = [
-                {"text": f"Hello {place}", "thoughtSignature": seal} for place, seal in enumerate(native)
+                {"text": f"Hello {place}", "thoughtSignature": own} for place, own in enumerate(native)
             ]
             turns = [{"role": "user", "parts": [{"text": "Hi"}]}, {"role": "model", "parts": parts}]
             return {"model": "m", "contents": [*turns, {"role": "user", "parts": [{"text": "And?"}]}]}
         case "openai-responses":
-            native = [pack(seal, family, Family.OPENAI) for family, seal in theirs.items()]
+            native = [pack(own, family, Family.OPENAI) for family, own in theirs.items()]
             thoughts = [
-                {"type": "reasoning", "id": f"rs_{place}", "summary": [], "encrypted_content": seal}
-                for place, seal in enumerate(native)
+                {"type": "reasoning", "id": f"rs_{place}", "summary": [], "encrypted_content": own}
+                for place, own in enumerate(native)
             ]
             text = {"type": "output_text", "text": "Hello", "annotations": []}
             said = [*thoughts, {"type": "message", "id": "msg_1", "role": "assistant", "content": [text]}]
@@ -190,27 +198,27 @@ def request(client: str, mark: str) -> ClientRequest:
     return ClientRequest(client, body, Envelope("tok", "m", 1, CLIENTS[client].parse_request(body)))
 
 
-def taken_off(family: Family, seal: str) -> str:
+def taken_off(family: Family, signature: str) -> str:
     del family
-    return seal.removeprefix(MARK)
+    return signature.removeprefix(MARK)
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_what_was_sealed_is_opened_as_it_was_made(client: str) -> None:
-    request_opened = request(client, MARK).opened(taken_off)
+def test_what_was_signed_is_verified_as_it_was_made(client: str) -> None:
+    sent = request(client, MARK).verified(taken_off)
 
-    assert request(client, "").envelope.conversation.messages == request_opened.envelope.conversation.messages
+    assert request(client, "").envelope.conversation.messages == sent.envelope.conversation.messages
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize("client", CLIENTS)
 def test_what_may_not_be_sent_is_left_out_and_named(client: str, backend: str) -> None:
     profile = profile_for(MODELS[backend][-1])
-    translator = translator_for(request(client, "").opened(lambda *_: None), backend, profile)
+    translator = translator_for(request(client, "").verified(lambda *_: None), backend, profile)
     rendered = translator.render_request(profile)
     written = dumps(rendered.body)
 
-    assert not any(seal in written for seal in (CLAUDES, GEMINIS, OPENAIS))
+    assert not any(each in written for each in (CLAUDES, GEMINIS, OPENAIS))
     assert {"thinking", "thinking signature"} & set(rendered.dropped)
 
 
@@ -219,7 +227,7 @@ def test_to_its_own_backend_what_may_be_sent_is(client: str) -> None:
     profile = profile_for(MODELS[client][-1])
     own = {"anthropic-messages": CLAUDES, "gemini": GEMINIS, "openai-responses": OPENAIS}
     for may_pass in (True, False):
-        asked = request(client, MARK).opened(taken_off)
+        asked = request(client, MARK).verified(taken_off)
         asked = ClientRequest(asked.client, asked.body, asked.envelope, may_pass)
         written = dumps(translator_for(asked, client, profile).render_request(profile).body)
 
@@ -233,8 +241,8 @@ def test_beside_reasoning_that_has_to_go_calls_and_messages_go_without_ids() -> 
     said = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
     result = {"type": "function_call_output", "id": "fco_1", "call_id": "c", "output": "ok"}
     body = {"input": [{"type": "reasoning", "id": "rs_1", "summary": []}, call, said, result]}
-    items = PASSTHROUGHS["openai-responses"].open_seals(body, lambda *_: None)["input"]
-    kept = PASSTHROUGHS["openai-responses"].open_seals(body, lambda *_: "")["input"]
+    items = PASSTHROUGHS["openai-responses"].verify_signatures(body, lambda *_: None)["input"]
+    kept = PASSTHROUGHS["openai-responses"].verify_signatures(body, lambda *_: "")["input"]
 
     assert [item.get("id") for item in items[1:]] == [None, None, "fco_1"]
     assert body["input"] == kept
@@ -263,23 +271,23 @@ STRANGE: list[Any] = [None, 7, "text", [], {}, [None], [7, "text", {}]]
 def test_a_body_of_another_form_is_left_for_the_parser_to_refuse(client: str, body: Any, value: Any) -> None:
     asked = body(value)
 
-    assert asked == PASSTHROUGHS[client].open_seals(asked, lambda family, seal: seal)
+    assert asked == PASSTHROUGHS[client].verify_signatures(asked, lambda family, signature: signature)
 
 
-def test_thoughts_of_no_family_are_nobodys_to_open() -> None:
+def test_thoughts_of_no_family_are_not_verified() -> None:
     said = Conversation("m", messages=(Message(Role.ASSISTANT, (Thinking("Hm", "s"), Text("Hello"))),))
 
-    assert said == opened(said, lambda *_: None)
+    assert said == verified(said, lambda *_: None)
 
 
-def test_an_answer_without_seals_is_the_same() -> None:
+def test_an_answer_without_signatures_is_the_same() -> None:
     answer = Completion(parts=(Text("Hello"), Thinking("Hm"), Opaque("gemini", {})))
 
-    assert answer == sealed(answer, MARKED.seal)
+    assert answer == signed(answer, MARKED.signature)
 
 
 @pytest.mark.parametrize("named", [{}, {"modelVersion": "my-model"}, {"modelVersion": "gemini-2.5-pro"}], ids=str)
-def test_a_frame_of_geminis_is_sealed_whatever_it_says_of_the_model(named: dict[str, str]) -> None:
+def test_a_frame_of_geminis_is_signed_whatever_it_says_of_the_model(named: dict[str, str]) -> None:
     said = {"candidates": [{"content": {"parts": [{"text": "", "thoughtSignature": GEMINIS}]}}], **named}
     envelope = Envelope("tok", "my-model", 1, Conversation("my-model", "gemini"), MARKED)
     [event] = messages(PASSTHROUGHS["gemini"].passthrough_frame(Frame(dumps(said)), envelope))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.cli.connect.deployed import (
+from gateway.tool_settings.deployed import (
     DeployedModel,
     best,
     best_claude,

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from dialects.core.conversation import JSON
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.deployed import DeployedModel
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.deployed import DeployedModel
 
 PROVIDER: Final = "sap-ai-core"
 """The name of this proxy in settings that name providers."""

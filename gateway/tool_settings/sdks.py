@@ -3,9 +3,9 @@
 import json
 from typing import Final
 
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.deployed import best, best_claude, best_gemini
-from gateway.cli.connect.tool import Connection, Snippet, Tool
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.deployed import best, best_claude, best_gemini
+from gateway.tool_settings.tool import Connection, Snippet, Tool
 
 _OPENAI = """\
 import os

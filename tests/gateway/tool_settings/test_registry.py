@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from gateway.cli.connect import json_text
-from gateway.cli.connect.deployed import DeployedModel
 from gateway.cli.connect.files import write
-from gateway.cli.connect.registry import TOOLS, find_tool, instructions, key_line, list_tools
-from gateway.cli.connect.tool import ConnectError, Connection, Format
+from gateway.tool_settings.deployed import DeployedModel
+from gateway.tool_settings.registry import TOOLS, find_tool, instructions, key_line, list_tools
+from gateway.tool_settings.tool import ConnectError, Connection, Format
 
 KEY = "sk-secret"
 URL = "http://127.0.0.1:3001"

@@ -4,9 +4,9 @@ import json
 import shlex
 from typing import Final
 
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.deployed import DeployedModel, best, best_claude
-from gateway.cli.connect.tool import TITLE, Connection, Snippet, Tool
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.deployed import DeployedModel, best, best_claude
+from gateway.tool_settings.tool import TITLE, Connection, Snippet, Tool
 
 _CONTEXT, _OUTPUT = 128_000, 16_000
 """Tokens, of a model whose limits are not known."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from gateway.cli.connect import KEY_VARIABLE
-from gateway.cli.connect.deployed import best, best_claude, best_gemini, best_gpt, best_opus, smallest
-from gateway.cli.connect.tool import (
+from gateway.tool_settings import KEY_VARIABLE
+from gateway.tool_settings.deployed import best, best_claude, best_gemini, best_gpt, best_opus, smallest
+from gateway.tool_settings.tool import (
     PROVIDER,
     TITLE,
     Connection,

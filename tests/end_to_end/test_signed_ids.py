@@ -1,4 +1,4 @@
-"""Ids and seals find their maker from every process, and what its maker alone can read goes nowhere else."""
+"""Ids and signatures lead to their maker from every process, and what its maker alone can read goes nowhere else."""
 
 import json
 from collections import Counter
@@ -70,7 +70,7 @@ def reasoning_sent(proxy: Proxy) -> list[dict[str, Any]]:
 # Every process, restarts, keys
 
 
-def test_ids_and_seals_are_known_to_every_worker(shared_cloud: Cloud, tmp_path: Path) -> None:
+def test_ids_and_signatures_are_known_to_every_worker(shared_cloud: Cloud, tmp_path: Path) -> None:
     place, port = new_place(tmp_path), free_port()
     place.write("config.json", config_of(shared_cloud, {GPT: []}))
     with place.running("--workers", "2", "--port", str(port), command=SCRIPT) as run:
@@ -92,7 +92,7 @@ def test_ids_and_seals_are_known_to_every_worker(shared_cloud: Cloud, tmp_path: 
     assert not [told for told in carried if "thinking" in told.headers.get("x-proxy-dropped", "")]
 
 
-@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["sealed", "kept"])
+@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["encrypted", "kept"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_thoughts_go_back_to_their_maker_after_a_restart(
     cloud: Cloud, tmp_path: Path, stream: bool, more: dict[str, Any]
@@ -178,7 +178,7 @@ def test_what_an_answer_went_on_from_is_listed_where_it_is_kept(own_proxy: Proxy
 # Where the maker cannot be asked
 
 
-@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["sealed", "kept"])
+@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["encrypted", "kept"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
 def test_thoughts_whose_maker_is_in_cooldown_are_left_out_and_named(
     own_proxy: Proxy, stream: bool, more: dict[str, Any]
@@ -217,7 +217,7 @@ def test_two_conversations_that_begin_alike_are_two(own_proxy: Proxy) -> None:
 # Callers
 
 
-@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["sealed", "kept"])
+@pytest.mark.parametrize("more", [ENCRYPTED, KEPT], ids=["encrypted", "kept"])
 def test_a_strangers_reasoning_is_left_out_and_named(shared: Proxy, more: dict[str, Any]) -> None:
     first = respond(shared, asked(), **more)
     told = respond(shared, [*asked(), *turn(output_of(first))], OTHER, **more)
@@ -227,8 +227,8 @@ def test_a_strangers_reasoning_is_left_out_and_named(shared: Proxy, more: dict[s
     assert reasoning_sent(shared) == []
 
 
-@pytest.mark.parametrize("change", [lambda seal: seal.swapcase(), lambda seal: seal[32:], lambda _: None])
-def test_reasoning_whose_seal_is_not_ours_is_left_out_and_the_conversation_goes_on(shared: Proxy, change: Any) -> None:
+@pytest.mark.parametrize("change", [lambda text: text.swapcase(), lambda text: text[32:], lambda _: None])
+def test_reasoning_whose_mac_is_not_ours_is_left_out_and_the_conversation_goes_on(shared: Proxy, change: Any) -> None:
     """As it is in the histories of clients that spoke to a proxy that did not sign."""
     for more in (ENCRYPTED, KEPT):
         first = respond(shared, asked(), **more)
@@ -324,7 +324,7 @@ def test_geminis_signatures_go_back_and_a_strangers_is_left_out_and_named(shared
     assert (key == OTHER) == ("thinking signature" in told.headers.get("x-proxy-dropped", ""))
 
 
-def test_no_id_or_seal_names_where_it_was_made(shared: Proxy) -> None:
+def test_no_id_or_signature_names_where_it_was_made(shared: Proxy) -> None:
     told = respond(shared, asked(), **KEPT)
     written = told.body.decode()
     subaccount, deployment = told.headers["x-proxy-deployment"].split("/")

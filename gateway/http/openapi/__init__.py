@@ -1,0 +1,1 @@
+"""The OpenAPI document of the proxy. Nothing but `route` is loaded before somebody asks for it."""
