@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -78,19 +79,20 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "_needed", "is_released", "reserved")
+    __slots__ = ("_budget", "is_released", "reserved", "taken")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
         """The number of bytes that count as used."""
         self.is_released = False
+        self.taken = 0
+        """The number of bytes that were taken and not given back."""
         self._budget = budget
-        self._needed = 0
 
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
-        self._require(self._needed + size, None)
-        if self._budget.used + self._needed + size - self.reserved > self._budget.most:
+        self._require(self.taken + size, None)
+        if self._budget.used + self.taken + size - self.reserved > self._budget.most:
             raise self._no_room()
 
     def take(self, size: int, too_much: Fault | None = None) -> None:
@@ -99,12 +101,12 @@ class MemoryShare:
         Raises `FaultError`: 503 if the process has no room for them, and 413, or *too_much*, if they are more than one
         request may have.
         """
-        needed = self._needed + size
+        needed = self.taken + size
         if needed > self.reserved:
             self._require(needed, too_much)
             if not self._budget.reserve(self, -(-(needed - self.reserved) // _STEP) * _STEP):
                 raise self._no_room()
-        self._needed = needed
+        self.taken = needed
 
     def take_values(self, body: bytes, too_much: Fault | None = None, *, of_answer: bool = False) -> None:
         """Reserve the memory for the values in the JSON of a request or an answer, before it is parsed.
@@ -116,9 +118,22 @@ class MemoryShare:
 
     def give_back(self, size: int) -> None:
         """Free *size* bytes that were taken."""
-        self._needed -= size
-        if (rest := self.reserved - self._needed) > _SLACK and not self.is_released:
+        self.taken -= size
+        if (rest := self.reserved - self.taken) > _SLACK and not self.is_released:
             self._budget.reserve(self, -(rest - _STEP))
+
+    @contextmanager
+    def freed_after_fault(self, held: int = 0) -> Iterator[None]:
+        """Return a context manager that gives back what was taken in its block if that raises a `FaultError`.
+
+        *held* are bytes that were taken before and are given back as well.
+        """
+        before = self.taken - held
+        try:
+            yield
+        except FaultError:
+            self.give_back(self.taken - before)
+            raise
 
     def release(self) -> None:
         """Free all memory of the request; a second call does nothing."""
