@@ -227,7 +227,7 @@ def gallery() -> Iterator[str]:
 def fetching(own_proxy: Proxy) -> Proxy:
     """A proxy that takes this machine for a public place."""
     gateway = own_proxy.gateway
-    gateway._shared = replace(gateway._shared, fetch=MediaFetcher(allows=lambda _: True, ports=range(1, 65_536)))
+    gateway._shared = replace(gateway._shared, fetch=MediaFetcher(allows=lambda *_: True, ports=range(1, 65_536)))
     return own_proxy
 
 
