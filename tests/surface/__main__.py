@@ -16,6 +16,10 @@ from tests.surface.fuzzer import Find, Outcome, broken, case_at, growth, run
 from tests.surface.proxies import Served, serving
 
 CASES = Path(__file__).parent / "cases"
+LONG = 10_000
+"""After so many requests, the proxies have been warm for long enough that growth means something."""
+MOST_GROWTH = {"memory": 1000, "threads": 1, "descriptors": 1}
+"""How much a process may grow per 1,000 requests once it is warm; memory in KiB."""
 
 
 def main() -> int:
@@ -34,7 +38,9 @@ def main() -> int:
         print(f"seed {options.seed}", flush=True)
         outcome = run(served, options.seed, options.requests)
         _report(outcome, served)
-    return 1 if outcome.finds else 0
+        grown = _grown(served) if options.requests >= LONG else []
+        print("\n".join([*grown, f"{len(outcome.finds) + len(grown)} finds"]))
+    return 1 if outcome.finds or grown else 0
 
 
 def _one(served: dict[str, Served], case: Case) -> int:
@@ -53,7 +59,16 @@ def _report(outcome: Outcome, served: dict[str, Served]) -> None:
         first, last = each.usages[0], each.usages[-1]
         slopes = ", ".join(f"{what} {slope:+.2f}" for what, slope in growth(each.usages).items())
         print(f"{name}: {first} -> {last}; per 1,000 requests, when warm: {slopes}")
-    print(f"{len(outcome.finds)} finds")
+
+
+def _grown(served: dict[str, Served]) -> list[str]:
+    """Say what grows and should not."""
+    return [
+        f"find: {name} grows by {slope:.2f} {what} per 1,000 requests"
+        for name, each in served.items()
+        for what, slope in growth(each.usages).items()
+        if slope > MOST_GROWTH[what]
+    ]
 
 
 def _kept(find: Find) -> str:
