@@ -9,6 +9,7 @@ import hashlib
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.surface.case import Case, read_case
@@ -18,8 +19,10 @@ from tests.surface.proxies import Served, serving
 CASES = Path(__file__).parent / "cases"
 LONG = 10_000
 """After so many requests, the proxies have been warm for long enough that growth means something."""
-MOST_GROWTH = {"memory": 1000, "threads": 1, "descriptors": 1}
-"""How much a process may grow per 1,000 requests once it is warm; memory in KiB."""
+MOST_GROWTH = {"threads": 1, "descriptors": 1}
+"""How many more a process may have per 1,000 requests once it is warm."""
+MOST_MEMORY = 128 * 1024
+"""How much memory in KiB a worker may have in the end: it starts with 50 MiB, and stays at 100 after 8,000 requests."""
 
 
 def main() -> int:
@@ -62,13 +65,15 @@ def _report(outcome: Outcome, served: dict[str, Served]) -> None:
 
 
 def _grown(served: dict[str, Served]) -> list[str]:
-    """Say what grows and should not."""
-    return [
-        f"find: {name} grows by {slope:.2f} {what} per 1,000 requests"
-        for name, each in served.items()
-        for what, slope in growth(each.usages).items()
-        if slope > MOST_GROWTH[what]
-    ]
+    """Say what has grown and should not have."""
+    found = []
+    for name, each in served.items():
+        slopes, memory = growth(each.usages), median(usage.memory for usage in each.usages[-5:])
+        found += [
+            f"{name}: {slopes[what]:.2f} {what} more" for what, most in MOST_GROWTH.items() if slopes[what] > most
+        ]
+        found += [f"{name}: {memory:.0f} KiB of memory"] if memory > MOST_MEMORY else []
+    return [f"find: {each}" for each in found]
 
 
 def _kept(find: Find) -> str:
