@@ -208,7 +208,8 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept(request.method, answer, request.caller.name, request.lifetime)
+        method = "DELETE" if request.method == "DELETE" else "GET"  # a HEAD upstream would have no body to wait for
+        status, body = gateway.kept(method, answer, request.caller.name, request.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses/<answer>/input_items")

@@ -103,7 +103,6 @@ class Application(flask.Flask):
 
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name, static_folder=None)
-        self.url_map.merge_slashes = False  # redirects, whose bodies are HTML; doubled_parts does it without them
         self.known_paths: dict[tuple[str, str], Rule] = {}
         """The cached rules of paths without variables, by path and method."""
 

@@ -98,6 +98,14 @@ def test_a_deployment_that_sends_nonsense_for_a_kept_answer_is_a_bad_gateway(
     assert b"html" not in told.body
 
 
+def test_the_head_of_an_answer_is_given_without_waiting_for_a_body(own_proxy: Proxy, client: openai.OpenAI) -> None:
+    path = f"/v1/responses/{client.responses.create(model=MODEL, input='Hello').id}"
+    whole, head = (own_proxy.ask(method, path) for method in ("GET", "HEAD"))
+
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(whole.body)))
+    assert own_proxy.in_flight == 0
+
+
 def test_cancelling_what_cannot_be_cancelled_is_a_bad_request(client: openai.OpenAI) -> None:
     answer = client.responses.create(model=MODEL, input="Hello")
 
