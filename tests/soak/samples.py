@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tests.support.processes import children_of
+
 MEASURES = ("threads", "descriptors", "sockets", "rss")
 MIB = 1024 * 1024
 
@@ -178,9 +180,9 @@ def _typical(life: Sequence[Sample], seconds: float) -> Sample:
     return replace(life[0], **{measure: median(getattr(each, measure) for each in first) for measure in MEASURES})
 
 
-def sample_of(pid: int, at: float, proc: Path = Path("/proc")) -> Sample | None:
+def sample_of(pid: int, at: float) -> Sample | None:
     """Measure a process; None if it has ended."""
-    folder = proc / str(pid)
+    folder = Path("/proc") / str(pid)
     try:
         status = _fields((folder / "status").read_text())
         memory = _fields((folder / "smaps_rollup").read_text())
@@ -199,15 +201,6 @@ def _target(descriptor: Path) -> str:
         return str(descriptor.readlink())
     except OSError:
         return ""
-
-
-def children_of(pid: int, proc: Path = Path("/proc")) -> list[int]:
-    """The processes that a process has started."""
-    try:
-        told = [(task / "children").read_text() for task in (proc / str(pid) / "task").iterdir()]
-    except OSError:
-        return []
-    return [int(child) for line in told for child in line.split()]
 
 
 def sampled(supervisor: int, clock: Callable[[], float]) -> list[Sample]:
