@@ -9,13 +9,14 @@ import json
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
 import zstandard
 from werkzeug.test import EnvironBuilder
 
-from dialects import anthropic_messages, gemini, openai_chat
+from dialects import anthropic_messages, gemini, openai_chat, openai_responses
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import JSON, Completion, Conversation, Message, Role, Text, Thinking, ToolCall
 from dialects.core.events import Event, fold, unfold
@@ -28,6 +29,7 @@ from dialects.embeddings.registry import parts_of
 from dialects.framing.aws_event_stream import EventStreamDecoder
 from dialects.framing.json_text import loads, sorted_text
 from dialects.framing.sse import SSEDecoder
+from dialects.gemini.vocabulary import parse_citations
 from dialects.openai_chat.stream import ChunkReader
 from gateway.http.application import Request
 from gateway.http.bodies import decoded
@@ -109,7 +111,7 @@ def texts() -> Iterator[Case]:
     for name, build in binary.items():
         yield Case(f"event stream: {name}", 200, build, lambda chunks: fed(EventStreamDecoder(), chunks))
     yield Case("pieces of a signature", 300, lambda n: [frame({"n": i}) for i in range(n)], signed)
-    yield Case("log probabilities", 400, lambda n: [frame(UNSAID)] * n, likely)
+    yield Case("log probabilities", 1500, lambda n: [frame(UNSAID)] * n, likely)
     yield Case("blocks", 300, lambda n: [*unfold(Completion(parts=(Text("a"), ToolCall("c", "f")) * n))], fold)
     numbers = {"integers": "123456789012345678901, ", "digits": "1" * 400 + ", ", "words": '"1234567890123456789012", '}
     for name, text in numbers.items():
@@ -322,6 +324,12 @@ def results(number: int, role: str = "tool") -> list[JSON]:
     return [{"role": role, "name": f"f{i}", "tool_call_id": f"c{i}", "content": "a"} for i in reversed(range(number))]
 
 
+def items(number: int) -> JSON:
+    calls = [{"type": "function_call", "call_id": f"c{i}", "name": "f", "arguments": "{}"} for i in range(number)]
+    outputs = [{"type": "function_call_output", "call_id": f"c{i}", "output": "a"} for i in range(number)]
+    return {"model": "m", "input": [*calls, *outputs]}
+
+
 def gemini_turns(*turns: JSON) -> None:
     gemini.parse_request({"contents": [*turns, {"role": "user", "parts": [{"text": "a"}]}]})
 
@@ -361,6 +369,7 @@ def requests() -> Iterator[Case]:
         lambda n: {"messages": [ASKED, *[{**ASKED, "role": "system"}] * n]},
         lambda body: anthropic_messages.passthrough_request(body, CLAUDE),
     )
+    yield Case("Responses: calls and results", 1000, items, openai_responses.parse_request)
     turns = {
         "turns of the model": lambda n: [model({"text": "a"})] * n,
         "thoughts": lambda n: [model(*[{"text": "a" * 100, "thought": True}] * n)],
@@ -369,8 +378,17 @@ def requests() -> Iterator[Case]:
     }
     for name, build in turns.items():
         yield Case(f"Gemini: {name}", 500, build, lambda long: gemini_turns(*long))
+    for name, length in {"one after another": 2, "each of the whole text": 10**9}.items():
+        yield Case(f"citations, {name}", 1000, partial(grounded, length), lambda given: parse_citations(*given))
     yield Case("texts to embed", 500, lambda n: {"model": "m", "input": ["a"] * n}, _embedded)
     yield Case("tokens to embed", 200, lambda n: {"model": "m", "input": [[1] * 10] * n}, _embedded)
+
+
+def grounded(length: int, number: int) -> tuple[JSON, str]:
+    """Return the sources of a text, each of which stands for a stretch of so many bytes of it."""
+    ends = [(2 * i, min(2 * i + length, 2 * number)) for i in range(number)]
+    segments = [{"segment": {"startIndex": i, "endIndex": j}, "groundingChunkIndices": [0]} for i, j in ends]
+    return {"groundingChunks": [{"web": {"uri": "https://x"}}], "groundingSupports": segments}, "\u00e9" * number
 
 
 def _embedded(body: JSON) -> None:

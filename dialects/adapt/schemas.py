@@ -277,8 +277,13 @@ def _limit_enum(node: JSON, dropped: set[str]) -> None:
     said = [value for value in values if value is not None]
     if kept and len(kept) == len(said):
         node["enum"] = kept
-    elif said and sorted(map(repr, said)) != ["False", "True"]:
+    elif said and not _are_both_booleans(said):
         dropped.add("enum")
+
+
+def _are_both_booleans(values: list[Any]) -> bool:
+    """Return whether *values* are true and false, which the type alone says."""
+    return len(values) == 2 and all(isinstance(value, bool) for value in values) and values[0] is not values[1]
 
 
 def _include_bounds(node: JSON, dropped: set[str]) -> None:

@@ -52,10 +52,18 @@ class OrchestrationError:
 
 def read(error: object) -> OrchestrationError | None:
     """Read an error, or the last error of a list. Return None if it does not have orchestration's shape."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += each
+        elif (said := _read_object(each)) is not None:
+            return said
+    return None
+
+
+def _read_object(error: object) -> OrchestrationError | None:
     match error:
-        case [*errors]:
-            known = [said for each in errors if (said := read(each))]
-            return known[-1] if known else None
         case {"message": str(message), "location": str(location), **rest}:
             return _read(message, location, rest)
         case {"message": str(message), "request_id": str(), "code": int() | str() as code, **rest}:

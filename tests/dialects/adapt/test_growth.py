@@ -32,7 +32,6 @@ from dialects.openai_common.strict_schemas import is_strict
 from dialects.openai_common.tool_forms import InputText
 from dialects.orchestration.limits import with_marks_moved
 from gateway.requests.affinity import affinity_key
-from tests.dialects.golden import byte_by_byte
 from tests.dialects.lengthening import CONVERSATIONS
 from tests.support.growth import Case, must_all_be_linear
 
@@ -191,15 +190,17 @@ def adapters(kind: str) -> Iterator[Case]:
 # --- Texts that a filter reads piece by piece
 
 TEXTS: Mapping[str, Callable[[int], str]] = {
-    "keys": lambda n: '{"_a_1": 1, ' * n,
+    "keys": lambda n: '{"_a_1": 1, ' * (n // 10),
     "blanks after a key": lambda n: '{"_a_1"' + " " * n + ": 1}",
     "blanks around a value": lambda n: (" " * n).join(["", "{", '"value"', ":", "[1]", "}", ""]),
     "blanks around an input": lambda n: (" " * n).join(["", "{", '"input"', ":", '"x"', "}", ""]),
-    "escapes": lambda n: '{"input": "' + "\\u00e9\\n" * n + '"}',
+    "escapes": lambda n: '{"input": "' + "\\u00e9\\n" * (n // 8) + '"}',
     "brackets": lambda n: '{"value": ' + "[" * n + "]" * n + "}",
     "blanks only": lambda n: " " * n,
 }
 """Long texts, by what is long in them."""
+LENGTHS = {"blanks after a key": 6000, "blanks only": 6000}
+"""The lengths of texts that are held back whole, and copied fast."""
 
 
 class Pieces:
@@ -217,25 +218,35 @@ class Pieces:
         return [BlockStopped(0)]
 
 
-def filtered(pieces: list[bytes]) -> None:
-    keys, text = PropertyKeys({"$a": "_a_1"}, in_text=True), InputText()
-    for reader in (keys.reader(Pieces()), JsonRoot({}).reader(Pieces())):
-        for piece in pieces:
-            reader.feed(piece)
-        reader.finish()
+def read_whole(adaptation: PropertyKeys | JsonRoot, data: bytes) -> None:
+    reader = adaptation.reader(Pieces())
+    reader.feed(data)
+    reader.finish()
+
+
+def read_in_pieces(pieces: list[str]) -> None:
+    text = InputText()
     for piece in pieces:
-        text.feed(piece.decode())
+        text.feed(piece)
     text.finish()
 
 
-def pieces_of(kind: str, times: int) -> list[bytes]:
-    return byte_by_byte(TEXTS[kind](times).encode())
-
-
 def filters() -> Iterator[Case]:
-    """Filter texts that come in pieces of one character."""
-    for kind in TEXTS:
-        yield Case(kind, 40, partial(pieces_of, kind), filtered)
+    """Filter long texts, which filters read by the character, or in pieces of one character."""
+    whole = {"renamed keys": PropertyKeys({"$a": "_a_1"}, in_text=True), "a value": JsonRoot({})}
+    for kind, build in TEXTS.items():
+        for name, adaptation in whole.items():
+            made = partial(encoded_text, build)
+            yield Case(f"{name}: {kind}", LENGTHS.get(kind, 400), made, partial(read_whole, adaptation))
+        yield Case(f"an input: {kind}", 200, partial(characters, build), read_in_pieces)
+
+
+def encoded_text(build: Callable[[int], str], times: int) -> bytes:
+    return build(times).encode()
+
+
+def characters(build: Callable[[int], str], times: int) -> list[str]:
+    return [*build(times)]
 
 
 @pytest.mark.parametrize("cases", [pytest.param([*adaptations(kind)], id=kind) for kind in CONVERSATIONS])
