@@ -91,7 +91,7 @@ def no_defect(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch)
     caplog.set_level(logging.WARNING)
     yield
 
-    assert [record.getMessage() for record in caplog.records if record.exc_info] == []
+    assert [record.getMessage() for record in caplog.get_records("call") if record.exc_info] == []
     assert ended == []
 
 

@@ -14,7 +14,7 @@ SECRETS = {
     "token": "eyJhbGciOiJub25lIn0.TWstdG9rZW4tbWFya2Vy.c2lnbmF0dXJl",
     "key of alice": 'sk-alice/+=&"key-0002',
     "key of bob": "sk-bob~key|0003-x",
-    "admin key": "sk-admin-key-0004-x",
+    "admin key": "sk-admin-key-00",  # as long as the name of a thread may be
     "key without a name": "sk-unnamed-key-0005",
     "wrong key": "sk-wrong/key+0006-x",
     "signing key": "mk-signing-key-0007-x",
