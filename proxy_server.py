@@ -208,7 +208,8 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
         request = current_request()
-        status, body = gateway.kept(request.method, answer, request.caller.name, request.lifetime)
+        method = "GET" if request.method == "HEAD" else request.method  # the body of the answer is dropped later
+        status, body = gateway.kept(method, answer, request.caller.name, request.lifetime)
         return Response(body, status, mimetype="application/json")
 
     @app.get("/v1/responses/<answer>/input_items")

@@ -78,7 +78,7 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "_needed", "is_released", "reserved")
+    __slots__ = ("_budget", "_needed", "_of_answer", "is_released", "reserved")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
@@ -86,25 +86,30 @@ class MemoryShare:
         self.is_released = False
         self._budget = budget
         self._needed = 0
+        self._of_answer = 0
+        """The needed bytes that hold an answer."""
 
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
-        self._require(self._needed + size, None)
+        self._require(size, None)
         if self._budget.used + self._needed + size - self.reserved > self._budget.most:
             raise self._no_room()
 
     def take(self, size: int, too_much: Fault | None = None) -> None:
-        """Reserve *size* bytes.
+        """Reserve *size* bytes; for an answer, *too_much* is the fault of a deployment that sends too much.
 
-        Raises `FaultError`: 503 if the process has no room for them, and 413, or *too_much*, if they are more than one
-        request may have.
+        Raises `FaultError`: 503 if the process has no room for them, and 413 if they are more than one request may
+        have, or *too_much* if the answer takes most of it. A request that leaves its answer too little is at fault
+        itself.
         """
         needed = self._needed + size
         if needed > self.reserved:
-            self._require(needed, too_much)
+            self._require(size, too_much)
             if not self._budget.reserve(self, -(-(needed - self.reserved) // _STEP) * _STEP):
                 raise self._no_room()
         self._needed = needed
+        if too_much is not None:
+            self._of_answer += size
 
     def take_values(self, body: bytes, too_much: Fault | None = None, *, of_answer: bool = False) -> None:
         """Reserve the memory for the values in the JSON of a request or an answer, before it is parsed.
@@ -114,9 +119,11 @@ class MemoryShare:
         each = _PER_VALUE_OF_ANSWER if of_answer else _PER_VALUE
         self.take(each * (len(body) - len(body.translate(None, b"{[,"))), too_much)
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, *, of_answer: bool = False) -> None:
         """Free *size* bytes that were taken."""
         self._needed -= size
+        if of_answer:
+            self._of_answer -= size
         if (rest := self.reserved - self._needed) > _SLACK and not self.is_released:
             self._budget.reserve(self, -(rest - _STEP))
 
@@ -124,11 +131,13 @@ class MemoryShare:
         """Free all memory of the request; a second call does nothing."""
         self._budget.release(self)
 
-    def _require(self, needed: int, too_much: Fault | None) -> None:
+    def _require(self, size: int, too_much: Fault | None) -> None:
         most = self._budget.most_of_one
-        if needed > most:
+        if self._needed + size > most:
+            if too_much is not None and self._of_answer + size > most // 2:
+                raise FaultError(too_much)
             message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."
-            raise FaultError(too_much or Fault(FaultKind.TOO_LARGE, message, 413))
+            raise FaultError(Fault(FaultKind.TOO_LARGE, message, 413))
 
     def _no_room(self) -> FaultError:
         fault = _OVER if self.is_released else Fault(FaultKind.UNAVAILABLE, FULL, retry_after=_WAIT)

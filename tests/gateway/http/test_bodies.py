@@ -3,6 +3,7 @@
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -122,3 +123,14 @@ def test_no_more_is_read_of_a_body_without_a_length_than_shows_that_it_is_too_lo
         read_body({"wsgi.input": source, "wsgi.input_terminated": True}, 3)
 
     assert source.tell() == 4
+
+
+@pytest.mark.parametrize(("pack", "encoding"), [(gzip.compress, "gzip"), (zstd, "zstd")], ids=["gzip", "zstd"])
+def test_a_body_of_very_many_members_is_refused_because_each_takes_time(
+    pack: Callable[..., bytes], encoding: str
+) -> None:
+    empty = pack(b"")
+    taken = decoded(empty * 9_999 + pack(BODY), encoding, 1000)
+
+    assert taken == BODY
+    assert refusal(empty * 10_001, encoding) == (FaultKind.INVALID_REQUEST, 400)
