@@ -115,8 +115,9 @@ class _Output(NamedTuple):
 
 def _inflated(body: bytes, output: _Output, window: int) -> bytes:
     """Decompress gzip or zlib data. A gzip body may consist of several members."""
-    out, place = bytearray(), 0
+    out, place, members = bytearray(), 0, 0
     while place < len(body):
+        members = _counted(members)
         place = _member_end(body, place, out, output, window)
         if window != _GZIP:
             break
@@ -155,10 +156,11 @@ def _unzstd(body: bytes, output: _Output) -> bytes:
     """Decompress zstd data, which may consist of several frames."""
     import zstandard  # noqa: PLC0415 - few clients compress their requests with it
 
-    out, place = bytearray(), 0
+    out, place, members = bytearray(), 0, 0
     decompressor = zstandard.ZstdDecompressor(max_window_size=_ZSTD_WINDOW)
     try:
         while place < len(body):
+            members = _counted(members)
             frame = decompressor.decompressobj()
             while not frame.eof:
                 if place == len(body):
@@ -170,6 +172,13 @@ def _unzstd(body: bytes, output: _Output) -> bytes:
     except zstandard.ZstdError:
         raise _garbled() from None
     return bytes(out)
+
+
+def _counted(members: int) -> int:
+    """Return the number of members with another one. Each takes time even if it is empty, so they are limited."""
+    if members == _MOST_MEMBERS:
+        raise invalid(f"The compressed body has more than {_MOST_MEMBERS} members: send it as one.")
+    return members + 1
 
 
 def _too_large(limit: int) -> FaultError:
@@ -186,6 +195,8 @@ _ZSTD_WINDOW: Final = 8 * 1024 * 1024
 """The maximum window in bytes, as RFC 9659 limits it for HTTP."""
 _BLOCK: Final = 64 * 1024
 """The maximum number of bytes that are read or decompressed at once. A shorter body is read in one step."""
+_MOST_MEMBERS: Final = 10_000
+"""The maximum number of gzip members or zstd frames in a body."""
 _PIECE: Final = 512
 """The number of compressed bytes between checks of the limit. They expand to about 16 MiB of zstd at most."""
 _LARGEST_PIECE: Final = 64 * 1024

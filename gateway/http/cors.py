@@ -99,7 +99,10 @@ def is_of_own_page(fields: Mapping[str, str], host: str) -> bool:
     if site := fields.get("sec-fetch-site"):
         return site in _OWN_SITES
     origin = fields.get("origin")
-    return origin is None or urlsplit(origin).netloc == host
+    try:
+        return origin is None or urlsplit(origin).netloc == host
+    except ValueError:
+        return False
 
 
 def cors_headers(origin: str, asked: str, methods: str, *, keyless: bool) -> dict[str, str]:

@@ -79,7 +79,7 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "is_released", "reserved", "taken")
+    __slots__ = ("_budget", "_of_answer", "is_released", "reserved", "taken")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
@@ -88,25 +88,30 @@ class MemoryShare:
         self.taken = 0
         """The number of bytes that were taken and not given back."""
         self._budget = budget
+        self._of_answer = 0
+        """The taken bytes that hold an answer."""
 
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
-        self._require(self.taken + size, None)
+        self._require(size, None)
         if self._budget.used + self.taken + size - self.reserved > self._budget.most:
             raise self._no_room()
 
     def take(self, size: int, too_much: Fault | None = None) -> None:
-        """Reserve *size* bytes.
+        """Reserve *size* bytes; for an answer, *too_much* is the fault of a deployment that sends too much.
 
-        Raises `FaultError`: 503 if the process has no room for them, and 413, or *too_much*, if they are more than one
-        request may have.
+        Raises `FaultError`: 503 if the process has no room for them, and 413 if they are more than one request may
+        have, or *too_much* if the answer takes most of it. A request that leaves its answer too little is at fault
+        itself.
         """
         needed = self.taken + size
         if needed > self.reserved:
-            self._require(needed, too_much)
+            self._require(size, too_much)
             if not self._budget.reserve(self, -(-(needed - self.reserved) // _STEP) * _STEP):
                 raise self._no_room()
         self.taken = needed
+        if too_much is not None:
+            self._of_answer += size
 
     def take_values(self, body: bytes, too_much: Fault | None = None, *, of_answer: bool = False) -> None:
         """Reserve the memory for the values in the JSON of a request or an answer, before it is parsed.
@@ -116,34 +121,38 @@ class MemoryShare:
         each = _PER_VALUE_OF_ANSWER if of_answer else _PER_VALUE
         self.take(each * (len(body) - len(body.translate(None, b"{[,"))), too_much)
 
-    def give_back(self, size: int) -> None:
+    def give_back(self, size: int, *, of_answer: bool = False) -> None:
         """Free *size* bytes that were taken."""
         self.taken -= size
+        if of_answer:
+            self._of_answer -= size
         if (rest := self.reserved - self.taken) > _SLACK and not self.is_released:
             self._budget.reserve(self, -(rest - _STEP))
 
     @contextmanager
     def freed_after_fault(self, held: int = 0) -> Iterator[None]:
-        """Return a context manager that gives back what was taken in its block if that raises a `FaultError`.
+        """Return a context manager that gives back what its block took for an answer if it raises a `FaultError`.
 
-        *held* are bytes that were taken before and are given back as well.
+        *held* are bytes of the answer that were taken before and are given back as well.
         """
         before = self.taken - held
         try:
             yield
         except FaultError:
-            self.give_back(self.taken - before)
+            self.give_back(self.taken - before, of_answer=True)
             raise
 
     def release(self) -> None:
         """Free all memory of the request; a second call does nothing."""
         self._budget.release(self)
 
-    def _require(self, needed: int, too_much: Fault | None) -> None:
+    def _require(self, size: int, too_much: Fault | None) -> None:
         most = self._budget.most_of_one
-        if needed > most:
+        if self.taken + size > most:
+            if too_much is not None and self._of_answer + size > most // 2:
+                raise FaultError(too_much)
             message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."
-            raise FaultError(too_much or Fault(FaultKind.TOO_LARGE, message, 413))
+            raise FaultError(Fault(FaultKind.TOO_LARGE, message, 413))
 
     def _no_room(self) -> FaultError:
         fault = _OVER if self.is_released else Fault(FaultKind.UNAVAILABLE, FULL, retry_after=_WAIT)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1024 * 1024
 _PIECE: Final = 64 * 1024
-
+_NO_MORE: Final = "The client has stopped sending."
 
 CONNECTION: Final = "sap_ai_proxy.connection"
 """The key of the WSGI environment under which the application finds its `ClientConnection`."""
@@ -76,14 +76,18 @@ class ClientConnection:
         self._deadline = self._clock() + seconds
 
     def recv(self, size: int, flags: int = 0, /) -> bytes:
-        """Read available bytes, or wait for some. With *flags*, which serve to look ahead, never wait."""
+        """Read available bytes, or wait for some. With *flags*, which serve to look ahead, never wait.
+
+        The time limits also hold for a client that never pauses.
+        """
         if flags:
             return self._socket.recv(size, flags)
+        self._check_time()
         while True:
             try:
                 return self._socket.recv(size)
             except BlockingIOError:
-                self._wait(self._reading, self._read_patience(), "The client has stopped sending.")
+                self._wait(self._reading, self._read_patience(), _NO_MORE)
 
     def sendall(self, data: bytes, /) -> None:
         """Send all of *data* at the client's pace. Raises `StalledError` if the client stops reading."""
@@ -132,6 +136,13 @@ class ClientConnection:
                     break
                 left -= len(data)
         self.close()
+
+    def _check_time(self) -> None:
+        """Raise `StalledError` or `FaultError` if the time for what the client sends now is over."""
+        if self._deadline is not None and self._clock() > self._deadline:
+            raise StalledError(_NO_MORE)
+        if self.lifetime is not None:
+            self.lifetime.check_deadline()
 
     def _read_patience(self) -> float:
         return self._options.body_timeout if self._deadline is None else max(0.0, self._deadline - self._clock())

@@ -25,6 +25,9 @@ _PIECE: Final = 64 * 1024
 _SMALL_BODY: Final = 64 * 1024
 """The maximum number of bytes that are read and discarded of an unwanted body to keep the connection usable."""
 _SMALL_BODY_SECONDS: Final = 1.0
+_FRAMING_SIZE: Final = 64 * 1024
+"""The maximum number of consecutive bytes that are received for a body without a byte of it: extensions of chunks, the
+digits of their sizes, and trailers."""
 IN_LINE: Final = 64
 """The maximum number of pipelined requests on a connection."""
 _MOST_NAMES: Final = 256
@@ -139,24 +142,24 @@ class Requests:
         """Append a piece of the request's target."""
         self._target += target
         if len(self._target) > REQUEST_LINE:
-            self._refuse(RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes."))
+            self.refuse(RefusedError(414, f"The request line is longer than {REQUEST_LINE} bytes."))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header, or a trailer, which is ignored."""
         self._fields.append((name, value))
         if len(self._fields) > FIELDS or len(name) > NAME_SIZE or len(name) + len(value) > FIELD_SIZE:
-            self._refuse(_too_large())
+            self.refuse(_too_large())
 
     def on_headers_complete(self) -> None:
         """Queue the request; its body may follow later. An exception raised here refuses it."""
         if len(self._line) == IN_LINE:
-            self._refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for a response."))
+            self.refuse(RefusedError(400, f"More than {IN_LINE} requests were sent without waiting for a response."))
         parser = self._parser
         method, version = parser.get_method().decode(), parser.get_http_version()
         try:
             request = Request(method, self._target, version, self._fields, self, closes=not parser.should_keep_alive())
         except RefusedError as error:
-            self._refuse(error)
+            self.refuse(error)
         self._last = request
         self._line.append(request)
         self.is_midway = False
@@ -171,7 +174,7 @@ class Requests:
         if self._last is not None:
             self._last.body.is_complete = True
 
-    def _refuse(self, error: RefusedError) -> NoReturn:
+    def refuse(self, error: RefusedError) -> NoReturn:
         """Record the error and raise it. The parser replaces it by an error of its own."""
         self._error = error
         raise error
@@ -266,6 +269,8 @@ class RequestBody(io.RawIOBase):
         self._requests = requests
         self._expects_continue = expects_continue
         self._held = bytearray()
+        self._framing = 0
+        """The number of bytes that were received since the last read that had some of the body."""
 
     def take(self, data: bytes) -> None:
         """Append a piece that was received."""
@@ -309,8 +314,12 @@ class RequestBody(io.RawIOBase):
             if self._expects_continue:
                 self._expects_continue = False
                 self._requests.connection.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
-            if not self._requests.receive():
+            held = len(self._held)
+            if not (received := self._requests.receive()):
                 raise FaultError(CLIENT_LEFT)
+            self._framing = self._framing + received if len(self._held) == held else 0
+            if self._framing > _FRAMING_SIZE and not self.is_complete:
+                self._requests.refuse(_no_http())
         except StalledError as error:
             raise FaultError(STALLED) from error
         except OSError as error:

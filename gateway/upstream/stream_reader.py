@@ -83,7 +83,7 @@ class StreamReader:
         try:
             return (yield from unless_silent(self._whole(limit, began), self._silence, self._lifetime.clock))
         except BaseException:
-            self._lifetime.memory.give_back(self._held)
+            self._lifetime.memory.give_back(self._held, of_answer=True)
             self._held = 0
             self.close()
             raise

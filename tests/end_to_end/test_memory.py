@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from gateway.cli.demo import config_for
 from gateway.http.bodies import BODY_LIMITS, SMALL_BODY
-from gateway.requests.memory_budget import FULL
+from gateway.requests.memory_budget import COPIES, FULL
 from gateway.server.stream_loop import HAND_OVER
 from tests.end_to_end.test_edges import shape_of
 from tests.support.running import Cloud
@@ -215,3 +216,21 @@ def test_a_long_body_that_does_not_arrive_keeps_no_memory_from_others(served: Se
     assert len(seen) == 1
     assert seen[0] < 300_000
     assert served.used == 0
+
+
+@pytest.mark.parametrize(("path", "shape"), [each for each in TALKS if not each[0].endswith("okens")])
+def test_a_request_that_leaves_no_memory_for_its_answer_blames_no_deployment(
+    served: Served, path: str, shape: str
+) -> None:
+    text = "," * ((4 * MIB - needed_for(body_for(path))) // needed_for(b","))
+    for _ in range(6):
+        told = served.ask("POST", path, body_for(path, text=text))
+
+        assert (told.status, shape_of(told.json), served.used) == (413, shape, 0)
+    states = {state.circuit.value for state in served.gateway.balancer.snapshot()}
+    assert states == {"closed"}
+
+
+def needed_for(body: bytes) -> int:
+    """The bytes of memory that a body takes before it is answered."""
+    return COPIES * len(body) + 256 * len(re.findall(rb"[{[,]", body))

@@ -166,7 +166,7 @@ def test_an_admin_key_changes_the_strategy_of_a_model(named: Proxy) -> None:
     ("headers", "status"),
     [
         ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
-        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403),
+        ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Origin": "http://["}, 403),
         ({"Content-Type": "text/plain"}, 400), ({"Content-Type": "application/x-www-form-urlencoded"}, 400),
         ({"X-Forwarded-For": "203.0.113.7"}, 403),
         ({"Sec-Fetch-Site": "same-origin"}, 404), ({"Sec-Fetch-Site": "none"}, 404), ({}, 404),

@@ -3,6 +3,7 @@
 import gzip
 import io
 import zlib
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -133,3 +134,14 @@ def test_a_body_without_a_length_keeps_the_memory_that_it_needs_and_no_more() ->
     share.take(290_000)
     with pytest.raises(FaultError):
         share.take(100_000)
+
+
+@pytest.mark.parametrize(("pack", "encoding"), [(gzip.compress, "gzip"), (zstd, "zstd")], ids=["gzip", "zstd"])
+def test_a_body_of_very_many_members_is_refused_because_each_takes_time(
+    pack: Callable[..., bytes], encoding: str
+) -> None:
+    empty = pack(b"")
+    taken = decoded(empty * 9_999 + pack(BODY), encoding, 1000)
+
+    assert taken == BODY
+    assert refusal(empty * 10_001, encoding) == (FaultKind.INVALID_REQUEST, 400)

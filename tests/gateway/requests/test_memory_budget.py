@@ -57,17 +57,30 @@ def test_more_than_the_process_has_left_is_a_503_that_says_when_to_try_again() -
     assert budget.used == 3 * MIB
 
 
-def test_more_than_one_request_may_take_is_a_413_or_the_fault_of_what_was_read() -> None:
+def test_more_than_one_request_may_take_is_a_413() -> None:
     budget = MemoryBudget(8 * MIB, 4 * MIB)
-    share, broken = budget.share(), Fault(FaultKind.STREAM_BROKEN, "Too much.")
+    share = budget.share()
     share.take(3 * MIB)
 
     fault = refusal(share, 2 * MIB)
 
     assert (fault.kind, fault.status) == (FaultKind.TOO_LARGE, 413)
     assert f"more than the {4 * MIB} bytes" in fault.message
-    assert refusal(share, 2 * MIB, broken) is broken
     assert budget.used == 3 * MIB
+
+
+def test_a_deployment_is_at_fault_only_if_its_answer_takes_most_of_what_a_request_may() -> None:
+    share, broken = MemoryBudget(8 * MIB, 4 * MIB).share(), Fault(FaultKind.STREAM_BROKEN, "Too much.")
+    share.take(1 * MIB)
+    alone = refusal(share, 4 * MIB, broken)
+    share.take(1 * MIB, broken)
+    with_more = refusal(share, 5 * MIB // 2, broken)
+    share.give_back(1 * MIB, of_answer=True)
+    share.take(2 * MIB)
+    of_the_request = refusal(share, 2 * MIB, broken)
+
+    assert (alone, with_more) == (broken, broken)
+    assert (of_the_request.kind, of_the_request.status) == (FaultKind.TOO_LARGE, 413)
 
 
 def test_what_is_expected_is_refused_as_if_it_were_taken_and_reserves_nothing() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from dialects.core.faults import FaultError
-from gateway.requests.lifetime import Interest, Lifetime
-from gateway.server.client_connection import CONNECTION
+from gateway.requests.lifetime import TOO_LATE, Interest, Lifetime
+from gateway.server.client_connection import CONNECTION, ClientConnection, StalledError
+from gateway.server.options import ServerOptions
 from tests.gateway.server.serving import PATIENCE, Echo, Start, request_threads, running
 from tests.routing.scenes import Clock
 from tests.support.processes import until
@@ -199,6 +200,44 @@ def test_chunks_that_make_no_sense_are_an_error_of_the_caller() -> None:
         [error] = echo.errors
         assert isinstance(error, FaultError)
         assert error.fault.status == 400
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [(b"1;", b"a"), (b"", b"0"), (b"5\r\nbegun\r\n0\r\nX-T: ", b"a"), (b"5\r\nbegun\r\n0\r\n", b"X")],
+    ids=["extension", "size", "trailer", "name"],
+)
+def test_the_framing_of_a_body_is_limited_although_the_body_is_small(begin: bytes, more: bytes) -> None:
+    echo = Echo()
+    with running(echo) as run:
+        client = run.connect()
+        client.send(b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + begin + more * 256 * 1024)
+        told = client.hear()
+        client.socket.shutdown(socket.SHUT_WR)
+
+        assert (told.headers["connection"], client.is_over()) == ("close", True)
+        assert [error.fault.status for error in echo.errors if isinstance(error, FaultError)] == [400]
+
+
+def test_a_client_that_never_pauses_has_no_more_time_than_another() -> None:
+    clock = Clock()
+    near, far = socket.socketpair()
+    connection = ClientConnection(near, ("127.0.0.1", 1), ("127.0.0.1", 2), ServerOptions(), clock)
+    with near, far:
+        far.sendall(b"xxx")
+        connection.expect_rest(1.0)
+        taken = connection.recv(1)
+        clock.now += 1.5
+        with pytest.raises(StalledError):
+            connection.recv(1)
+        connection.expect_body()
+        connection.lifetime = Lifetime(10.0, client=connection, clock=clock)
+        taken += connection.recv(1)
+        clock.now += 10.0
+        with pytest.raises(FaultError) as late:
+            connection.recv(1)
+
+        assert (taken, late.value.fault) == (b"xx", TOO_LATE)
 
 
 def test_bodies_in_chunks_are_read() -> None:
