@@ -250,9 +250,6 @@ def fetching(own_proxy: Proxy) -> Proxy:
     return own_proxy
 
 
-NOT_FETCHED = "the proxy cannot reach it or must not fetch it; send its content in the request instead"
-
-
 def pointing(client: str, url: str, model: str = CLAUDE) -> tuple[str, dict[str, Any]]:
     """A request that asks what is to be seen at *url*, in the dialect of *client*."""
     match client:
