@@ -118,6 +118,7 @@ def _open_door(
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
         check_caller(request)
+        lifetime.memory.caller = request.caller.name
         request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
         declared_length(environ, request.body_limit)
 
