@@ -208,22 +208,16 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        request = current_request()
-        method = "GET" if request.method == "HEAD" else request.method  # the body of the answer is dropped later
-        status, body = gateway.kept(method, answer, request.caller.name, request.lifetime)
-        return Response(body, status, mimetype="application/json")
+        method = current_request().method
+        return _kept(gateway, "GET" if method == "HEAD" else method, answer)  # the body of the answer is dropped later
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:
-        request = current_request()
-        status, body = gateway.kept("GET", answer, request.caller.name, request.lifetime, "/input_items")
-        return Response(body, status, mimetype="application/json")
+        return _kept(gateway, "GET", answer, "/input_items")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
-        request = current_request()
-        status, body = gateway.kept("POST", answer, request.caller.name, request.lifetime, "/cancel")
-        return Response(body, status, mimetype="application/json")
+        return _kept(gateway, "POST", answer, "/cancel")
 
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
@@ -356,6 +350,14 @@ def _whole(exchange: Exchange) -> Response:
     except FaultError as error:
         return _say(error.fault, exchange.headers())
     return _json(answer, headers=exchange.headers())
+
+
+def _kept(gateway: Gateway, method: str, answer: str, action: str = "") -> Response:
+    """Take a place among the requests in progress, and read, delete or cancel a response that its deployment stores."""
+    request = current_request()
+    request.place = gateway.admission.enter(request.caller.name, request.lifetime)
+    status, body = gateway.kept(method, answer, request.caller.name, request.lifetime, action)
+    return Response(body, status, mimetype="application/json")
 
 
 def _body(gateway: Gateway, model: str = "") -> JSON:
