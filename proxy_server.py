@@ -118,6 +118,7 @@ def _open_door(
         if isinstance(connection, ClientConnection):
             connection.lifetime = lifetime
         check_caller(request)
+        lifetime.memory.caller = request.caller.name
         request.body_limit = body_limit(request.endpoint, settings.server.max_body_bytes)
         declared_length(environ, request.body_limit)
 
@@ -207,22 +208,16 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        request = current_request()
-        method = "DELETE" if request.method == "DELETE" else "GET"  # a HEAD upstream would have no body to wait for
-        status, body = gateway.kept(method, answer, request.caller.name, request.lifetime)
-        return Response(body, status, mimetype="application/json")
+        method = current_request().method
+        return _kept(gateway, "GET" if method == "HEAD" else method, answer)  # a HEAD upstream has no body to wait for
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:
-        request = current_request()
-        status, body = gateway.kept("GET", answer, request.caller.name, request.lifetime, "/input_items")
-        return Response(body, status, mimetype="application/json")
+        return _kept(gateway, "GET", answer, "/input_items")
 
     @app.post("/v1/responses/<answer>/cancel")
     def cancel_response(answer: str) -> Response:
-        request = current_request()
-        status, body = gateway.kept("POST", answer, request.caller.name, request.lifetime, "/cancel")
-        return Response(body, status, mimetype="application/json")
+        return _kept(gateway, "POST", answer, "/cancel")
 
     @app.get("/v1/responses")
     def responses_by_websocket() -> Response:
@@ -355,6 +350,14 @@ def _whole(exchange: Exchange) -> Response:
     except FaultError as error:
         return _say(error.fault, exchange.headers())
     return _json(answer, headers=exchange.headers())
+
+
+def _kept(gateway: Gateway, method: str, answer: str, action: str = "") -> Response:
+    """Take a place among the requests in progress, and read, delete or cancel a response that its deployment stores."""
+    request = current_request()
+    request.place = gateway.admission.enter(request.caller.name, request.lifetime)
+    status, body = gateway.kept(method, answer, request.caller.name, request.lifetime, action)
+    return Response(body, status, mimetype="application/json")
 
 
 def _body(gateway: Gateway, model: str = "") -> JSON:

@@ -113,7 +113,7 @@ class Gateway:
         self._clock = clock
         self._new_token = new_token = new_token or RandomTokens()
         self.admission = _admission(settings)
-        self.memory = budget_for(settings.server)
+        self.memory = budget_for(settings.server, keys=len(settings.keys))
         # The pool keeps as many connections as there may be requests, so that none must be reopened because others have
         # ended.
         kept = ConnectionPool(clock, settings.server.requests)

@@ -9,6 +9,7 @@ a size limit, has a message of its own.
 """
 
 import logging
+import re
 import time
 from collections.abc import Callable, Container
 from contextlib import closing
@@ -37,6 +38,11 @@ _CONNECT_SECONDS: Final = 5.0
 _REDIRECTS: Final = 3
 _MOST_LOOKUPS: Final = 64
 """The maximum number of look-ups in progress. Each has a thread, which lasts for as long as the system's resolver."""
+_LONGEST: Final = 16 * 1024
+"""The maximum number of characters of a URL. Converting a host name takes time for each of them."""
+_HOST: Final = re.compile(r"(?:[a-z0-9_-]+\.)*[a-z0-9_-]+\.?|[0-9a-f:.]+")
+"""A host name or an IP address, without the zone of an IPv6 address. Some resolvers take others for a name that the
+rules know."""
 _OPEN_PORTS: Final = frozenset({80, 443})
 _NOT_FETCHED: Final = "the proxy cannot reach it or must not fetch it; send its content in the request instead"
 
@@ -96,6 +102,8 @@ class MediaFetcher:
 
     def _target(self, url: str) -> Target:
         """Parse a URL; raises `FaultError` for one that is not fetched from anywhere."""
+        if len(url) > _LONGEST:
+            raise _refused(url, f"it is longer than {_LONGEST} characters")
         try:
             parts = urlsplit(url)
             port = parts.port
@@ -107,6 +115,8 @@ class MediaFetcher:
             target = parse_target(url)
         except ValueError:
             raise _refused(url, "it is not a URL") from None
+        if not _HOST.fullmatch(target.host):
+            raise _refused(url, "it is not a URL")
         if port == 0 or target.port not in self._ports:
             raise _refused(url, "only ports 80 and 443 are allowed")
         return target

@@ -12,6 +12,7 @@ from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.server.options import ServerOptions
 
 FULL: Final = "The proxy has no memory left for this request. Try again in a moment."
+KEY_FULL: Final = "This key's requests take as much memory as they are allowed to. Try again when some have ended."
 COPIES: Final = 3
 """How often the bytes of a body are in memory at the same time: as they came, parsed, and rendered."""
 _PER_VALUE: Final = 256
@@ -37,15 +38,19 @@ _CGROUPS: Final = Path("/sys/fs/cgroup")
 class MemoryBudget:
     """Counts the bytes that the requests of a process have reserved.
 
-    *most* is the maximum for all of them, and *most_of_one* the maximum for each. `_lock` guards `used` and the
-    reserved bytes of each share. Nothing else happens under it.
+    *most* is the maximum for all of them, *most_of_key* for those of one caller, by default as much, and *most_of_one*
+    for each. `_lock` guards `used`, the number of bytes of each caller, and the reserved bytes of each share. Nothing
+    else happens under it.
     """
 
-    def __init__(self, most: int, most_of_one: int) -> None:
+    def __init__(self, most: int, most_of_one: int, most_of_key: int | None = None) -> None:
         self.most = most
-        self.most_of_one = min(most, most_of_one)
+        self._most_of_key = most if most_of_key is None else min(most, most_of_key)
+        self.most_of_one = min(self._most_of_key, most_of_one)
         self.used = 0
         """The number of reserved bytes."""
+        self._used_by: dict[str, int] = {}
+        """The number of reserved bytes by caller. Callers without any are not in it."""
         self._lock = threading.Lock()
 
     def share(self) -> "MemoryShare":
@@ -56,21 +61,32 @@ class MemoryBudget:
         """Return the number of reserved bytes with its limit."""
         return {"memory": {"used": self.used, "most": self.most}}
 
+    def lacking(self, caller: str, size: int) -> str:
+        """Return the message for a caller that needs *size* more bytes than are free; empty if they are free."""
+        if self.used + size > self.most:
+            return FULL
+        return KEY_FULL if self._used_by.get(caller, 0) + size > self._most_of_key else ""
+
     def reserve(self, share: "MemoryShare", size: int) -> bool:
         """Reserve *size* more bytes for *share*, or less if negative; return False if they are not free."""
         with self._lock:
-            is_given = self.used + size <= self.most and not share.is_released
+            is_given = not (share.is_released or self.lacking(share.caller, size))
             if is_given:
-                self.used += size
-                share.reserved += size
+                self._add(share, size)
         return is_given
 
     def release(self, share: "MemoryShare") -> None:
         """Free all that *share* has reserved. It gets nothing more."""
         with self._lock:
             share.is_released = True
-            self.used -= share.reserved
-            share.reserved = 0
+            self._add(share, -share.reserved)
+
+    def _add(self, share: "MemoryShare", size: int) -> None:
+        self.used += size
+        share.reserved += size
+        self._used_by[share.caller] = self._used_by.get(share.caller, 0) + size
+        if not self._used_by[share.caller]:
+            del self._used_by[share.caller]
 
 
 class MemoryShare:
@@ -79,7 +95,7 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "_of_answer", "is_released", "reserved", "taken")
+    __slots__ = ("_budget", "_of_answer", "caller", "is_released", "reserved", "taken")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
@@ -87,6 +103,8 @@ class MemoryShare:
         self.is_released = False
         self.taken = 0
         """The number of bytes that were taken and not given back."""
+        self.caller = ""
+        """The name of the caller's key, which must be set before anything is reserved."""
         self._budget = budget
         self._of_answer = 0
         """The taken bytes that hold an answer."""
@@ -94,8 +112,8 @@ class MemoryShare:
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
         self._require(size, None)
-        if self._budget.used + self.taken + size - self.reserved > self._budget.most:
-            raise self._no_room()
+        if self._budget.lacking(self.caller, self.taken + size - self.reserved):
+            raise self._no_room(self.taken + size - self.reserved)
 
     def take(self, size: int, too_much: Fault | None = None) -> None:
         """Reserve *size* bytes; for an answer, *too_much* is the fault of a deployment that sends too much.
@@ -107,8 +125,9 @@ class MemoryShare:
         needed = self.taken + size
         if needed > self.reserved:
             self._require(size, too_much)
-            if not self._budget.reserve(self, -(-(needed - self.reserved) // _STEP) * _STEP):
-                raise self._no_room()
+            more = -(-(needed - self.reserved) // _STEP) * _STEP
+            if not self._budget.reserve(self, more):
+                raise self._no_room(more)
         self.taken = needed
         if too_much is not None:
             self._of_answer += size
@@ -154,9 +173,11 @@ class MemoryShare:
             message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."
             raise FaultError(Fault(FaultKind.TOO_LARGE, message, 413))
 
-    def _no_room(self) -> FaultError:
-        fault = _OVER if self.is_released else Fault(FaultKind.UNAVAILABLE, FULL, retry_after=_WAIT)
-        return FaultError(fault)
+    def _no_room(self, size: int) -> FaultError:
+        if self.is_released:
+            return FaultError(_OVER)
+        message = self._budget.lacking(self.caller, size) or FULL
+        return FaultError(Fault(FaultKind.UNAVAILABLE, message, retry_after=_WAIT))
 
 
 def unlimited_share() -> MemoryShare:
@@ -164,15 +185,17 @@ def unlimited_share() -> MemoryShare:
     return MemoryBudget(1 << 62, 1 << 62).share()
 
 
-def budget_for(options: ServerOptions, machine: int | None = None) -> MemoryBudget:
+def budget_for(options: ServerOptions, machine: int | None = None, *, keys: int = 1) -> MemoryBudget:
     """Return the budget of a worker.
 
     By default, all workers may take half of the memory of the *machine*, which is read from the system if it is None.
+    If there are several *keys*, the requests of each may take half of that.
     """
     most = options.max_memory_bytes
     if most is None:
         most = max(_SMALLEST, (machine or memory_of_machine()) // 2 // options.workers)
-    return MemoryBudget(most, options.max_request_memory_bytes or _BODIES * options.max_body_bytes)
+    most_of_one = options.max_request_memory_bytes or _BODIES * options.max_body_bytes
+    return MemoryBudget(most, most_of_one, most // 2 if keys > 1 else None)
 
 
 def memory_of_machine(cgroups: Path = _CGROUPS, own: Path = Path("/proc/self/cgroup")) -> int:

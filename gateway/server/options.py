@@ -21,10 +21,12 @@ class ServerOptions:
     """The maximum size of a request body in bytes, before and after decompression."""
     max_request_memory_bytes: _Memory | None = None
     """The maximum memory in bytes that one request may take: its body, the media it names, and what is held of the
-    answer. It is estimated. The default is 16 times `max_body_bytes`, and at most `max_memory_bytes`."""
+    answer. It is estimated. The default is 16 times `max_body_bytes`. It is at most `max_memory_bytes`, or half of that
+    if there are several keys."""
     max_memory_bytes: _Memory | None = None
-    """The maximum memory in bytes that all requests in one worker may take. Beyond it, requests get a 503. The default
-    is half of the memory of the machine or the container, divided by `workers`, and at least 64 MiB."""
+    """The maximum memory in bytes that all requests in one worker may take. Beyond it, requests get a 503. If there are
+    several keys, the requests of each may take half of it. The default is half of the memory of the machine or the
+    container, divided by `workers`, and at least 64 MiB."""
     connections: _Count = 4096
     """The maximum number of open connections in one worker. Beyond it, idle connections are closed, and then new ones
     wait."""

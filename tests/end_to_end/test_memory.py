@@ -5,13 +5,14 @@ import io
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gateway.cli.demo import config_for
 from gateway.http.bodies import BODY_LIMITS, SMALL_BODY
-from gateway.requests.memory_budget import COPIES, FULL
+from gateway.requests.memory_budget import COPIES, FULL, KEY_FULL
 from gateway.server.stream_loop import HAND_OVER
 from tests.end_to_end.test_edges import shape_of
 from tests.support.running import Cloud
@@ -216,6 +217,37 @@ def test_a_long_body_that_does_not_arrive_keeps_no_memory_from_others(served: Se
     assert len(seen) == 1
     assert seen[0] < 300_000
     assert served.used == 0
+
+
+def test_a_key_whose_uploads_take_all_that_it_may_keeps_nothing_from_another(
+    shared_cloud: Cloud, tmp_path: Path
+) -> None:
+    keys = [{"name": name, "key": f"sk-{name}-of-these-tests"} for name in ("greedy", "modest")]
+    config = {**config_for(shared_cloud.tenants), "server": {"max_memory_bytes": 8 * MIB}, "keys": keys}
+    del config["secret_authentication_tokens"]
+    with served_with(config, tmp_path) as served:
+
+        def ask(name: str, body: bytes) -> tuple[int, str]:
+            sent = {"HTTP_AUTHORIZATION": f"Bearer sk-{name}-of-these-tests"}
+            told = served.ask("POST", "/v1/messages", body, **sent)
+            return told.status, json.dumps(told.json)
+
+        class Upload(io.RawIOBase):
+            """The last bytes arrive after those of others."""
+
+            def read(self, size: int | None = -1) -> bytes:
+                if served.used > 3 * MIB and not answers:
+                    answers.append(ask("greedy", body_for("/v1/messages", text="x" * 300_000)))
+                    answers.append(ask("modest", body_for("/v1/messages", text="x" * 300_000)))
+                return b"x" * (size or 0)
+
+        answers: list[tuple[int, str]] = []
+        served.ask(
+            "POST", "/v1/messages", Upload(), 1_300_000, HTTP_AUTHORIZATION="Bearer sk-greedy-of-these-tests"
+        ).close()
+
+    assert [status for status, _ in answers] == [503, 200]
+    assert KEY_FULL in answers[0][1]
 
 
 @pytest.mark.parametrize(("path", "shape"), [each for each in TALKS if not each[0].endswith("okens")])

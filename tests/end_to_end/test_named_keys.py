@@ -10,6 +10,7 @@ from gateway.config.caller_keys import digest_of
 from gateway.http.admission import KEY_FULL
 from gateway.requests.lifetime import Lifetime
 from tests.end_to_end.test_edges import shape_of
+from tests.support.processes import until
 from tests.support.running import KEY, Cloud, HttpAnswer, Proxy, running_proxy
 
 ALICE, BOB, ROOT = "sk-of-alice-0123456789", "sk-of-bob-0123456789", "sk-of-root-0123456789"
@@ -105,6 +106,24 @@ def test_a_key_has_at_most_its_share_of_the_requests_in_progress(
         assert (refusal.status, refusal.headers["retry-after"], other.status) == (429, "10", 200)
         assert refusal.json["error"]["message"] == KEY_FULL
         assert respond(proxy, ALICE, "Hello").status == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "rest"), [("GET", ""), ("HEAD", ""), ("DELETE", ""), ("GET", "/input_items"), ("POST", "/cancel")]
+)
+def test_a_request_for_a_stored_response_takes_a_place_too(
+    shared_cloud: Cloud, tmp_path: Path, method: str, rest: str
+) -> None:
+    with running_proxy(shared_cloud, tmp_path, keys=KEYS, server={"requests": 2, "waiting": 0}) as proxy:
+        held = proxy.gateway.admission.enter("alice", Lifetime(60))
+        told = [
+            proxy.ask(method, f"/v1/responses/resp_1{rest}", Authorization=f"Bearer {key}").status
+            for key in (ALICE, BOB)
+        ]
+        held.release()
+
+        assert told == [429, 404]
+        assert until(lambda: not proxy.gateway.admission.working)
 
 
 def test_a_single_key_may_have_all_requests_in_progress(shared_cloud: Cloud, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from dialects.core.faults import FaultError, FaultKind
 from gateway.media.fetcher import addresses_of
 from gateway.media.inline import Fetched
+from gateway.media.networks import FetchRules
 from gateway.requests.lifetime import Lifetime
 from gateway.requests.memory_budget import MemoryBudget
 from tests.gateway.media.fetching import (
@@ -92,6 +93,25 @@ def test_a_redirect_to_another_port_is_refused() -> None:
 @pytest.mark.parametrize("url", ["http://[::1", "http://example.com:port/", "http://example.com:99999/"])
 def test_a_broken_address_is_refused_and_no_defect(url: str) -> None:
     assert refusal(fetching(resolve=lambda *_: ["8.8.8.8"]), url).endswith("it is not a URL.")
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "denied.example..", "denied%2eexample", "denied.example%00", "denied .example", "denied.example&a",
+        "[2606:4700:4700::1111%25lo]", "[2606:4700:4700::1111%25a b]", "[::ffff:8.8.8.8%251]",
+    ],
+)  # fmt: skip
+def test_a_host_that_resolvers_may_take_for_another_is_refused(host: str) -> None:
+    fetch = fetching(resolve=lambda *_: ["8.8.8.8"], allows=FetchRules(deny=["denied.example"]).allows)
+
+    assert refusal(fetch, f"http://{host}/a.png").endswith("it is not a URL.")
+
+
+def test_a_very_long_url_is_refused_before_its_host_is_converted() -> None:
+    url = "http://" + "ä." * 8_200 + "example/a.png"
+
+    assert refusal(fetching(), url).endswith("it is longer than 16384 characters.")
 
 
 def test_a_name_that_nobody_knows_is_refused() -> None:

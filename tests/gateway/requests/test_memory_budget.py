@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
-from gateway.requests.memory_budget import FULL, MemoryBudget, MemoryShare, budget_for, memory_of_machine
+from gateway.requests.memory_budget import FULL, KEY_FULL, MemoryBudget, MemoryShare, budget_for, memory_of_machine
 from gateway.server.options import ServerOptions
 
 MIB = 1024 * 1024
@@ -55,6 +55,25 @@ def test_more_than_the_process_has_left_is_a_503_that_says_when_to_try_again() -
     first.release()
     second.take(3 * MIB)
     assert budget.used == 3 * MIB
+
+
+def test_the_requests_of_a_key_have_its_share_of_the_memory_and_no_more() -> None:
+    budget = MemoryBudget(8 * MIB, 8 * MIB, 4 * MIB)
+    first, second, other = budget.share(), budget.share(), budget.share()
+    first.caller = second.caller = "greedy"
+    other.caller = "another"
+    first.take(3 * MIB)
+    with pytest.raises(FaultError) as expected:
+        second.expect(2 * MIB)
+    taken = refusal(second, 2 * MIB)
+    other.take(4 * MIB)
+    first.release()
+    second.take(4 * MIB)
+
+    assert expected.value.fault == taken
+    assert (taken.kind, taken.message, taken.retry_after) == (FaultKind.UNAVAILABLE, KEY_FULL, 1.0)
+    assert (budget.used, budget.most_of_one) == (8 * MIB, 4 * MIB)
+    assert refusal(second, MIB).status == 413
 
 
 def test_more_than_one_request_may_take_is_a_413() -> None:
@@ -155,9 +174,10 @@ def test_values_of_json_are_reserved_before_they_are_parsed(body: bytes, of_answ
 def test_the_default_is_a_half_of_the_machine_and_room_for_some_bodies(
     options: ServerOptions, machine: int, most: int, most_of_one: int
 ) -> None:
-    budget = budget_for(options, machine)
+    budget, with_keys = budget_for(options, machine), budget_for(options, machine, keys=2)
 
     assert (budget.most, budget.most_of_one) == (most, most_of_one)
+    assert (with_keys.most, with_keys.most_of_one) == (most, min(most // 2, most_of_one))
 
 
 @pytest.mark.parametrize(
