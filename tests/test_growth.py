@@ -36,7 +36,7 @@ from gateway.http.bodies import decoded
 from gateway.http.client_address import TrustedProxies
 from gateway.observability.request_line import plain
 from gateway.requests.rejected_fields import RejectedFields
-from gateway.requests.signed_ids import read_seal, sign_seal
+from gateway.requests.signed_ids import read_thought, sign_thought
 from gateway.server.client_connection import ClientConnection
 from gateway.server.http_messages import RefusedError, Requests
 from gateway.server.options import ServerOptions
@@ -292,15 +292,15 @@ def connections() -> Iterator[Case]:
     yield Case("a compressed answer", 1, lambda n: in_pieces(zlib.compress(b"\0" * 2_000_000 * n), 100), inflated)
     yield Case("a client that reads slowly", 400, lambda n: b"x" * 1000 * n, sent_slowly)
     yield Case("betas", 200, lambda n: [f"b{i}" for i in range(n)], refused)
-    yield Case("a seal", 20_000, lambda n: sign_seal(b"k", b"m" * 6, "c", "A" * n), _verified)
+    yield Case("a signature", 20_000, lambda n: sign_thought(b"k", b"m" * 6, "c", "A" * n), _verified)
 
 
 def _address(environ: dict[str, Any]) -> None:
     TrustedProxies(["10.0.0.0/8", "127.0.0.0/8"]).client_of({**environ, "REMOTE_ADDR": "127.0.0.1"})
 
 
-def _verified(seal: str) -> None:
-    found = read_seal(seal)
+def _verified(signed: str) -> None:
+    found = read_thought(signed)
     assert found is not None
     assert found.is_signed(b"k", "c")
 

@@ -205,7 +205,7 @@ def test_a_key_that_may_not_look_is_told_what_it_lacks(visit: Visitor, watched: 
 
         assert why.startswith("This needs an admin key")
         assert entries == 0
-        assert seen.awaited("403") == 1
+        assert seen.awaited("403", 1) == 1
 
         give_key(seen, KEY)
         seen.await_text("#live", "Live")
@@ -319,7 +319,7 @@ def test_a_wrong_key_is_called_wrong_in_the_dashboard_and_a_good_one_opens_it(vi
     )
     entries = seen.page.locator(".entry").count()
 
-    assert seen.awaited("401") == 2
+    assert seen.awaited("401", 2) == 2
 
     seen.page.get_by_label("A key of this proxy").fill(KEY)
     seen.page.keyboard.press("Enter")

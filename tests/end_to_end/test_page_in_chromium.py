@@ -217,7 +217,7 @@ def test_a_wrong_key_is_called_wrong_and_opens_nothing(visit: Visitor, locked_pr
 
     assert complaint_at_first == ""
     assert [url for url in asked_at_first if "/v1/" in url or "/web/guide" in url] == []
-    assert seen.awaited("401") == 2
+    assert seen.awaited("401", 2) == 2
     assert (seen.focused, seen.page.locator("#key").get_attribute("aria-invalid")) == ("key", "true")
     assert seen.page.locator(".model, #tools label, #model option").count() == 0
     assert seen.page.evaluate("sessionStorage.getItem('sap-ai-proxy-key')") == ""
@@ -307,7 +307,7 @@ def test_errors_are_told_in_words_before_and_within_an_answer(visit: Visitor, lo
     refused = seen.text("#answer-error")
 
     assert "too odd" in refused
-    assert (seen.text("#answer"), seen.awaited("400")) == ("", 1)
+    assert (seen.text("#answer"), seen.awaited("400", 1)) == ("", 1)
 
     seen.page.get_by_label("Model", exact=True).select_option("gpt-5")
     asked(seen, "scene:long 50").await_text("#answer-state", "The answer ended early.")
@@ -347,7 +347,7 @@ def test_no_script_or_style_of_another_gets_into_the_page(visit: Visitor, demo: 
 
     assert refused == ["html", "script"]
     assert seen.page.locator("main").is_visible()
-    assert (seen.awaited("Content Security Policy"), seen.awaited("requires 'Trusted")) == (1, 2)
+    assert (seen.awaited("Content Security Policy", 1), seen.awaited("requires 'Trusted", 2)) == (1, 2)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -83,8 +83,10 @@ class Visit:
         )
         return text
 
-    def awaited(self, word: str) -> int:
-        """Count the complaints that have a word, which are awaited and no longer amiss."""
+    def awaited(self, word: str, number: int) -> int:
+        """Wait for so many complaints that have a word; count all of them, which are no longer amiss."""
+        while sum(word in each for each in self.complaints) < number:
+            self.page.wait_for_event("console")
         found = [each for each in self.complaints if word in each]
         self.complaints = [each for each in self.complaints if word not in each]
         return len(found)

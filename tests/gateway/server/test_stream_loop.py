@@ -1,5 +1,6 @@
 """Many streams in one loop: what comes goes out at once, and what befalls one of them befalls no other."""
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -119,29 +120,34 @@ def test_however_many_are_added_before_a_turn_none_is_forgotten(stage: Stage) ->
 # Descriptors
 
 
+def replaced(closed: socket.socket, connection: socket.socket) -> socket.socket:
+    """Close a socket and give its number to another connection, before any other thread can take it."""
+    number = closed.detach()
+    os.dup2(connection.fileno(), number)
+    return socket.socket(fileno=number)
+
+
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "kept"])
 def test_a_descriptor_that_serves_another_stream_is_watched_for_that_one(stage: Stage, closes: bool) -> None:
     """The next stream has the number of the one before: of a new connection, or of one that was kept."""
     following: list[Stream] = []
+    ours, theirs = stage.pair()
 
     class Ending(Body):
         def gives(self, data: bytes, *, ends: bool = False) -> bytes:
             said = super().gives(data, ends=ends)
             if self.is_over and not following:
-                number = self.socket.fileno()
                 if closes:
-                    self.socket.close()
-                following.append(stage.begin(upstream=None if closes else self.socket))
-                assert number == following[0].body.socket.fileno()
+                    stage.sockets.append(replaced(self.socket, ours))
+                following.append(stage.begin(upstream=stage.sockets[-1] if closes else self.socket))
             return said
 
     first = stage.begin(Ending)
     stage.turn()
     first.upstream.send(b"done.")
     stage.turn()
-    peer = following[0].upstream if closes else first.upstream
     stage.turn()
-    peer.send(b"next")
+    (theirs if closes else first.upstream).send(b"next")
     stage.turn()
 
     assert (first.heard, first.ends) == (b"done.|", [True])
