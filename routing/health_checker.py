@@ -217,7 +217,7 @@ class HealthChecker:
         try:
             answer = self._probe(endpoint)
         except Exception as error:  # noqa: BLE001 - any exception of a probe means that there was no answer
-            return type(error).__name__
+            return error.fault.kind.value if isinstance(error, FaultError) else type(error).__name__
         if isinstance(answer, bool):
             return "" if answer else "no answer"
         return "" if answer < 500 or answer in _ALIVE else f"status {answer}"

@@ -31,6 +31,8 @@ class _Stage(Enum):
     CLOSED = "closed"
 
 
+_SAME_COOLDOWN = 0.75
+"""A cooldown is the same one, and no event, if this share of its new length was left of it anyway."""
 _OPEN, _ANSWERED, _CLOSED = _Stage
 """Each is read many times in a decision, and reading an attribute of an enum takes three times as long as a call."""
 
@@ -169,8 +171,9 @@ class OutcomeRecorder:
             error = fault.kind if row.try_elsewhere else None
             member.finish(now, unanswered=unanswered, error=error, penalty=self._penalty(fault, row.effect))
             key = key_for(member.endpoint, self._scope(member.endpoint, fault))
-            seconds = None if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
-        if key is not None and seconds is not None:
+            before = 0.0 if key is None else self._cooldowns.remaining(key)
+            seconds = 0.0 if key is None else self._cooldowns.start(key, fault.retry_after, fault.kind)
+        if key is not None and before <= seconds * _SAME_COOLDOWN:
             self._events.put(CooldownStarted(member.endpoint, key, seconds, fault.kind))
         self._events.put(OutcomeRecorded(member.endpoint, fault.kind, now - grant.started))
         self._events.publish()

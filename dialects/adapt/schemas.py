@@ -5,6 +5,7 @@ Constraints are expressed by other keywords if possible; otherwise they are left
 """
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,6 +39,8 @@ _GOOGLE_NAMES = {
     "ref": "$ref",
 }
 _COUNTS = frozenset({"maxItems", "maxLength", "maxProperties", "minItems", "minLength", "minProperties"})
+
+_INT64 = re.compile(r"[0-9]{1,19}")
 
 _ANNOTATIONS = frozenset(
     {"$schema", "$comment", "$id", "$vocabulary", "examples", "example", "deprecated", "readOnly", "writeOnly"}
@@ -199,7 +202,7 @@ def _as_json_schema(node: JSON) -> JSON:
             changed["type"] = [kind.lower() if isinstance(kind, str) else kind for kind in kinds]
     for name in _COUNTS & changed.keys():
         # In protobuf JSON an int64 is a string.
-        if isinstance(changed[name], str) and changed[name].isdecimal():
+        if isinstance(changed[name], str) and _INT64.fullmatch(changed[name]):
             changed[name] = int(changed[name])
     if changed.get("format") == "enum":
         del changed["format"]
@@ -274,8 +277,13 @@ def _limit_enum(node: JSON, dropped: set[str]) -> None:
     said = [value for value in values if value is not None]
     if kept and len(kept) == len(said):
         node["enum"] = kept
-    elif said and sorted(map(repr, said)) != ["False", "True"]:
+    elif said and not _are_both_booleans(said):
         dropped.add("enum")
+
+
+def _are_both_booleans(values: list[Any]) -> bool:
+    """Return whether *values* are true and false, which the type alone says."""
+    return len(values) == 2 and all(isinstance(value, bool) for value in values) and values[0] is not values[1]
 
 
 def _include_bounds(node: JSON, dropped: set[str]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dialects.core.conversation import JSON, Stop, StopReason, Usage, WebSearch
+from dialects.core.conversation import JSON, Stop, StopReason, Usage, WebSearch, token_count
 
 DIALECT = "anthropic-messages"
 STOP_OUT = {
@@ -59,4 +59,4 @@ def render_usage(usage: Usage, search: WebSearch | None = None) -> JSON:
 
 def _count(said: Any, name: str, otherwise: int) -> int:
     value = said.get(name)
-    return otherwise if value is None else max(0, int(value))
+    return otherwise if value is None else token_count(value)

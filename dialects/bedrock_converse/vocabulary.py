@@ -3,7 +3,7 @@
 import base64
 from typing import Any
 
-from dialects.core.conversation import JSON, Stop, StopReason, Usage
+from dialects.core.conversation import JSON, Stop, StopReason, Usage, token_count
 
 DIALECT = "bedrock-converse"
 STOP_REASONS = {
@@ -40,7 +40,7 @@ def parse_usage(said: JSON) -> Usage:
 
 
 def _count(said: JSON, name: str) -> int:
-    return max(0, int(said.get(name) or 0))
+    return token_count(said.get(name))
 
 
 def as_base64(data: Any) -> str:

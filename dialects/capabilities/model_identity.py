@@ -40,6 +40,9 @@ _BEDROCK = re.compile(r"^(?:[a-z]+(?:-gov)?\.)?(?:anthropic|amazon|meta|mistral|
 _TAIL = re.compile(r"(?:\[[^\[\]]*\]|@[^@]*|:\d+(?::\d+k)?|:\w+content)$")
 """The end of a name that is not part of it: a context size, Vertex's date, Bedrock's revision or Google's verb."""
 
+_NUMBER = re.compile(r"[0-9]{1,18}")
+"""A number in a name. Other characters that Unicode calls digits, such as ², and longer numbers are plain text."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -67,10 +70,10 @@ def identity(name: str) -> Identity:
     """Split a name into its parts. Names with equal parts mean the same model."""
     text = _undated(bare(name))
     words = [word for word in re.split(r"[-_.\s]+", text) if word and word != "claude"]
-    numbers = [word for word in words if word.isdigit()]
+    numbers = [word for word in words if _NUMBER.fullmatch(word)]
     while len(numbers) > 1 and numbers[-1] == "0":
         numbers.pop()
-    return Identity(_family(text), tuple(numbers), tuple(word for word in words if not word.isdigit()))
+    return Identity(_family(text), tuple(numbers), tuple(word for word in words if not _NUMBER.fullmatch(word)))
 
 
 class Kind(NamedTuple):
@@ -96,7 +99,7 @@ def kind_of(name: str) -> Kind:
 def version_of(name: str) -> tuple[int, ...]:
     """Return the numbers of a model's version, including those inside a word, such as 4 in `o4-mini`."""
     parts = identity(name)
-    within = (digits for word in parts.variant for digits in re.findall(r"\d+", word))
+    within = (digits for word in parts.variant for digits in _NUMBER.findall(word))
     return tuple(int(digits) for digits in (*parts.version, *within))
 
 

@@ -332,6 +332,17 @@ class Usage:
 
 
 NO_USAGE = Usage()
+_MOST_TOKENS = 1_000_000_000
+"""A larger number of tokens is a mistake of the model's endpoint."""
+
+
+def token_count(said: Any) -> int:
+    """Read a number of tokens of an answer. Everything that cannot be one, such as a negative number, counts as 0."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return 0
+    return int(said) if 0 < said <= _MOST_TOKENS else 0
+
+
 """The usage of a response that reports none."""
 
 

@@ -15,6 +15,7 @@ from typing import Any
 from dialects.core.faults import FaultKind
 
 _PREFIX = re.compile(r"[1-5][0-9]{2} - ")
+_STATUS = re.compile(r"[1-5][0-9]{2}")
 _MODEL = "LLM Module"
 _FILTERS = ("input_filtering", "output_filtering")
 _RESULTS = ("intermediate_results", "module_results")
@@ -51,10 +52,18 @@ class OrchestrationError:
 
 def read(error: object) -> OrchestrationError | None:
     """Read an error, or the last error of a list. Return None if it does not have orchestration's shape."""
+    left = [error]
+    while left:
+        each = left.pop()
+        if isinstance(each, list):
+            left += each
+        elif (said := _read_object(each)) is not None:
+            return said
+    return None
+
+
+def _read_object(error: object) -> OrchestrationError | None:
     match error:
-        case [*errors]:
-            known = [said for each in errors if (said := read(each))]
-            return known[-1] if known else None
         case {"message": str(message), "location": str(location), **rest}:
             return _read(message, location, rest)
         case {"message": str(message), "request_id": str(), "code": int() | str() as code, **rest}:
@@ -86,9 +95,15 @@ def _is_json(text: str) -> bool:
     return True
 
 
+def status_in(code: object) -> int | None:
+    """Return the HTTP status that the code of an error is, as a number or in digits; None if it is none."""
+    found = _STATUS.fullmatch(str(code)) if isinstance(code, int | str) else None
+    return int(found[0]) if found else None
+
+
 def _read(message: str, location: str, rest: Mapping[Any, Any]) -> OrchestrationError:
     code = rest.get("code")
-    status = int(code) if isinstance(code, int | str) and str(code).isdecimal() and len(str(code)) == 3 else None
+    status = status_in(code)
     words = _PREFIX.sub("", message, count=1) if _PREFIX.match(message) else message
     of_model = location == _MODEL or words.startswith(f"{_MODEL}: ")
     words = words.removeprefix(f"{_MODEL}: ")

@@ -24,6 +24,8 @@ _HOST = re.compile(
     r"|(?<![\w.-])[\w-]{1,63}:[0-9]{2,5}/[^\s\"'<>]*",
     re.IGNORECASE,
 )
+_PATH = re.compile(r"(?<![\w/])/v2/(?:inference|lm)/[^\s\"'<>]*", re.IGNORECASE)
+"""A path of SAP AI Core's API, without its host."""
 _NAME_AND_PORT = re.compile(r"([\w.-]+)(:[0-9]{1,5})?(.*)", re.DOTALL)
 _IPV4 = re.compile(r"(?<![0-9.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9])(?::[0-9]{1,5})?(?:/[^\s\"'<>]*)?")
 _IPV6 = re.compile(
@@ -86,7 +88,8 @@ def redacted(text: str) -> str:
     text = _URL.sub(_url, text)
     text = _IPV6.sub(_ipv6, text)
     text = _IPV4.sub(_address, text)
-    return _HOST.sub(_host, text)[:LONGEST]
+    text = _HOST.sub(_host, text)
+    return _PATH.sub(_address, text)[:LONGEST]
 
 
 def _basic(found: re.Match[str]) -> str:

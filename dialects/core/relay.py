@@ -31,8 +31,10 @@ class Observation:
     fault: Fault | None = None
     stop: Stop | None = None
     usage: Usage = field(default_factory=Usage)
+    keeps_text: bool = False
+    """Whether a writer may keep the texts of the stream until its end."""
     size: int = 0
-    """The number of characters that a writer or a reader may have kept of the stream: its texts, and some per block."""
+    """The number of characters that may have been kept of the stream: some for each block, and its texts if so."""
     items: list[str] = field(default_factory=list)
     """The backend's ids of the finished items that the client has received."""
 
@@ -42,7 +44,8 @@ class Observation:
             match event:
                 case BlockDelta(_, text):
                     self.committed = True
-                    self.size += len(text)
+                    if self.keeps_text:
+                        self.size += len(text)
                 case Started(id, _, usage):
                     self.id, self.usage = id, usage
                 case BlockStarted(_, block):
@@ -81,7 +84,7 @@ class TranslatingRelay:
     """A relay that reads one dialect and writes another."""
 
     def __init__(self, reader: EventReader, writer: StreamWriter) -> None:
-        self.seen = Observation()
+        self.seen = Observation(keeps_text=True)
         self._reader = reader
         self._writer = writer
 

@@ -171,8 +171,8 @@ def _unlike_orchestrations(error: object) -> orchestration_errors.OrchestrationE
 def fault_in_stream(code: str, message: str, status: int | None = None) -> Fault:
     """Turn an error inside a stream, which began with status 200, into a fault."""
     code, message = cut(code), cut(message)
-    if status is None and code.isdecimal() and len(code) == 3:
-        status = int(code)
+    if status is None:
+        status = orchestration_errors.status_in(code)
     kind = _kind(status or 0, code, message)
     return replace(_fault(_WITHIN.get(kind, kind), status, message, code, None), retry_after=advice(message))
 
@@ -223,6 +223,7 @@ def _fault(kind: FaultKind, status: int | None, message: str, code: str, param: 
 def _said(status: int, body: bytes) -> _ErrorBody:
     try:
         loaded = json.loads(body)
+        said = _from(loaded)
     except (ValueError, RecursionError):
         text = body.decode("utf-8", "replace").strip()
         if (shorter := orchestration_errors.without_prompt(text)) != text:
@@ -230,7 +231,6 @@ def _said(status: int, body: bytes) -> _ErrorBody:
         if text.startswith("<"):
             return _ErrorBody(_PAGE)
         return _ErrorBody(text, by_ai_core=len(text) <= _LONGEST_MESH and _MESH.fullmatch(text) is not None)
-    said = _from(loaded)
     by_ai_core = not said.by_provider and _is_ai_cores(status, loaded)
     hints = said.message if orchestration_errors.repeats_prompt(loaded) else said.hints
     return replace(said, by_ai_core=by_ai_core, by_provider=said.by_provider or _is_a_providers(loaded), hints=hints)

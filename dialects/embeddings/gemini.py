@@ -8,7 +8,7 @@ The second is called by ``embedContent``, with one text in a call (https://ai.go
 from collections.abc import Sequence
 
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON
+from dialects.core.conversation import JSON, token_count
 from dialects.core.faults import invalid
 from dialects.embeddings.batches import CallLimit, Input
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
@@ -52,7 +52,7 @@ def parse_response(body: JSON) -> EmbeddingResponse:
     found = [body["embedding"]] if "embedding" in body else [each["embeddings"] for each in body["predictions"]]
     return EmbeddingResponse(
         vectors=tuple(tuple(map(float, each["values"])) for each in found),
-        prompt_tokens=sum(map(_tokens, found)) + int((body.get("usageMetadata") or {}).get("promptTokenCount") or 0),
+        prompt_tokens=sum(map(_tokens, found)) + token_count((body.get("usageMetadata") or {}).get("promptTokenCount")),
     )
 
 
@@ -74,7 +74,7 @@ def _embed_content(texts: Sequence[str], request: EmbeddingRequest) -> JSON:
 
 
 def _tokens(embedding: JSON) -> int:
-    return int((embedding.get("statistics") or {}).get("token_count") or 0)
+    return token_count((embedding.get("statistics") or {}).get("token_count"))
 
 
 def _text(value: Input, profile: ModelProfile) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dialects.adapt.field_reader import FieldReader
 from dialects.capabilities.models import ModelProfile, Vendor
-from dialects.core.conversation import JSON
+from dialects.core.conversation import JSON, token_count
 from dialects.core.faults import invalid
 from dialects.embeddings.batches import CallLimit, Input
 from dialects.interface import Rendered
@@ -109,7 +109,7 @@ def parse_response(body: JSON) -> EmbeddingResponse:
     usage = body.get("usage") or {}
     return EmbeddingResponse(
         vectors=tuple(_vector(item["embedding"]) for item in data),
-        prompt_tokens=int(usage.get("prompt_tokens") or usage.get("total_tokens") or 0),
+        prompt_tokens=token_count(usage.get("prompt_tokens")) or token_count(usage.get("total_tokens")),
         model=str(body.get("model") or ""),
     )
 

@@ -5,7 +5,7 @@ and ``…-titan-embed-mm.html`` for the one that also takes images.
 """
 
 from dialects.capabilities.models import ModelProfile
-from dialects.core.conversation import JSON
+from dialects.core.conversation import JSON, token_count
 from dialects.core.faults import invalid
 from dialects.embeddings.batches import CallLimit, Input
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse
@@ -28,7 +28,7 @@ def render_request(request: EmbeddingRequest, profile: ModelProfile) -> Rendered
 
 def parse_response(body: JSON) -> EmbeddingResponse:
     """Parse the response to one call. Raises `LookupError` or `TypeError` if it has an unexpected shape."""
-    return EmbeddingResponse((tuple(map(float, body["embedding"])),), int(body["inputTextTokenCount"]))
+    return EmbeddingResponse((tuple(map(float, body["embedding"])),), token_count(body["inputTextTokenCount"]))
 
 
 def _body(text: Input, request: EmbeddingRequest, profile: ModelProfile) -> JSON:

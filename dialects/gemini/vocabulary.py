@@ -19,6 +19,7 @@ from dialects.core.conversation import (
     StopReason,
     Usage,
     WebSearch,
+    token_count,
 )
 from dialects.core.faults import FaultKind
 
@@ -204,8 +205,7 @@ def render_usage(usage: Usage) -> JSON:
 
 
 def _count(metadata: JSON, name: str) -> int:
-    value = metadata.get(name)
-    return value if isinstance(value, int) and value > 0 else 0
+    return token_count(metadata.get(name))
 
 
 def parse_search(grounding: Mapping[str, Any]) -> WebSearch | None:

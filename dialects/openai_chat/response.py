@@ -80,13 +80,26 @@ def pieces_in(content: Any) -> Iterator[tuple[type[Text] | type[Thinking], str]]
             for part in parts:
                 match part:
                     case {"type": "thinking", "thinking": [*thoughts]}:
-                        yield Thinking, "".join(text for _, text in pieces_in(thoughts))
+                        yield Thinking, "".join(_texts_in(thoughts))
                     case {"text": str(text)}:
                         yield Text, text
                     case _:
                         pass
         case _:
             pass
+
+
+def _texts_in(thoughts: list[Any]) -> Iterator[str]:
+    """Yield the texts in a list of thoughts, which may be nested."""
+    left = thoughts[::-1]
+    while left:
+        match left.pop():
+            case {"type": "thinking", "thinking": [*inner]}:
+                left += inner[::-1]
+            case {"text": str(text)}:
+                yield text
+            case _:
+                pass
 
 
 def _parts(message: JSON, token: str, logprobs: tuple[JSON, ...]) -> Iterator[Part]:

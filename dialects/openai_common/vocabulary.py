@@ -16,6 +16,7 @@ from dialects.core.conversation import (
     ToolCall,
     ToolMode,
     Usage,
+    token_count,
 )
 from dialects.core.events import Block
 
@@ -59,10 +60,10 @@ def parse_usage(body: Any, prompt: str, output: str) -> Usage:
     read = _details(body, prompt, "cached_tokens")
     written = _details(body, prompt, "cache_write_tokens", "cache_creation_tokens")
     return Usage(
-        fresh_input=max(0, _count(body.get(f"{prompt}_tokens")) - read - written),
+        fresh_input=max(0, token_count(body.get(f"{prompt}_tokens")) - read - written),
         cache_read=read,
         cache_write=written,
-        output=_count(body.get(f"{output}_tokens")),
+        output=token_count(body.get(f"{output}_tokens")),
         reasoning=_details(body, output, "reasoning_tokens"),
     )
 
@@ -72,12 +73,8 @@ def _details(body: JSON, which: str, *names: str) -> int:
     if isinstance(details, dict):
         for name in names:
             if name in details:
-                return _count(details[name])
+                return token_count(details[name])
     return 0
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def merged_text(parts: tuple[Part, ...]) -> str:

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from dialects.capabilities.models import Vendor, profile_for
-from dialects.core.conversation import JSON, Family, Usage
+from dialects.core.conversation import JSON, Family, Usage, token_count
 from dialects.openai_common.vocabulary import parse_usage
 
 DIALECT = "orchestration"
@@ -42,16 +42,12 @@ def usage_of(usage: Any, model: str) -> Usage:
         return counted
     details = usage.get("prompt_tokens_details")
     periods = details.get("cache_creation_token_details") if isinstance(details, dict) else None
-    written = {name: _count(periods.get(name)) for name in _PERIODS} if isinstance(periods, dict) else {}
+    written = {name: token_count(periods.get(name)) for name in _PERIODS} if isinstance(periods, dict) else {}
     counted = replace(
         counted,
         cache_write=max(counted.cache_write, sum(written.values())),
         cache_write_1h=min(written.get(_ONE_HOUR, 0), max(counted.cache_write, sum(written.values()))),
     )
-    prompt, cached = _count(usage.get("prompt_tokens")), counted.cache_read + counted.cache_write
+    prompt, cached = token_count(usage.get("prompt_tokens")), counted.cache_read + counted.cache_write
     excluded = profile_for(model).vendor is Vendor.CLAUDE or cached > prompt
     return replace(counted, fresh_input=prompt if excluded else prompt - cached)
-
-
-def _count(value: Any) -> int:
-    return max(0, value) if isinstance(value, int) and not isinstance(value, bool) else 0

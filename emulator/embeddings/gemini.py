@@ -20,7 +20,7 @@ def predict(model: Model, body: Json) -> Json:
     instances = body.get("instances") or []
     check_batch(len(instances))
     texts = [_text(instance) for instance in instances]
-    dimensions = (body.get("parameters") or {}).get("outputDimensionality") or model.dimensions
+    dimensions = _dimensions((body.get("parameters") or {}).get("outputDimensionality"), model)
     return {
         "predictions": [_prediction(text, dimensions) for text in texts],
         "metadata": {"billableCharacterCount": sum(map(len, texts))},
@@ -56,5 +56,16 @@ def embed_content(model: Model, body: Json) -> Json:
     text = "\n".join(part.get("text", "") for part in parts)
     if not text:
         raise google("The text content is empty.")
-    dimensions = body.get("outputDimensionality") or (body.get("embedContentConfig") or {}).get("outputDimensionality")
-    return {"embedding": {"values": vector(text, dimensions or model.dimensions)}}
+    asked = body.get("outputDimensionality") or (body.get("embedContentConfig") or {}).get("outputDimensionality")
+    return {"embedding": {"values": vector(text, _dimensions(asked, model))}}
+
+
+def _dimensions(asked: Any, model: Model) -> int:
+    """Return the number of dimensions, which is that of the model unless a request asks for fewer."""
+    dimensions = asked or model.dimensions
+    if not isinstance(dimensions, int) or not 1 <= dimensions <= model.dimensions:
+        raise google(
+            f"Unable to submit request because it has an outputDimensionality value of {dimensions} but the supported "
+            f"range is from 1 (inclusive) to {model.dimensions + 1} (exclusive). Update the value and try again."
+        )
+    return dimensions

@@ -17,4 +17,7 @@ def embed(model: Model, body: Json) -> Json:
         raise azure("[body -> model] Field required", "model", status=422)
     if body.get("input_type") not in ("query", "passage"):
         raise azure("'input_type' parameter is required: 'query' or 'passage'", "input_type")
-    return render_list(model, body, body.get("dimensions") or model.dimensions)
+    dimensions = body.get("dimensions") or model.dimensions
+    if not isinstance(dimensions, int) or not 1 <= dimensions <= model.dimensions:
+        raise azure(f"'dimensions' must be between 1 and {model.dimensions}, got {dimensions}", "dimensions")
+    return render_list(model, body, dimensions)

@@ -18,6 +18,7 @@ from gateway.cli.configuration import ServingAt, serving_at
 from gateway.cli.demo import KEY
 from gateway.config.caller_keys import fits_header, key_for_models, key_for_operations
 from gateway.config.network import is_this_machine
+from gateway.config.service_keys import is_url
 from gateway.tool_settings import KEY_VARIABLE
 
 _PATIENCE: Final = 10.0
@@ -52,7 +53,10 @@ class RunningProxy:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._key = key
         self._source = source
-        if urlsplit(self.url).scheme not in ("http", "https") or not urlsplit(self.url).hostname:
+        if "@" in self.url:
+            what = "has a user or a password, which the proxy does not read; leave them out, and give --key KEY"
+            raise RunningProxyError(f"the URL {what}")
+        if not is_url(self.url):
             raise RunningProxyError(f"{self.url!r} is not a URL: give one such as http://127.0.0.1:3001 with --url")
         if not fits_header(key):
             what = "cannot be sent: it has a line break or a character that HTTP headers cannot have"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from typing import Any, Final
 
-from gateway.config.mistakes import Findings
+from gateway.config.mistakes import Findings, why_no_json
 from gateway.config.schema_file import json_schema
 
 _Path = tuple[str, ...]
@@ -190,10 +190,8 @@ def _value(text: str) -> Any:
         return text
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{error.msg} at line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(why_no_json(error)) from None
 
 
 def _twins(place: _Path) -> Iterator[_Path]:

@@ -93,6 +93,7 @@ class _Loader:
             telemetry=read_telemetry(config.telemetry.otlp, self._found),
             extensions=extensions,
             source=self._path,
+            files=tuple(self._found.files),
         )
         if self._found.mistakes:
             raise self._error()

@@ -11,6 +11,8 @@ from typing import Final
 Place = tuple[str | int, ...]
 
 _WORD: Final = re.compile(r"\w+")
+_CONTENTS: Final = ("{", "-----BEGIN")
+"""How service keys and certificates begin, which may be secret and are no paths."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,8 @@ class Findings:
         self.env = env
         self.home = home
         self.mistakes: list[Mistake] = []
+        self.files: list[Path] = []
+        """The files that the settings name and that exist."""
         self.texts: set[Place] = set()
         """The places that an environment variable sets to a string that is not JSON."""
         self._odd: list[Mistake] = []
@@ -117,13 +121,18 @@ class Findings:
         if not name.strip():
             self.wrong(where, "is empty; write the path of a file")
             return None
+        if name.lstrip().startswith(_CONTENTS):
+            self.wrong(where, "is the content of a file; write the path of the file")
+            return None
         set_apart = self.variable(where) is not None
         here = Path(name)
         beside = here if set_apart else self.folder / name
         try:
             if beside.is_file():
+                self.files.append(beside)
                 return beside
             if here.is_file():
+                self.files.append(here)
                 self.odd(where, "was found in the current folder, not beside the config file; move it there")
                 return here
         except OSError as error:
@@ -132,6 +141,17 @@ class Findings:
         start = "the current folder" if set_apart else "the folder of the config file"
         self.wrong(where, f"there is no file {beside}; paths start from {start}")
         return None
+
+
+def why_no_json(error: ValueError | RecursionError) -> str:
+    """Return what is wrong with a text, from the *error* of `json.loads`; the text itself is not quoted."""
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg} at line {error.lineno}, column {error.colno}"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return "one of its numbers has too many digits"
 
 
 def kind(value: object) -> str:

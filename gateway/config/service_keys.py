@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from gateway.config.mistakes import Mistake, ServiceKeyError, kind
+from gateway.config.mistakes import Mistake, ServiceKeyError, kind, why_no_json
 
 _REFERENCE = re.compile(r"\$?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TOKEN_PATH = "/oauth/token"  # noqa: S105 - a path, not a password
@@ -34,6 +34,7 @@ _CREDENTIALS: Final = (("clientsecret",), ("certificate", "key"), ("cert_file_pa
 """The kinds of a client's credentials, each with the keys of the service key that it needs."""
 SECRET_KEYS: Final = frozenset({"clientsecret", "certificate", "key"})
 """The keys of a service key whose values are secret."""
+_UNSENDABLE: Final = "has a character that no header can carry; copy it again from the service key in the BTP cockpit"
 _MISSING: Final = "is missing; copy it from the service key in the BTP cockpit"
 
 
@@ -113,6 +114,8 @@ class Found:
     resource_group: str
     source: str = ""
     """The variable or the file that holds the key, for messages."""
+    file: Path | None = None
+    """The file that holds the key, if it is in one."""
 
 
 def expand(text: str, env: Mapping[str, str]) -> str:
@@ -147,12 +150,18 @@ class _KeyReader:
             self.wrong(name, _MISSING)
         elif isinstance(value, str):
             try:
-                return expand(value, self._env).strip()
+                return self._whole(name, expand(value, self._env).strip())
             except ServiceKeyError as error:
                 self.mistakes.extend(mistake.under(name) for mistake in error.mistakes)
         elif value is not None:
             self.wrong(name, f"must be a string, not {kind(value)}; write it in quotes")
         return ""
+
+    def _whole(self, name: str, text: str) -> str:
+        """Return *text*, which can be sent only if it has no half of a surrogate pair; report it if it has one."""
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            self.wrong(name, "has half of a character; copy it again from the service key in the BTP cockpit")
+        return text
 
     def url(self, name: str, suffix: str) -> str:
         """Read one required URL, and append *suffix* if it does not end with it."""
@@ -212,6 +221,8 @@ def parse(raw: object, *, env: Mapping[str, str], base: Path) -> ServiceKey:
     token_url = reader.token_url()
     api_url = reader.url(_API_URL, _API_VERSION)
     tenant = reader.text("identityzoneid")
+    if not (tenant.isascii() and tenant.isprintable()):
+        reader.wrong("identityzoneid", _UNSENDABLE)
     if reader.mistakes or proof is None:
         raise ServiceKeyError(*reader.mistakes)
     return ServiceKey(client_id, proof, token_url, api_url, tenant)
@@ -276,10 +287,8 @@ def load_json(path: Path, twice: Callable[[str], object] = lambda _: None) -> An
         raise ServiceKeyError(Mistake("", f"cannot read {path}: {error.strerror}")) from None
     except UnicodeDecodeError:
         raise ServiceKeyError(Mistake("", f"{path} is not UTF-8 text; save it as UTF-8")) from None
-    except json.JSONDecodeError as error:
-        raise ServiceKeyError(
-            Mistake("", f"{path} is not valid JSON: {error.msg} at line {error.lineno}, column {error.colno}")
-        ) from None
+    except (ValueError, RecursionError) as error:
+        raise ServiceKeyError(Mistake("", f"{path} is not valid JSON: {why_no_json(error)}")) from None
 
 
 def home_folder() -> Path | None:
@@ -308,7 +317,8 @@ def find(env: Mapping[str, str], home: Path | None) -> Found | None:
         if not raw:
             continue
         try:
-            return Found(parse(raw, env=env, base=file.parent if source == str(file) else Path()), group, source)
+            own = file if source == str(file) else None
+            return Found(parse(raw, env=env, base=own.parent if own else Path()), group, source, own)
         except ServiceKeyError as error:
             raise ServiceKeyError(*(mistake.under(source) for mistake in error.mistakes)) from None
     return None
@@ -320,8 +330,8 @@ def _json_variable(env: Mapping[str, str], name: str) -> Any:
         return None
     try:
         return json.loads(env[name])
-    except json.JSONDecodeError as error:
-        raise ServiceKeyError(Mistake(name, f"is not valid JSON: {error.msg} at column {error.colno}")) from None
+    except (ValueError, RecursionError) as error:
+        raise ServiceKeyError(Mistake(name, f"is not valid JSON: {why_no_json(error)}")) from None
 
 
 def _key_from(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -82,6 +82,8 @@ class Settings:
     """Whether the proxy serves the embedded emulator."""
     source: Path | None = None
     """The config file; None if all settings come from the environment."""
+    files: tuple[Path, ...] = ()
+    """The files that the config file and the environment name, such as those of service keys."""
     warnings: tuple[str, ...] = ()
 
     def overridden(self, workers: int | None = None, **given: Any) -> "Settings":

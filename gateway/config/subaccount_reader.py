@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from gateway.config.caller_keys import fits_header
 from gateway.config.filters import Filters
 from gateway.config.mistakes import Findings, Mistake, ServiceKeyError, spelled
 from gateway.config.schema import DeploymentEntry, DeploymentId, SubAccountSection
@@ -25,6 +26,7 @@ class SubaccountReader:
         where = spelled(("subAccounts", name))
         before = len(self._findings.mistakes)
         key, group = self._key(where, section)
+        group = self._sendable(f"{where}.resource_group", section.resource_group or group)
         listed = self._listed(where, section, key)
         if key is None or len(self._findings.mistakes) > before:
             return None
@@ -36,7 +38,7 @@ class SubaccountReader:
             )
         return SubAccount(
             name=name,
-            resource_group=section.resource_group or group,
+            resource_group=group,
             key=key,
             deployments={
                 model: self._once(f"{where} {model}", deployments)
@@ -53,7 +55,8 @@ class SubaccountReader:
         accounts: dict[str, SubAccount] = {}
         with self._findings.of_key(""):
             found = self._found()
-            accounts[DEFAULT] = SubAccount(DEFAULT, found.resource_group, found.key, {}, discovery=True)
+            group = self._sendable("AICORE_RESOURCE_GROUP", found.resource_group)
+            accounts[DEFAULT] = SubAccount(DEFAULT, group, found.key, {}, discovery=True)
         return accounts
 
     def _listed(self, where: str, section: SubAccountSection, key: ServiceKey | None) -> dict[str, list[Deployment]]:
@@ -121,6 +124,14 @@ class SubaccountReader:
                 pass
         return None, DEFAULT
 
+    def _sendable(self, where: str, group: str) -> str:
+        """Return a resource group, which is sent in a header; report one that no header can carry."""
+        if not fits_header(group):
+            self._findings.wrong(
+                where, "has a character that no header can carry; write the name as SAP AI Core lists it"
+            )
+        return group
+
     def _found(self) -> Found:
         """Return the service key in the environment. Raises `ServiceKeyError` if there is none."""
         found = find(self._findings.env, self._findings.home)
@@ -130,4 +141,6 @@ class SubaccountReader:
                 "or set AICORE_SERVICE_KEY or the AICORE_* variables"
             )
             raise ServiceKeyError(Mistake("", what))
+        if found.file is not None:
+            self._findings.files.append(found.file)
         return found

@@ -5,7 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from gateway.config.mistakes import spelled
-from gateway.config.network import Proxies, is_loopback
+from gateway.config.network import Proxies, is_this_machine
 from gateway.config.subaccounts import SubAccount
 
 _ADDRESSES: Final = "begins with http:// and leads to another machine"
@@ -44,4 +44,4 @@ def _exposed_deployments(account: SubAccount) -> list[str]:
 def _is_exposed(url: str) -> bool:
     """Return whether what is sent to *url* leaves this machine unencrypted."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and not is_loopback((parts.hostname or "").removesuffix("."))
+    return parts.scheme == "http" and not is_this_machine((parts.hostname or "").removesuffix("."))

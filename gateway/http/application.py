@@ -103,7 +103,6 @@ class Application(flask.Flask):
 
     def __init__(self, import_name: str) -> None:
         super().__init__(import_name, static_folder=None)
-        self.url_map.merge_slashes = False  # redirects, whose bodies are HTML; doubled_parts does it without them
         self.known_paths: dict[tuple[str, str], Rule] = {}
         """The cached rules of paths without variables, by path and method."""
 
@@ -153,10 +152,9 @@ class _Pieces:
 
 
 def make_private(response: flask.Response) -> None:
-    """Add the headers of answers that are no files to *response*, unless it has them."""
-    if not isinstance(response, JSONResponse):  # which has them from the beginning
-        for name, value in PRIVATE:
-            response.headers.setdefault(name, value)
+    """Add the headers of answers that are no files to *response*; JSON responses and files have their own."""
+    if not isinstance(response, JSONResponse) and "Cache-Control" not in response.headers:
+        response.headers.extend(PRIVATE)
 
 
 class EventStream(flask.Response):

@@ -25,7 +25,7 @@ class CompactionExchange(Exchange):
             request = self.request_for(attempt)
             rendered = openai_responses.compaction_request(request.body, profile_for(attempt.endpoint.backend))
         self.drop(rendered.dropped)
-        body = self.read(attempt, rendered.body)
-        with unreadable_as_fault():
+        with self.lifetime.memory.freed_after_fault(), unreadable_as_fault():
+            body = self.read(attempt, rendered.body)
             completion = openai_responses.parse_compaction(body)
             return ClientResponse(openai_responses.passthrough_compaction(body, request.envelope.origin), completion)

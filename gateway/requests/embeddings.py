@@ -15,6 +15,7 @@ from dialects.embeddings.registry import dialect_for, halves_of, parts_of
 from dialects.framing.json_text import loads
 from dialects.translator import ClientResponse
 from gateway.requests.exchange import Exchange
+from gateway.requests.memory_budget import COPIES
 from gateway.requests.parts import Part, Parts
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.upstream.steps import Steps
@@ -93,8 +94,9 @@ class EmbeddingExchange(Exchange):
             body = with_masking(body, self.modules_at(attempt.endpoint).masking)
         with closing(self.open(attempt, body, stream=False)) as reader:
             raw = yield from reader.whole(attempt.lease.first_byte)
-        self.lifetime.memory.take_values(raw, NONSENSE, of_answer=True)
-        with unreadable_as_fault():
+        memory = self.lifetime.memory
+        with memory.freed_after_fault(COPIES * len(raw)), unreadable_as_fault():
+            memory.take_values(raw, NONSENSE, of_answer=True)
             response = dialect.parse_response(loads(raw))
             if len(response.vectors) != len(request.inputs):
                 raise ValueError("more vectors than inputs, or fewer")

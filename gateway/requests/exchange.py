@@ -328,9 +328,10 @@ class Exchange:
     def ask(self, attempt: Attempt) -> ClientResponse:
         """Send the request to the endpoint of an attempt once and return the response; raises `FaultError`."""
         translator, body = self.prepare(attempt)
-        loaded = self.read(attempt, body)
-        with unreadable_as_fault():
-            return translator.render_response(loaded)
+        with self.lifetime.memory.freed_after_fault():
+            loaded = self.read(attempt, body)
+            with unreadable_as_fault():
+                return translator.render_response(loaded)
 
     def read(self, attempt: Attempt, body: JSON) -> JSON:
         """Send *body* to the endpoint of an attempt and return the parsed answer; raises `FaultError`."""

@@ -2,7 +2,8 @@
 
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -94,7 +95,7 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "_needed", "_of_answer", "caller", "is_released", "reserved")
+    __slots__ = ("_budget", "_of_answer", "caller", "is_released", "reserved", "taken")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
@@ -102,16 +103,17 @@ class MemoryShare:
         self.is_released = False
         self.caller = ""
         """The name of the caller's key, which must be set before anything is reserved."""
+        self.taken = 0
+        """The number of bytes that were taken and not given back."""
         self._budget = budget
-        self._needed = 0
         self._of_answer = 0
-        """The needed bytes that hold an answer."""
+        """The taken bytes that hold an answer."""
 
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
         self._require(size, None)
-        if self._budget.lacking(self.caller, self._needed + size - self.reserved):
-            raise self._no_room(self._needed + size - self.reserved)
+        if self._budget.lacking(self.caller, self.taken + size - self.reserved):
+            raise self._no_room(self.taken + size - self.reserved)
 
     def take(self, size: int, too_much: Fault | None = None) -> None:
         """Reserve *size* bytes; for an answer, *too_much* is the fault of a deployment that sends too much.
@@ -120,13 +122,13 @@ class MemoryShare:
         have, or *too_much* if the answer takes most of it. A request that leaves its answer too little is at fault
         itself.
         """
-        needed = self._needed + size
+        needed = self.taken + size
         if needed > self.reserved:
             self._require(size, too_much)
             more = -(-(needed - self.reserved) // _STEP) * _STEP
             if not self._budget.reserve(self, more):
                 raise self._no_room(more)
-        self._needed = needed
+        self.taken = needed
         if too_much is not None:
             self._of_answer += size
 
@@ -140,11 +142,24 @@ class MemoryShare:
 
     def give_back(self, size: int, *, of_answer: bool = False) -> None:
         """Free *size* bytes that were taken."""
-        self._needed -= size
+        self.taken -= size
         if of_answer:
             self._of_answer -= size
-        if (rest := self.reserved - self._needed) > _SLACK and not self.is_released:
+        if (rest := self.reserved - self.taken) > _SLACK and not self.is_released:
             self._budget.reserve(self, -(rest - _STEP))
+
+    @contextmanager
+    def freed_after_fault(self, held: int = 0) -> Iterator[None]:
+        """Return a context manager that gives back what its block took for an answer if it raises a `FaultError`.
+
+        *held* are bytes of the answer that were taken before and are given back as well.
+        """
+        before = self.taken - held
+        try:
+            yield
+        except FaultError:
+            self.give_back(self.taken - before, of_answer=True)
+            raise
 
     def release(self) -> None:
         """Free all memory of the request; a second call does nothing."""
@@ -152,7 +167,7 @@ class MemoryShare:
 
     def _require(self, size: int, too_much: Fault | None) -> None:
         most = self._budget.most_of_one
-        if self._needed + size > most:
+        if self.taken + size > most:
             if too_much is not None and self._of_answer + size > most // 2:
                 raise FaultError(too_much)
             message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."

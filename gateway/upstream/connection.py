@@ -180,12 +180,21 @@ class Resolver:
             finally:
                 self._asked.pop(key, None)
 
-        if running is None and len(self._asked) >= self._most:
+        if running is None and self._is_full():
             raise FaultError(_TOO_MANY_LOOKUPS)
         # Two threads may get here at once: then the host is looked up twice, and both results are valid.
         task = self._asked[key] = Task(look_up)
         task.start()
         return task
+
+    def _is_full(self) -> bool:
+        """Return whether no further look-up may begin."""
+        if len(self._asked) < self._most:
+            return False
+        for key, task in list(self._asked.items()):
+            if task.done:  # it got no thread
+                self._asked.pop(key, None)
+        return len(self._asked) >= self._most
 
 
 class Leftover(Protocol):

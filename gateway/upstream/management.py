@@ -422,7 +422,8 @@ def _written(certificate: str, key: Secret, owned: ExitStack) -> tuple[str, str]
     paths = folder / "certificate.pem", folder / "key.pem"
     for path, content in zip(paths, (certificate, key.reveal()), strict=True):
         path.touch(mode=0o600)
-        path.write_text(content, encoding="ascii")
+        # OpenSSL refuses a text with a character beyond ASCII.
+        path.write_text(content, encoding="ascii", errors="replace")
     return str(paths[0]), str(paths[1])
 
 

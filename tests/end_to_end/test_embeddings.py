@@ -70,6 +70,13 @@ def test_a_vector_is_as_long_as_it_was_asked_to_be(client: openai.OpenAI, model:
     assert len(client.embeddings.create(model=model, input="Hello", dimensions=256).data[0].embedding) == 256
 
 
+@pytest.mark.parametrize("model", SIZES)
+@pytest.mark.parametrize("dimensions", [5000, 10**30])
+def test_more_dimensions_than_a_model_has_are_refused(client: openai.OpenAI, model: str, dimensions: int) -> None:
+    with pytest.raises(openai.BadRequestError, match=str(dimensions)):
+        client.embeddings.create(model=model, input="Hello", dimensions=dimensions)
+
+
 @pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2, 3], [4]]], ids=["one", "many"])
 def test_tokens_are_embedded_where_the_vendor_takes_them(client: openai.OpenAI, given: list) -> None:
     answer = client.embeddings.create(model="text-embedding-3-small", input=given)

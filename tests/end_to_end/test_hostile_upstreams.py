@@ -31,17 +31,23 @@ CLIENTS = [
     ("/v1/messages", "anthropic"),
     ("/v1beta/models/{}:{}", "google"),
 ]
-GPT, CLAUDE, GEMINI = MODELS = ("gpt-4.1", "anthropic--claude-4.5-sonnet", "gemini-2.5-pro")
+GPT, CLAUDE, GEMINI, CODEX, EMBEDDING = MODELS = (
+    "gpt-4.1",
+    "anthropic--claude-4.5-sonnet",
+    "gemini-2.5-pro",
+    "gpt-5.3-codex",
+    "text-embedding-3-small",
+)
 Script = Callable[[Server, Peer], None]
 
 
-def endless(first: bytes, block: bytes) -> Script:
-    """Send *block* after *first* until the client has left, up to 2 GiB."""
+def endless(first: bytes, block: bytes, most: int = 2048 * MIB) -> Script:
+    """Send *block* after *first* until the client has left; that would end after *most* bytes."""
 
     def script(server: Server, peer: Peer) -> None:
         server.requests.append(peer.request())
         peer.send(first)
-        for _ in range(2048 * MIB // len(block)):
+        for _ in range(most // len(block)):
             peer.send(block)
             server.sent += len(block)
 
@@ -135,6 +141,7 @@ def config_with(cloud: Cloud, upstream: Upstream, *, alone: bool, **more: Any) -
     server = {"max_request_memory_bytes": 8 * MIB, "max_memory_bytes": 64 * MIB}
     routing = {
         "strategy": "priority",
+        "health_check_interval": 0,  # a check would find that the hostile deployments are not listed
         "breaker": {"failure_threshold": 1000, "failure_rate": 2},
         "retry": {"budget_ratio": 1.0},
     }
@@ -158,16 +165,17 @@ def with_other(shared_cloud: Cloud, upstream: Upstream, tmp_path_factory: pytest
 
 
 def ask(served: Served, client: str, model: str, *, stream: bool) -> tuple[int, bytes]:
-    """Ask, and return the status and all that is said."""
+    """Ask, and return the status and all that is said. Little memory is reserved for what did not become an answer."""
     verb = "streamGenerateContent" if stream else "generateContent"
     body: dict[str, Any] = {"model": model, "max_tokens": 50, "stream": stream}
-    if client.endswith("responses"):
-        body = {"model": model, "stream": stream, "input": "hi"}
+    if client.endswith(("responses", "compact", "embeddings")):
+        body = {"model": model, **({"stream": True} if stream else {}), "input": "hi"}
     elif "v1beta" in client:
         body = {"contents": [{"role": "user", "parts": [{"text": "hi"}]}]}
     else:
         body["messages"] = [{"role": "user", "content": "hi"}]
     told = served.ask("POST", client.format(model, verb), json.dumps(body).encode())
+    assert served.used < 2 * MIB
     return told.status, told.read()
 
 
@@ -188,6 +196,19 @@ def test_what_has_no_bounds_ends_as_a_fault(alone: Served, upstream: Upstream, w
     assert (alone.used, upstream.sent < 64 * MIB) == (0, True)
 
 
+@pytest.mark.parametrize(("path", "model"), [("/v1/embeddings", EMBEDDING), ("/v1/responses/compact", CODEX)])
+@pytest.mark.parametrize("what", ["endless body", "bomb", "deep answer", "many values"])
+def test_embeddings_and_compactions_without_bounds_are_faults(
+    alone: Served, upstream: Upstream, what: str, path: str, model: str
+) -> None:
+    _, upstream.script = HOSTILE[what]
+    before = len(upstream.requests)
+    status, said = ask(alone, path, model, stream=False)
+
+    assert (status, shape_of(json.loads(said)), alone.used) == (502, "openai", 0)
+    assert len(upstream.requests) > before
+
+
 @pytest.mark.parametrize("what", HOSTILE)
 def test_another_deployment_answers_instead(with_other: Served, upstream: Upstream, what: str) -> None:
     model, upstream.script = HOSTILE[what]
@@ -206,7 +227,7 @@ def test_an_answer_without_end_ends_when_too_much_of_it_must_be_kept(
     alone: Served, upstream: Upstream, client: str, end: bytes
 ) -> None:
     said = {"candidates": [{"content": {"role": "model", "parts": [{"text": "x" * 10_000}]}, "index": 0}]}
-    upstream.script = endless(STREAM, chunk(b"data: " + json.dumps(said).encode() + b"\n\n"))
+    upstream.script = endless(STREAM, chunk(b"data: " + json.dumps(said).encode() + b"\n\n"), 64 * MIB)
     upstream.sent = 0
     tracemalloc.start()
     status, told = ask(alone, client, "gemini-2.5-pro", stream=True)

@@ -26,6 +26,7 @@ WITHOUT_KEY = {"Authorization": ""}
         ("GET", "/health", None, WITHOUT_KEY),
         ("GET", "/ready", None, WITHOUT_KEY),
         ("GET", "/metrics", None, {}),
+        ("GET", "/openapi.json", None, {}),
         ("GET", "/router/state", None, {}),
         ("GET", "/web/guide", None, {}),
         ("GET", "/web/nothing.js", None, {}),

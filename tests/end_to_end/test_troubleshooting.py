@@ -35,6 +35,11 @@ PREVIOUS = (
     "An id can be used only with the API key that it was created with. "
     "Send the whole conversation as input instead."
 )
+IMAGE = "http://127.0.0.1/picture.png"
+NOT_FETCHED = (
+    f"Cannot fetch '{IMAGE}': the proxy cannot reach it or must not fetch it; send its content in the request instead."
+)
+PICTURE = {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": IMAGE}}]}]}
 TOO_LONG = "Your input exceeds the context window of this model. Please adjust your input and try again."
 QUOTA = "Your request has been rate limited by AI Core due to exceeding the allowed request. Please try again later."
 HEALTHY: list[tuple[str, Any, dict[str, str], str]] = [
@@ -45,6 +50,7 @@ HEALTHY: list[tuple[str, Any, dict[str, str], str]] = [
     (CHAT, b"{}", {"Content-Encoding": "br"}, ENCODING),
     ("/v1/chat/completion", b"{}", {}, "POST /v1/chat/completion: Not Found."),
     (CHAT, {**HELLO, "model": "gemini-3.5-flash", "n": 3}, {}, ONE_ANSWER),
+    (CHAT, {**PICTURE, "model": "anthropic--claude-4.5-sonnet"}, {}, NOT_FETCHED),
     ("/v1/responses", {"model": "gpt-5", "input": "Hello", "previous_response_id": "resp_nope"}, {}, PREVIOUS),
 ]
 BROKEN = [

@@ -69,6 +69,30 @@ def test_ids_and_times_are_the_gateways_own(build: Build) -> None:
     assert "t0" in answer["id"]
 
 
+@pytest.mark.parametrize(
+    ("upstream", "reason"),
+    [
+        ({}, "an address of its host is not public, or is denied by upstream.media_deny"),
+        ({"media_allow": "127.77.0.0/16"}, "the connection was refused"),
+        (
+            {"media_allow": "127.77.0.0/16", "media_deny": "127.77.66.55"},
+            "an address of its host is not public, or is denied by upstream.media_deny",
+        ),
+    ],
+)
+def test_media_are_fetched_from_where_the_settings_say(
+    build: Build, caplog: pytest.LogCaptureFixture, upstream: dict, reason: str
+) -> None:
+    """Nothing listens there."""
+    caplog.set_level("INFO", "sap_ai_proxy")
+    image = {"type": "image_url", "image_url": {"url": "http://127.77.66.55/a.png"}}
+    exchange = ask(build(upstream=upstream), model=CLAUDE, messages=[{"role": "user", "content": [image]}])
+    with pytest.raises(FaultError, match="Cannot fetch"):
+        exchange.whole()
+
+    assert f"a URL in a request was not fetched: {reason}" in caplog.messages
+
+
 def test_as_many_connections_are_kept_as_requests_may_be_in_progress(
     build: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,6 +61,19 @@ class TestVisible:
         ]
         assert all(free)
 
+    def test_requests_that_fail_together_start_one_cooldown_and_a_longer_one_is_another(self):
+        scene = BalancerScene([EU1, US1])
+        together = [scene.at(EU1) for _ in range(3)]
+        late = scene.at(EU1)
+        for lease in together:
+            lease.failed(replace(BUSY, retry_after=4.0))
+            scene.clock.now += 0.1
+        late.failed(replace(BUSY, retry_after=30.0))
+        began = [event.seconds for event in scene.told if isinstance(event, CooldownStarted)]
+
+        assert began == [4.0, 30.0]
+        assert scene.state(EU1).seconds == 30.0
+
     @pytest.mark.parametrize("look", ["snapshot", "acquire", "select"])
     def test_whoever_notices_that_time_is_over_tells_it(self, look):
         scene = BalancerScene([EU1, US1])

@@ -79,6 +79,15 @@ class TestHealthChecker:
 
         assert scene.balancer.breaker(EU2).snapshot().reason == "an active check failed: TimeoutError"
 
+    def test_why_a_probe_has_failed_is_said_by_the_kind_of_its_fault(self):
+        def probe(endpoint):
+            raise FaultError(Fault(FaultKind.UNREACHABLE, "https://secret"))
+
+        scene = Round(probe)
+        scene.checker.check_once()
+
+        assert scene.balancer.breaker(EU2).snapshot().reason == "an active check failed: unreachable"
+
     def test_nobody_is_asked_twice_within_the_interval(self):
         scene = Round(lambda endpoint: False)
         scene.checker.check_once()

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
+from tests.support.processes import children_of
+
 MEASURES = ("threads", "descriptors", "sockets", "rss")
 MIB = 1024 * 1024
 
@@ -51,12 +53,12 @@ WORKER = {
 """For one worker, from the end of its own warm-up to its end. Memory takes more than a minute of load to level off, and
 all else follows the load, which is not the same at both ends; `REST` is strict instead."""
 GENERATIONS = {
-    "threads": Bound(12, 12, 200),
-    "descriptors": Bound(40, 40, 1000),
-    "sockets": Bound(40, 40, 1000),
+    "threads": Bound(30, 30, 200),
+    "descriptors": Bound(60, 60, 1000),
+    "sockets": Bound(60, 60, 1000),
     "rss": Bound(12 * MIB, 24 * MIB, 400 * MIB),
 }
-"""For workers of the same age, from the first of them to the last."""
+"""For workers of the same age, from the first of them to the last. All but memory follows the load here as well."""
 REST = {
     "threads": Bound(0, 0, 12),
     "descriptors": Bound(0, 0, 60),
@@ -178,9 +180,9 @@ def _typical(life: Sequence[Sample], seconds: float) -> Sample:
     return replace(life[0], **{measure: median(getattr(each, measure) for each in first) for measure in MEASURES})
 
 
-def sample_of(pid: int, at: float, proc: Path = Path("/proc")) -> Sample | None:
+def sample_of(pid: int, at: float) -> Sample | None:
     """Measure a process; None if it has ended."""
-    folder = proc / str(pid)
+    folder = Path("/proc") / str(pid)
     try:
         status = _fields((folder / "status").read_text())
         memory = _fields((folder / "smaps_rollup").read_text())
@@ -199,15 +201,6 @@ def _target(descriptor: Path) -> str:
         return str(descriptor.readlink())
     except OSError:
         return ""
-
-
-def children_of(pid: int, proc: Path = Path("/proc")) -> list[int]:
-    """The processes that a process has started."""
-    try:
-        told = [(task / "children").read_text() for task in (proc / str(pid) / "task").iterdir()]
-    except OSError:
-        return []
-    return [int(child) for line in told for child in line.split()]
 
 
 def sampled(supervisor: int, clock: Callable[[], float]) -> list[Sample]:

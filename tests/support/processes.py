@@ -93,7 +93,7 @@ class Run:
         """The processes that it has started, and theirs."""
         found, fresh = [], [self.process.pid]
         while fresh:
-            fresh = [child for pid in fresh for child in _children(pid)]
+            fresh = [child for pid in fresh for child in children_of(pid)]
             found += fresh
         self.known += found
         return found
@@ -103,7 +103,8 @@ class Run:
         assert self.process.poll() is None, self.said
 
 
-def _children(pid: int) -> list[int]:
+def children_of(pid: int) -> list[int]:
+    """The processes that a process has started."""
     try:
         told = [(task / "children").read_text() for task in Path(f"/proc/{pid}/task").iterdir()]
     except OSError:

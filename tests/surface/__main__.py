@@ -9,6 +9,7 @@ import hashlib
 import sys
 import time
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from tests.surface.case import Case, read_case
@@ -16,6 +17,12 @@ from tests.surface.fuzzer import Find, Outcome, broken, case_at, growth, run
 from tests.surface.proxies import Served, serving
 
 CASES = Path(__file__).parent / "cases"
+LONG = 10_000
+"""After so many requests, the proxies have been warm for long enough that growth means something."""
+MOST_GROWTH = {"threads": 1, "descriptors": 1}
+"""How many more a process may have per 1,000 requests once it is warm."""
+MOST_MEMORY = 128 * 1024
+"""How much memory in KiB a worker may have in the end: it starts with 50 MiB, and stays at 100 after 8,000 requests."""
 
 
 def main() -> int:
@@ -34,7 +41,9 @@ def main() -> int:
         print(f"seed {options.seed}", flush=True)
         outcome = run(served, options.seed, options.requests)
         _report(outcome, served)
-    return 1 if outcome.finds else 0
+        grown = _grown(served) if options.requests >= LONG else []
+        print("\n".join([*grown, f"{len(outcome.finds) + len(grown)} finds"]))
+    return 1 if outcome.finds or grown else 0
 
 
 def _one(served: dict[str, Served], case: Case) -> int:
@@ -53,7 +62,18 @@ def _report(outcome: Outcome, served: dict[str, Served]) -> None:
         first, last = each.usages[0], each.usages[-1]
         slopes = ", ".join(f"{what} {slope:+.2f}" for what, slope in growth(each.usages).items())
         print(f"{name}: {first} -> {last}; per 1,000 requests, when warm: {slopes}")
-    print(f"{len(outcome.finds)} finds")
+
+
+def _grown(served: dict[str, Served]) -> list[str]:
+    """Say what has grown and should not have."""
+    found = []
+    for name, each in served.items():
+        slopes, memory = growth(each.usages), median(usage.memory for usage in each.usages[-5:])
+        found += [
+            f"{name}: {slopes[what]:.2f} {what} more" for what, most in MOST_GROWTH.items() if slopes[what] > most
+        ]
+        found += [f"{name}: {memory:.0f} KiB of memory"] if memory > MOST_MEMORY else []
+    return [f"find: {each}" for each in found]
 
 
 def _kept(find: Find) -> str:

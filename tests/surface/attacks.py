@@ -213,6 +213,13 @@ def pipelined(rng: Random) -> Case:
     return Case("pipelined", tuple(mangling.chopped(data, rng)), tuple(each.asked for each in sent), End.READ)
 
 
+def heads(rng: Random) -> Case:
+    """A request for a head alone, also of what has no end, and another request behind it."""
+    path = rng.choice(["/router/events", "/router/state", "/v1/models", "/metrics", "/v1/responses/resp_x", "/", _CHAT])
+    sent = Sent("HEAD", path, _HEADERS)
+    return Case("heads", (sent.written() + _GET.written(),), (sent.asked, _GET.asked), End.READ)
+
+
 def pipelined_too_many(rng: Random) -> Case:
     """More requests at once than a server should hold."""
     return Case("pipelined too many", (_GET.written() * rng.choice([66, 200]),), (), End.WAIT)
@@ -366,6 +373,7 @@ ATTACKS: dict[Attack, float] = {
     hosts: 1,
     too_much: 1,
     pipelined: 2,
+    heads: 0.5,
     pipelined_too_many: 0.2,
     half_closed: 2,
     other_protocols: 1,

@@ -263,10 +263,12 @@ class Requests:
         is_odd: bool = True,
     ) -> Sent:
         """Compress a body, cut it into chunks, or send it as it is."""
+        headers = list({name.lower(): (name, value) for name, value in headers}.values())  # some may occur only once
         if body is None:
             return Sent(method, target, headers)
-        headers = [("Content-Type", "application/json" if rng.random() < 0.95 else rng.choice(_ODD_VALUES)), *headers]
-        headers = list({name.lower(): (name, value) for name, value in headers}.values())
+        if not any(name.lower() == "content-type" for name, _ in headers):
+            kind = "application/json" if rng.random() < 0.95 else rng.choice(_ODD_VALUES)
+            headers = [("Content-Type", kind), *headers]
         if is_odd and rng.random() < 0.2:
             name, encode = rng.choice(_ENCODINGS)
             body, headers = encode(body, rng), [*headers, ("Content-Encoding", name)]

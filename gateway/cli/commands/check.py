@@ -20,7 +20,8 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     """Try every key and deployment of the config file. Exits with 1 if anything is wrong.
 
     Each deployment gets an empty request, which its model refuses, so it costs nothing. Errors that a provider
-    reports only for a real request appear with --ask, and so does the time to the first word.
+    reports only for a real request appear with --ask, and so does the time to the first word. Files that other users
+    of this machine can change are reported too, and files with secrets that all of them can read.
 
     The JSON has `ok`, `summary`, `subaccounts` (each with `name`, `resource_group`, `ok` and `models`, these with
     `deployments`), `findings` (`severity`, which is "wrong" or "remark", `code`, `subaccount`, `what`, `fix`,
@@ -32,10 +33,12 @@ def check(context: click.Context, config: Path | None, *, ask: bool, as_json: bo
     from gateway.cli.configuration import load_settings, required_file
     from gateway.cli.messages import quiet
     from gateway.cli.terminal import working
+    from gateway.config.file_permissions import with_judged_files
     from gateway.config.key_strength import with_judged_keys
     from gateway.upstream.management import ManagementClient
 
     settings = load_settings(required_file(config or context.obj), warns=False, finish=with_judged_keys)
+    settings = with_judged_files(settings)
     with closing(ManagementClient(network=settings.network)) as management, quiet():
         with working("Looking at what is configured…"):
             found = run_check(settings, management)

@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from gateway.cli.messages import CommandError
-from gateway.config.mistakes import Mistake, ServiceKeyError
+from gateway.config.mistakes import Mistake, ServiceKeyError, why_no_json
 from gateway.config.service_keys import Found, ServiceKey, expand, load_json, parse
 
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -44,9 +44,10 @@ def read_key(text: str, env: Mapping[str, str], file: Path | None = None) -> Giv
     source = str(file) if file else "the service key"
     try:
         raw = json.loads(text.lstrip("\ufeff"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        where = f": {error.msg} at line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise CommandError(f"{source} is not valid JSON{where}; copy all of it from the BTP cockpit") from None
+    except (ValueError, RecursionError) as error:
+        raise CommandError(
+            f"{source} is not valid JSON: {why_no_json(error)}; copy all of it from the BTP cockpit"
+        ) from None
     return _read(raw, source, env, file)
 
 
@@ -68,7 +69,7 @@ def is_whole(text: str) -> bool:
     """Tell whether a text that is pasted is a whole value of JSON."""
     try:
         json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return False
     return True
 

@@ -135,6 +135,13 @@ def test_a_schema_nested_without_end_is_refused_in_words():
         from_google(schema)
 
 
+def test_a_value_of_any_depth_may_be_listed_and_is_dropped():
+    value = json.loads("[" * 900 + "]" * 900)
+
+    assert for_gemini({"enum": [value, "a"]}).dropped == ("enum",)
+    assert for_gemini({"enum": [True, False]}).dropped == ()
+
+
 def test_a_choice_at_the_root_becomes_one_object():
     schema = {
         "anyOf": [{"$ref": "#/$defs/A"}, {"properties": {"b": {"type": "string"}}, "required": ["b"]}],

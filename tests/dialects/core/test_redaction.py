@@ -17,6 +17,7 @@ BASIC = base64.b64encode(b"client:password").decode()
     [
         ("see https://api.ai.prod.ml.hana.ondemand.com/v2/x.", "see …."),
         ("(http://10.1.2.3:8080/x), wss://h.example", "(…), …"),
+        ("POST /v2/inference/deployments/d0/chat?x=1 HTTP/1.1, and /v2/lm/x.", "POST … HTTP/1.1, and …."),
         ("https://internal-7.provider.example/openai/x?api-key=KEY failed", "… failed"),
         (r"{\"at\": \"http:\/\/10.1.2.3\/x\"}", r"{\"at\": \"…\"}"),
         ("to http%3A%2F%2Fh.corp%2Fx now", "to … now"),

@@ -281,6 +281,11 @@ def test_an_error_within_a_stream_says_so_in_its_words() -> None:
     assert fault_in_stream("429", "Quota exceeded.").retry_after is None
 
 
+@pytest.mark.parametrize("code", ["\u0664\u0662\u0669", "\u00b2\u00b2\u00b2", "999", "000", "0429", "9" * 5_000])
+def test_a_code_that_is_no_status_in_plain_digits_is_none(code: str) -> None:
+    assert fault_in_stream(code, "It failed.").status is None
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -308,3 +313,9 @@ def test_a_providers_401_is_about_the_one_deployment_and_not_about_the_proxys_to
 )
 def test_any_other_401_is_about_the_token(body) -> None:
     assert FaultKind.REFUSED_CREDENTIALS is fault(401, body).kind
+
+
+@pytest.mark.parametrize("body", [b"%b1%b", b'{"error": %b1%b}', b'{"error": {"message": %b1%b}}'])
+@pytest.mark.parametrize("depth", [100, 600, 900, 5000])
+def test_lists_in_lists_without_end_are_an_error_like_any_other(body: bytes, depth: int) -> None:
+    assert fault(400, body % (b"[" * depth, b"]" * depth)).kind is FaultKind.INVALID_REQUEST

@@ -98,12 +98,22 @@ def test_without_a_proxy_a_command_ends_with_one_line_and_1(ask: Ask, command: t
     assert told.stderr.startswith("sap-ai-proxy: no proxy answers at http://127.0.0.1:")
 
 
-@pytest.mark.parametrize("url", ["localhost:3001", "ftp://localhost", "http://"])
+@pytest.mark.parametrize(
+    "url", ["localhost:3001", "ftp://localhost", "http://", "http://[::", "http://127.0.0.1:\u00b2"]
+)
 def test_what_is_no_url_is_said_before_anything_is_asked(ask: Ask, url: str) -> None:
     told = ask("status", "--url", url)
 
     assert told.exit_code == 1
     assert "is not a URL: give one such as http://127.0.0.1:3001 with --url" in told.stderr
+
+
+def test_a_password_in_a_url_is_not_repeated(ask: Ask) -> None:
+    told = ask("status", "--url", "http://user:hunter2@127.0.0.1:1")
+
+    assert told.exit_code == 1
+    assert "the URL has a user or a password" in told.stderr
+    assert "hunter2" not in told.output
 
 
 def test_a_url_and_a_key_need_no_config_file_that_can_be_read(ask: Ask, tmp_path: Path) -> None:

@@ -257,6 +257,8 @@ def test_profile_home_and_named_file_choose_the_configuration_file(tmp_path):
         ({"AICORE_PROFILE": "work"}, "there is no file .*config_work.json"),
         ({"AICORE_CONFIG": "/nowhere/x.json"}, "there is no file /nowhere/x.json"),
         ({"AICORE_SERVICE_KEY": "{"}, "AICORE_SERVICE_KEY: is not valid JSON"),
+        ({"AICORE_SERVICE_KEY": "9" * 5_000}, "is not valid JSON: one of its numbers has too many digits"),
+        ({"AICORE_SERVICE_KEY": "[" * 100_000}, "is not valid JSON: it is nested too deeply"),
         ({"AICORE_CLIENT_ID": "x"}, "the AICORE_\\* variables.clientsecret: is missing"),
         (
             {"VCAP_SERVICES": '{"aicore": [{"credentials": {"clientid": "x"}}]}'},

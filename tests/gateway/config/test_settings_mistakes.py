@@ -8,6 +8,9 @@ from gateway.config.loader import load
 from gateway.config.settings import SettingsError
 from tests.gateway.configs import BASE, KEY, with_account
 
+PASTED = {"service_key_json": None}
+"""A subaccount without a key in a file."""
+
 
 @pytest.mark.parametrize(
     ("config", "where", "words"),
@@ -21,6 +24,7 @@ from tests.gateway.configs import BASE, KEY, with_account
         ({"secret_authentication_tokens": ["${T}"]}, "secret_authentication_tokens[0]", "variable T is not set"),
         ({"port": "x"}, "port", "must be a whole number, not a string"),
         ({"port": 0}, "port", "at least 1"),
+        ({"port": float("nan")}, "port", "must be a finite number"),
         ({"port": 65536}, "port", "at most 65535"),
         ({"port": 3.5}, "port", "without a fraction"),
         ({"port": None, "host": ""}, "host", "is empty"),
@@ -83,6 +87,9 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": ""}, "service_key_json", "is empty"),
         ({"service_key_json": "no.json"}, "service_key_json", "there is no file"),
         ({"service_key_json": "bad.json"}, "service_key_json", "is not valid JSON"),
+        ({"service_key_json": "deep.json"}, "service_key_json", "is not valid JSON: it is nested too deeply"),
+        ({"service_key_json": "digits.json"}, "service_key_json", "JSON: one of its numbers has too many digits"),
+        ({"service_key_json": ' {"clientid": "c"}'}, "service_key_json", "is the content of a file"),
         ({"service_key_json": "half.json"}, "service_key_json", "half.json, clientsecret is missing"),
         ({"service_key_json": 3}, "service_key_json", "must be a string, not a number"),
         ({"service_key_json": None}, "", "has no service key"),
@@ -90,7 +97,11 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
         ({"service_key_json": None, "service_key": "hunter2"}, "service_key", 'must be an object or "env"'),
         ({"service_key_json": None, "service_key": {**KEY, "url": ""}}, "service_key.url", "is missing"),
         ({"service_key_json": None, "service_key": "env"}, "service_key", "in the environment"),
+        ({**PASTED, "service_key": {**KEY, "clientsecret": "a\ud800"}}, "service_key.clientsecret", "half of"),
+        ({**PASTED, "service_key": {**KEY, "identityzoneid": "a\nb"}}, "service_key.identityzoneid", "no header"),
         ({"resource_group": ""}, "resource_group", "is empty"),
+        ({"resource_group": "a\r\nb"}, "resource_group", "has a character that no header can carry"),
+        ({"resource_group": "a\u2603"}, "resource_group", "has a character that no header can carry"),
         ({"weight": -1}, "weight", "at least 0"),
         ({"weight": "heavy"}, "weight", "must be a number, not a string"),
         ({"tier": 0.5}, "tier", "without a fraction"),
@@ -106,6 +117,8 @@ def test_a_mistake_is_reported_where_it_stands_and_alone(mistakes_in, config, wh
 )  # fmt: skip
 def test_a_mistake_in_a_subaccount_is_reported_where_it_stands_and_alone(mistakes_in, tmp_path, keys, where, words):
     (tmp_path / "bad.json").write_text("{hunter2")
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "digits.json").write_text('{"clientid": ' + "9" * 5_000 + "}")
     (tmp_path / "half.json").write_text(json.dumps(KEY | {"clientsecret": ""}))
 
     found = mistakes_in(with_account(**keys))

@@ -10,6 +10,7 @@ import zstandard
 
 from dialects.core.faults import FaultError, FaultKind
 from gateway.http.bodies import decoded, read_body
+from gateway.requests.memory_budget import MemoryBudget
 
 BODY = b'{"model": "gpt-4.1", "messages": []}'
 MARK = b"\xef\xbb\xbf"
@@ -123,6 +124,16 @@ def test_no_more_is_read_of_a_body_without_a_length_than_shows_that_it_is_too_lo
         read_body({"wsgi.input": source, "wsgi.input_terminated": True}, 3)
 
     assert source.tell() == 4
+
+
+def test_a_body_without_a_length_keeps_the_memory_that_it_needs_and_no_more() -> None:
+    share = MemoryBudget(400_000, 300_000).share()
+    environ = {"wsgi.input": io.BytesIO(BODY), "wsgi.input_terminated": True}
+
+    assert read_body(environ, 1_000_000, share) == BODY
+    share.take(290_000)
+    with pytest.raises(FaultError):
+        share.take(100_000)
 
 
 @pytest.mark.parametrize(("pack", "encoding"), [(gzip.compress, "gzip"), (zstd, "zstd")], ids=["gzip", "zstd"])

@@ -128,6 +128,21 @@ def test_a_look_up_that_hangs_ends_with_the_time_of_the_fetch_and_keeps_no_more_
     assert (caught.value.fault.kind, caught.value.fault.retry_after) == (FaultKind.UNAVAILABLE, 1.0)
 
 
+def test_a_look_up_that_got_no_thread_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    fetch = open_fetcher(resolve=lambda *_: ["127.0.0.1"], most_lookups=1)
+
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with hosting(saying(answer())) as host:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", fail)
+            with pytest.raises(FaultError, match="cannot start another thread"):
+                fetch("http://a.example/")
+
+        assert fetch(f"http://b.example:{host.port}/").data == PNG
+
+
 def test_a_client_that_leaves_ends_the_fetch_and_its_connection_at_once() -> None:
     ours, theirs = socket.socketpair()
     ended = threading.Event()

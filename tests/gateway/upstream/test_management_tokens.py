@@ -241,6 +241,12 @@ def test_certificate_files_that_are_gone_are_a_fault_and_no_crash(tls_server, tm
     assert FaultKind.UNREACHABLE is fault.kind
 
 
+def test_a_certificate_with_a_letter_beyond_ascii_is_unusable_and_no_crash(fetcher):
+    fault = fault_of(fetcher, key("https://127.0.0.1:1", CertificateText("c\u2603\n", Secret("k\u2603\n"))))
+
+    assert Reason.CLIENT_CERTIFICATE_UNUSABLE is fault.cause.reason
+
+
 def test_closing_cuts_a_pause_short(serve):
     transport = ManagementClient()
     server = serve(forever(answer(b"", b"429 Error", b"Retry-After: 9\r\n")))

@@ -8,6 +8,7 @@ import pytest
 
 from dialects.core.faults import Fault, FaultError, FaultKind
 from gateway.requests.lifetime import Lifetime
+from gateway.requests.memory_budget import MemoryBudget
 from gateway.upstream.background import OUT_OF_DESCRIPTORS
 from gateway.upstream.steps import StillPending
 from gateway.upstream.stream_reader import StreamReader
@@ -91,6 +92,16 @@ def test_an_answer_can_be_read_in_one_piece_without_asking_for_its_head(serve, r
 
 def test_an_answer_larger_than_wanted_is_broken(serve, reader_of):
     assert FaultKind.STREAM_BROKEN is fault_of(reader_of(serve(forever(answer())).url).read, 4).kind
+
+
+def test_the_memory_of_an_answer_is_reserved_and_given_back_if_it_fails(serve, reader_of):
+    large, small = (MemoryBudget(most, most).share() for most in (100_000_000, 1_000_000))
+    server = serve(forever(answer(b"x" * 1_000_000)))
+    read = reader_of(server.url, within=Lifetime(600.0, memory=large)).read()
+    failing = reader_of(server.url, within=Lifetime(600.0, memory=small))
+
+    assert FaultKind.STREAM_BROKEN is fault_of(failing.read).kind
+    assert (large.taken, small.taken) == (3 * len(read), 0)
 
 
 def test_before_its_head_an_answer_has_no_body(reader_of):

@@ -432,7 +432,7 @@ def test_what_is_no_service_key_at_all_is_said_with_where_to_get_one(run: Run) -
         f"sap-ai-proxy: poem.json {wrong} at line 1, column 2.\n",
         "sap-ai-proxy: list.json cannot be used: must be an object, not a list; write the service key in braces.\n",
         "sap-ai-proxy: there is no file none.json; correct the path.\n",
-        f"sap-ai-proxy: the service key {wrong} at line 1; copy all of it from the BTP cockpit.\n",
+        f"sap-ai-proxy: the service key {wrong} at line 1, column 2; copy all of it from the BTP cockpit.\n",
     ]
 
 
