@@ -208,8 +208,8 @@ def _add_kept_responses(app: Flask, gateway: Gateway) -> None:
 
     @app.route("/v1/responses/<answer>", methods=["GET", "DELETE"])
     def kept_response(answer: str) -> Response:
-        method = current_request().method
-        return _kept(gateway, "GET" if method == "HEAD" else method, answer)  # a HEAD upstream has no body to wait for
+        # A HEAD request upstream would have no body to wait for.
+        return _kept(gateway, "DELETE" if current_request().method == "DELETE" else "GET", answer)
 
     @app.get("/v1/responses/<answer>/input_items")
     def input_items(answer: str) -> Response:

@@ -137,7 +137,8 @@ class MediaFetcher:
 
     def _answer(self, url: str, target: Target, room: int, lifetime: Lifetime) -> Steps[Fetched | str]:
         """Send one request; return the answer, or the target of a redirect."""
-        addresses = yield from self._resolver.addresses(target.host, target.port, lifetime.clock() + self._seconds)
+        until, caller = lifetime.clock() + self._seconds, lifetime.memory.caller
+        addresses = yield from self._resolver.addresses(target.host, target.port, until, caller)
         if not all(self._allows(target.host, address) for address in addresses):
             raise _NotFetchedError("an address of its host is not public, or is denied by upstream.media_deny")
         found = self._proxies.to(target.host, target.port, secure=target.secure)

@@ -7,7 +7,7 @@ from typing import Any
 
 from dialects.capabilities.models import profile_for
 from dialects.core.conversation import Completion, Stop, StopReason, Usage
-from dialects.core.faults import NONSENSE, Fault, FaultError
+from dialects.core.faults import Fault, FaultError
 from dialects.embeddings.batches import is_too_large
 from dialects.embeddings.openai import EmbeddingRequest, EmbeddingResponse, joined, render_response
 from dialects.embeddings.orchestration import with_masking
@@ -19,6 +19,7 @@ from gateway.requests.memory_budget import COPIES
 from gateway.requests.parts import Part, Parts
 from gateway.requests.translation_faults import unreadable_as_fault, unwritable_as_unasked
 from gateway.upstream.steps import Steps
+from gateway.upstream.transport_faults import TOO_MUCH
 from routing.attempts import Attempt
 
 
@@ -73,11 +74,11 @@ class EmbeddingExchange(Exchange):
         return joined(responses)
 
     def _called(self, request: EmbeddingRequest, attempt: Attempt) -> Steps[EmbeddingResponse]:
-        """Send the request in one call, or in two halves if it is too large; raises `FaultError`."""
+        """Send the request in one call, or in two halves if it or its answer is too large; raises `FaultError`."""
         try:
             return (yield from self._call(request, attempt))
         except FaultError as error:
-            halves = halves_of(request) if is_too_large(error.fault) else ()
+            halves = halves_of(request) if is_too_large(error.fault) or error.fault is TOO_MUCH else ()
             if not halves:
                 raise
         return (yield from self._in_turn(halves, attempt))
@@ -96,7 +97,7 @@ class EmbeddingExchange(Exchange):
             raw = yield from reader.whole(attempt.lease.first_byte)
         memory = self.lifetime.memory
         with memory.freed_after_fault(COPIES * len(raw)), unreadable_as_fault():
-            memory.take_values(raw, NONSENSE, of_answer=True)
+            memory.take_values(raw, TOO_MUCH, of_answer=True)
             response = dialect.parse_response(loads(raw))
             if len(response.vectors) != len(request.inputs):
                 raise ValueError("more vectors than inputs, or fewer")

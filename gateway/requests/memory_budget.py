@@ -95,42 +95,38 @@ class MemoryShare:
     The thread of the request uses it, and a thread that fetches media for it while that one waits.
     """
 
-    __slots__ = ("_budget", "_of_answer", "caller", "is_released", "reserved", "taken")
+    __slots__ = ("_budget", "caller", "is_released", "reserved", "taken")
 
     def __init__(self, budget: MemoryBudget) -> None:
         self.reserved = 0
         """The number of bytes that count as used."""
         self.is_released = False
-        self.taken = 0
-        """The number of bytes that were taken and not given back."""
         self.caller = ""
         """The name of the caller's key, which must be set before anything is reserved."""
+        self.taken = 0
+        """The number of bytes that were taken and not given back."""
         self._budget = budget
-        self._of_answer = 0
-        """The taken bytes that hold an answer."""
 
     def expect(self, size: int) -> None:
         """Raise the `FaultError` of `take` if *size* bytes are too much now; reserve nothing."""
-        self._require(size, None)
+        self._require(size)
         if self._budget.lacking(self.caller, self.taken + size - self.reserved):
             raise self._no_room(self.taken + size - self.reserved)
 
-    def take(self, size: int, too_much: Fault | None = None) -> None:
-        """Reserve *size* bytes; for an answer, *too_much* is the fault of a deployment that sends too much.
+    def take(self, size: int, too_much: Fault | None = None, *, held: int = 0) -> None:
+        """Reserve *size* bytes; for an answer, *held* were taken before, and *too_much* is the fault of its deployment.
 
         Raises `FaultError`: 503 if the process has no room for them, and 413 if they are more than one request may
-        have, or *too_much* if the answer takes most of it. A request that leaves its answer too little is at fault
-        itself.
+        have, or *too_much* if the answer alone takes most of it. A request that leaves its answer too little is at
+        fault itself.
         """
         needed = self.taken + size
         if needed > self.reserved:
-            self._require(size, too_much)
+            self._require(size, too_much, held)
             more = -(-(needed - self.reserved) // _STEP) * _STEP
             if not self._budget.reserve(self, more):
                 raise self._no_room(more)
         self.taken = needed
-        if too_much is not None:
-            self._of_answer += size
 
     def take_values(self, body: bytes, too_much: Fault | None = None, *, of_answer: bool = False) -> None:
         """Reserve the memory for the values in the JSON of a request or an answer, before it is parsed.
@@ -138,13 +134,12 @@ class MemoryShare:
         Every brace, bracket and comma counts as a value, also those in strings. Raises `FaultError` as `take` does.
         """
         each = _PER_VALUE_OF_ANSWER if of_answer else _PER_VALUE
-        self.take(each * (len(body) - len(body.translate(None, b"{[,"))), too_much)
+        values = len(body) - len(body.translate(None, b"{[,"))
+        self.take(each * values, too_much, held=COPIES * len(body))
 
-    def give_back(self, size: int, *, of_answer: bool = False) -> None:
+    def give_back(self, size: int) -> None:
         """Free *size* bytes that were taken."""
         self.taken -= size
-        if of_answer:
-            self._of_answer -= size
         if (rest := self.reserved - self.taken) > _SLACK and not self.is_released:
             self._budget.reserve(self, -(rest - _STEP))
 
@@ -158,17 +153,17 @@ class MemoryShare:
         try:
             yield
         except FaultError:
-            self.give_back(self.taken - before, of_answer=True)
+            self.give_back(self.taken - before)
             raise
 
     def release(self) -> None:
         """Free all memory of the request; a second call does nothing."""
         self._budget.release(self)
 
-    def _require(self, size: int, too_much: Fault | None) -> None:
+    def _require(self, size: int, too_much: Fault | None = None, held: int = 0) -> None:
         most = self._budget.most_of_one
         if self.taken + size > most:
-            if too_much is not None and self._of_answer + size > most // 2:
+            if too_much is not None and held + size > most // 2:
                 raise FaultError(too_much)
             message = f"This request needs more than the {most} bytes of memory that one may take: send a smaller one."
             raise FaultError(Fault(FaultKind.TOO_LARGE, message, 413))

@@ -97,10 +97,10 @@ class _Flow:
         needed = _PER_BYTE_HELD * self._unread + _PER_LETTER * self.seen.size
         if needed > self._reserved:
             more = max(_FREE, needed - self._reserved)
-            self._memory.take(more, TOO_MUCH)
+            self._memory.take(more, TOO_MUCH, held=self._reserved)
             self._reserved += more
         elif self._is_answered and self._reserved > needed + _FREE:
-            self._memory.give_back(self._reserved - needed - _FREE, of_answer=True)
+            self._memory.give_back(self._reserved - needed - _FREE)
             self._reserved = needed + _FREE
         out = self.relay.feed(chunk)
         self._is_answered = bool(out)
@@ -108,7 +108,7 @@ class _Flow:
 
     def forget(self) -> None:
         """Free the memory that was reserved, because the next attempt begins."""
-        self._memory.give_back(self._reserved - _FREE, of_answer=True)
+        self._memory.give_back(self._reserved - _FREE)
         self._reserved = _FREE
 
 

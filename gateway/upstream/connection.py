@@ -141,7 +141,7 @@ class Resolver:
     """Looks up hosts in background tasks, one at a time for each host, and caches the addresses.
 
     A look-up cannot be cancelled, so its task may last longer than anyone waits for it. At most *most* of them are in
-    progress.
+    progress, of which one caller has at most half.
     """
 
     def __init__(self, resolve: Resolve, clock: Clock, most: int = _MOST_HOSTS) -> None:
@@ -149,10 +149,11 @@ class Resolver:
         self._clock = clock
         self._most = most
         self._known: dict[tuple[str, int], tuple[list[str], float]] = {}
-        self._asked: dict[tuple[str, int], Task[list[str]]] = {}
+        self._asked: dict[tuple[str, int], tuple[Task[list[str]], str]] = {}
+        """The look-ups in progress, each with the caller that asked for it first."""
 
-    def addresses(self, host: str, port: int, until: float) -> Steps[list[str]]:
-        """Return the addresses of a host, at least one.
+    def addresses(self, host: str, port: int, until: float, caller: str = "") -> Steps[list[str]]:
+        """Return the addresses of a host, at least one. An empty *caller* is the proxy itself.
 
         Raises `OSError` or `ValueError` if there are none, and `FaultError` if too many look-ups are in progress.
         """
@@ -161,11 +162,12 @@ class Resolver:
         known, forgotten_at = self._known.get((host, port), ([], 0.0))
         if known and self._clock() < forgotten_at:
             return known
-        return (yield from waiting_for(self._task(host, port), until))
+        return (yield from waiting_for(self._task(host, port, caller), until))
 
-    def _task(self, host: str, port: int) -> Task[list[str]]:
+    def _task(self, host: str, port: int, caller: str) -> Task[list[str]]:
         key = host, port
-        if (running := self._asked.get(key)) is not None and not running.done:
+        running, _ = self._asked.get(key, (None, ""))
+        if running is not None and not running.done:
             return running
 
         def look_up() -> list[str]:
@@ -180,21 +182,26 @@ class Resolver:
             finally:
                 self._asked.pop(key, None)
 
-        if running is None and self._is_full():
+        if running is None and self._is_full(caller):
             raise FaultError(_TOO_MANY_LOOKUPS)
         # Two threads may get here at once: then the host is looked up twice, and both results are valid.
-        task = self._asked[key] = Task(look_up)
+        task = Task(look_up)
+        self._asked[key] = task, caller
         task.start()
         return task
 
-    def _is_full(self) -> bool:
-        """Return whether no further look-up may begin."""
-        if len(self._asked) < self._most:
+    def _is_full(self, caller: str) -> bool:
+        """Return whether no further look-up of *caller* may begin."""
+        half = -(-self._most // 2)
+        if len(self._asked) < half:
             return False
-        for key, task in list(self._asked.items()):
+        callers = []
+        for key, (task, each) in list(self._asked.items()):
             if task.done:  # it got no thread
                 self._asked.pop(key, None)
-        return len(self._asked) >= self._most
+            else:
+                callers.append(each)
+        return len(callers) >= self._most or (caller != "" and callers.count(caller) >= half)
 
 
 class Leftover(Protocol):

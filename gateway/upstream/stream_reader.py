@@ -83,13 +83,13 @@ class StreamReader:
         try:
             return (yield from unless_silent(self._whole(limit, began), self._silence, self._lifetime.clock))
         except BaseException:
-            self._lifetime.memory.give_back(self._held, of_answer=True)
+            self._lifetime.memory.give_back(self._held)
             self._held = 0
             self.close()
             raise
 
     def _hold(self, size: int) -> None:
-        self._lifetime.memory.take(COPIES * size, TOO_MUCH)
+        self._lifetime.memory.take(COPIES * size, TOO_MUCH, held=self._held)
         self._held += COPIES * size
 
     def _whole(self, limit: int, began: Callable[[], None]) -> Steps[bytes]:

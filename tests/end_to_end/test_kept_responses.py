@@ -54,16 +54,6 @@ def test_an_answer_is_continued_where_it_was_made(own_proxy: Proxy, client: open
         assert len(set(makers(own_proxy))) == 1
 
 
-def test_the_head_alone_of_a_kept_answer_is_asked_for_without_a_wait_for_its_body(
-    own_proxy: Proxy, client: openai.OpenAI
-) -> None:
-    answer = client.responses.create(model=MODEL, input="My name is Ada.")
-    path = f"/v1/responses/{answer.id}"
-    whole, head = own_proxy.ask("GET", path), own_proxy.ask("HEAD", path)
-
-    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(whole.body)), b"")
-
-
 def test_whoever_continues_an_answer_whose_deployment_rests_is_told_for_how_long(
     own_proxy: Proxy, client: openai.OpenAI
 ) -> None:

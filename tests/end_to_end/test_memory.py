@@ -263,6 +263,16 @@ def test_a_request_that_leaves_no_memory_for_its_answer_blames_no_deployment(
     assert states == {"closed"}
 
 
+def test_texts_with_more_vectors_than_memory_blame_no_deployment(served: Served) -> None:
+    body = json.dumps({"model": "text-embedding-3-small", "input": ["text"] * 40}).encode()
+    for _ in range(6):
+        told = served.ask("POST", "/v1/embeddings", body)
+
+        assert (told.status, shape_of(told.json), served.used) == (413, "openai", 0)
+    states = {state.circuit.value for state in served.gateway.balancer.snapshot()}
+    assert states == {"closed"}
+
+
 def needed_for(body: bytes) -> int:
     """The bytes of memory that a body takes before it is answered."""
     return COPIES * len(body) + 256 * len(re.findall(rb"[{[,]", body))

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from dialects.core.faults import FaultError, FaultKind
+from gateway.media.fetcher import MediaFetcher
 from gateway.media.networks import FetchRules
 from gateway.requests.lifetime import CLIENT_LEFT, Lifetime
 from tests.gateway.media.fetching import (
@@ -13,6 +14,7 @@ from tests.gateway.media.fetching import (
     NOT_FETCHED,
     PATIENCE,
     PNG,
+    ROOM,
     answer,
     fetching,
     hosting,
@@ -126,6 +128,30 @@ def test_a_look_up_that_hangs_ends_with_the_time_of_the_fetch_and_keeps_no_more_
 
     assert (messages, threads) == ({f"{NOT_FETCHED}."}, ["a.example", "b.example"])
     assert (caught.value.fault.kind, caught.value.fault.retry_after) == (FaultKind.UNAVAILABLE, 1.0)
+
+
+def test_a_caller_whose_look_ups_hang_leaves_half_of_the_threads_to_others() -> None:
+    hangs = threading.Event()
+
+    def resolve(name: str, _: int) -> list[str]:
+        if name != "quick.example":
+            hangs.wait(PATIENCE)
+        return ["127.0.0.1"]
+
+    greedy, modest = Lifetime(PATIENCE), Lifetime(PATIENCE)
+    greedy.memory.caller, modest.memory.caller = "greedy", "modest"
+    with hosting(saying(answer())) as host:
+        fetcher = MediaFetcher(resolve=resolve, allows=lambda *_: True, ports=EVERY_PORT, seconds=0.3, most_lookups=4)
+        told = []
+        for name in ("a", "b", "c"):
+            with pytest.raises(FaultError) as caught:
+                fetcher(f"http://{name}.example/", ROOM, greedy)
+            told.append(caught.value.fault.kind)
+        found = fetcher(f"http://quick.example:{host.port}/", ROOM, modest)
+        hangs.set()
+
+    assert told == [FaultKind.INVALID_REQUEST] * 2 + [FaultKind.UNAVAILABLE]
+    assert found.data == PNG
 
 
 def test_a_look_up_that_got_no_thread_takes_no_place(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ from gateway.server.options import ServerOptions
 MIB = 1024 * 1024
 
 
-def refusal(share: MemoryShare, size: int, too_much: Fault | None = None) -> Fault:
+def refusal(share: MemoryShare, size: int, too_much: Fault | None = None, held: int = 0) -> Fault:
     with pytest.raises(FaultError) as refused:
-        share.take(size, too_much)
+        share.take(size, too_much, held=held)
     return refused.value.fault
 
 
@@ -90,13 +90,12 @@ def test_more_than_one_request_may_take_is_a_413() -> None:
 
 def test_a_deployment_is_at_fault_only_if_its_answer_takes_most_of_what_a_request_may() -> None:
     share, broken = MemoryBudget(8 * MIB, 4 * MIB).share(), Fault(FaultKind.STREAM_BROKEN, "Too much.")
-    share.take(1 * MIB)
-    alone = refusal(share, 4 * MIB, broken)
-    share.take(1 * MIB, broken)
-    with_more = refusal(share, 5 * MIB // 2, broken)
-    share.give_back(1 * MIB, of_answer=True)
     share.take(2 * MIB)
-    of_the_request = refusal(share, 2 * MIB, broken)
+    alone = refusal(share, 3 * MIB, broken)
+    share.take(1 * MIB, broken)
+    with_more = refusal(share, 3 * MIB // 2, broken, held=1 * MIB)
+    share.take(1 * MIB // 2)
+    of_the_request = refusal(share, 1 * MIB, broken, held=1 * MIB)
 
     assert (alone, with_more) == (broken, broken)
     assert (of_the_request.kind, of_the_request.status) == (FaultKind.TOO_LARGE, 413)
