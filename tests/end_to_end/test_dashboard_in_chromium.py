@@ -21,7 +21,7 @@ PHONE = 360
 RED_WITHIN = 5.0
 """Seconds in which a deployment that fails is shown as failing."""
 FIGURES = {"Requests a minute", "Time to first word", "Tokens a minute", "Cache hits"}
-BREAKER = {"failure_threshold": 2, "timeout": 1.0, "fixed_timeout": True, "timeout_jitter": 0, "slow_start": 0}
+BREAKER = {"failure_threshold": 2, "timeout": 3.0, "fixed_timeout": True, "timeout_jitter": 0, "slow_start": 0}
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """A loop for streams that takes its turns when a test wants it to, and both ends of each stream."""
 
 import math
+import os
 import select
 import socket
 from collections.abc import Callable
@@ -186,3 +187,10 @@ class Ordered:
 
 def told_first(stage: Stage, first: socket.socket | ClientConnection, meanwhile: Callable[[], object] = bool) -> None:
     stage.loop._watch = Ordered(stage.loop._watch, first.fileno(), meanwhile)  # type: ignore[assignment]
+
+
+def replaced(closed: socket.socket, connection: socket.socket) -> socket.socket:
+    """Close a socket and give its number to another connection, before any other thread can take it."""
+    number = closed.detach()
+    os.dup2(connection.fileno(), number)
+    return socket.socket(fileno=number)

@@ -1,6 +1,5 @@
 """Many streams in one loop: what comes goes out at once, and what befalls one of them befalls no other."""
 
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +10,18 @@ import pytest
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime
 from gateway.server.watch import Watch
-from tests.gateway.server.streams import END, MUCH, POLLS, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
+from tests.gateway.server.streams import (
+    END,
+    MUCH,
+    POLLS,
+    WRITE_TIMEOUT,
+    Body,
+    Stage,
+    Stream,
+    Unpacking,
+    replaced,
+    told_first,
+)
 from tests.support.processes import until
 
 
@@ -118,13 +128,6 @@ def test_however_many_are_added_before_a_turn_none_is_forgotten(stage: Stage) ->
 
 
 # Descriptors
-
-
-def replaced(closed: socket.socket, connection: socket.socket) -> socket.socket:
-    """Close a socket and give its number to another connection, before any other thread can take it."""
-    number = closed.detach()
-    os.dup2(connection.fileno(), number)
-    return socket.socket(fileno=number)
 
 
 @pytest.mark.parametrize("closes", [True, False], ids=["closed", "kept"])
