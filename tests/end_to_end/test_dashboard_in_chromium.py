@@ -32,13 +32,16 @@ def tab() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
-    """A proxy that forgives soon, and has no admin key: whoever asks from this machine may change it."""
+    """A proxy that forgives soon, and has no admin key: whoever asks from this machine may change it.
+
+    It checks nothing by itself: a check would half-open a circuit before the page has shown it as open.
+    """
     with (
         emulator.serve(mixed_world()) as running,
         running_proxy(
             Cloud(running.url),
             tmp_path_factory.mktemp("watched"),
-            routing={"breaker": BREAKER},
+            routing={"breaker": BREAKER, "health_check_interval": 0},
         ) as proxy,
     ):
         yield proxy

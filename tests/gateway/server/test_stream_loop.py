@@ -10,18 +10,8 @@ import pytest
 from dialects.core.faults import FaultError
 from gateway.requests.lifetime import Lifetime
 from gateway.server.watch import Watch
-from tests.gateway.server.streams import (
-    END,
-    MUCH,
-    POLLS,
-    WRITE_TIMEOUT,
-    Body,
-    Stage,
-    Stream,
-    Unpacking,
-    replaced,
-    told_first,
-)
+from tests.gateway.server import streams
+from tests.gateway.server.streams import END, MUCH, POLLS, WRITE_TIMEOUT, Body, Stage, Stream, Unpacking, told_first
 from tests.support.processes import until
 
 
@@ -141,7 +131,7 @@ def test_a_descriptor_that_serves_another_stream_is_watched_for_that_one(stage: 
             said = super().gives(data, ends=ends)
             if self.is_over and not following:
                 if closes:
-                    stage.sockets.append(replaced(self.socket, ours))
+                    stage.sockets.append(streams.replaced(self.socket, ours))
                 following.append(stage.begin(upstream=stage.sockets[-1] if closes else self.socket))
             return said
 
