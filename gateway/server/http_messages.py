@@ -19,7 +19,7 @@ REQUEST_LINE: Final = 16 * 1024
 FIELDS: Final = 100
 FIELD_SIZE: Final = 32 * 1024
 NAME_SIZE: Final = 1024
-_HEAD_SIZE: Final = 256 * 1024
+_HEAD_SIZE: Final = 64 * 1024
 _PIECE: Final = 64 * 1024
 """The maximum number of bytes in one read."""
 _SMALL_BODY: Final = 64 * 1024
