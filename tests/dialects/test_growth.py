@@ -113,7 +113,7 @@ def conversations() -> Iterator[Case]:
     """Render conversations for a model in each dialect and one of each vendor, from a client of another dialect."""
     others = {profile.vendor: (backend, profile) for backend, profile in reversed(ASKABLE)}
     known = {profile.vendor for _, profile in ONE_OF_EACH}
-    for backend, profile in (*ONE_OF_EACH, *(others[vendor] for vendor in others.keys() - known)):
+    for backend, profile in (*ONE_OF_EACH, *(each for vendor, each in others.items() if vendor not in known)):
         client = next(name for name in CLIENTS if name != backend)
         run = partial(asked, client, profile, backend, body={})
         for name, build in CONVERSATIONS.items():
