@@ -26,12 +26,12 @@ FAILURES: Final = {
     "504": "The model did not answer in time.",
 }
 """The statuses of errors, with their meaning."""
-WITHOUT_KEY: Final = frozenset({"401", "500"})
+WITHOUT_KEY: Final = frozenset({"401", "413", "500"})
 """The errors of an operation that needs no key."""
 WITH_KEY: Final = WITHOUT_KEY | {"429"}
 FOR_READERS: Final = WITH_KEY | {"403"}
 """The errors of an operation for callers that may read the state of the proxy."""
-WITH_BODY: Final = WITH_KEY | {"400", "408", "413", "415", "499", "503"}
+WITH_BODY: Final = WITH_KEY | {"400", "408", "415", "499", "503"}
 OF_DEPLOYMENTS: Final = WITH_KEY | {"400", "403", "404", "499", "4XX", "502", "503", "504"}
 """The errors of an operation that a deployment answers."""
 OF_MODELS: Final = WITH_BODY | OF_DEPLOYMENTS
@@ -265,7 +265,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         "Operations",
         "Change the routing.",
         _whole("Applied"),
-        WITH_KEY | {"400", "403", "404", "408", "413", "499"},
+        WITH_KEY | {"400", "403", "404", "408", "499"},
         body="Action",
     ),
     ("openapi", "GET"): Operation("Operations", "Read this document.", _whole("Document"), WITH_KEY),
