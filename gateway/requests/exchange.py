@@ -147,7 +147,7 @@ class Exchange:
         self._last: Attempt | None = None
         self._sequences = [attempts]
         """All attempts. If the request is split into parts, each part has its own `Attempts`."""
-        self._media = RequestMedia(incoming.request, self._inlined, incoming.dialects)
+        self._media = RequestMedia(incoming.request, incoming.dialects)
         self._final_course: _Course | None = None
 
     def next_attempt(self, sequence: Attempts | None = None) -> Attempt:
@@ -158,11 +158,11 @@ class Exchange:
         """
         if sequence is not None:
             return self._leased(sequence)
-        self._media.prepare(first=self._last is None)
+        self._media.prepare(self._inlined, first=self._last is None)
         attempt = self._leased(self.attempts)
         if self._media.lacks(attempt.protocol.dialect):
             self._start_over()
-            self._media.try_to_fetch()
+            self._media.try_to_fetch(self._inlined)
             attempt = self._leased(self.attempts)
         return attempt
 
@@ -223,7 +223,7 @@ class Exchange:
 
         Raises `FaultError`.
         """
-        request = self._media.request_for(attempt.protocol.dialect)
+        request = self._media.request_for(attempt.protocol.dialect, self._inlined)
         request = request.answered_by(self.incoming.origin(attempt.endpoint))
         verify_at = self.incoming.verify_at
         return request if verify_at is None else request.verified(verify_at(attempt.endpoint))

@@ -1,5 +1,6 @@
 """Memory at the edge: bodies are read if they are wanted, and only as far as there is memory for them."""
 
+import gc
 import gzip
 import io
 import json
@@ -10,12 +11,14 @@ from typing import Any
 
 import pytest
 
+from dialects.core.conversation import Text
 from gateway.cli.demo import config_for
 from gateway.http.bodies import BODY_LIMITS, SMALL_BODY
 from gateway.requests.memory_budget import COPIES, FULL, KEY_FULL
 from gateway.server.stream_loop import HAND_OVER
 from tests.end_to_end.test_edges import shape_of
-from tests.support.running import Cloud
+from tests.support.processes import until
+from tests.support.running import Cloud, Proxy
 from tests.support.wsgi_app import Served, served_with
 
 MIB = 1024 * 1024
@@ -276,3 +279,30 @@ def test_texts_with_more_vectors_than_memory_blame_no_deployment(served: Served)
 def needed_for(body: bytes) -> int:
     """The bytes of memory that a body takes before it is answered."""
     return COPIES * len(body) + 256 * len(re.findall(rb"[{[,]", body))
+
+
+@pytest.fixture
+def _without_collections() -> Iterator[None]:
+    """Collect no garbage that is cyclic: it would be collected some time, but nobody knows when."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("_without_collections")
+@pytest.mark.parametrize("fault", ["", "500", "garbage", "cut"])
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "stream"])
+def test_what_a_request_holds_goes_with_it_and_waits_for_no_collection_of_garbage(
+    own_proxy: Proxy, stream: bool, fault: str
+) -> None:
+    marker = f"held {stream} {fault}"
+    for deployment in own_proxy.cloud.deployments("gpt-5") if fault else ():
+        own_proxy.cloud.fault(deployment, fault)
+    body = {"model": "gpt-5", "messages": [{"role": "user", "content": marker}], "stream": stream}
+    own_proxy.ask("POST", "/v1/chat/completions", body)
+
+    def held() -> list[Text]:
+        return [each for each in gc.get_objects() if isinstance(each, Text) and each.text == marker]
+
+    until(lambda: not held(), amiss=lambda: [gc.get_referrers(each) for each in held()])

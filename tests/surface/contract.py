@@ -19,7 +19,7 @@ _FORMS = {
     "AnyError": r"/v1/models|/models",
 }
 """Whose errors a path has that the document does not name; the last that matches."""
-_OF_UNKNOWN_PATHS = {200, 400, 401, 404, 405, 429}
+_OF_UNKNOWN_PATHS = {200, 400, 401, 404, 405, 413, 429}
 
 
 @dataclass(frozen=True, slots=True)
