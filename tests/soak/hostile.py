@@ -244,7 +244,7 @@ ATTACKS = (
     Attack("TLS", _is(400, CLOSED), _tls),
     Attack("gzip bomb", _is(413), _gzip_bomb, 2),
     Attack("deflate bomb", _is(413), _deflate_bomb, 2),
-    Attack("deep JSON", _is(400), _deep_json, 2),
+    Attack("deep JSON", _is(413), _deep_json, 2),
     Attack("deep content", _is(400), _deep_content, 2),
     Attack("huge length", _is(413), _huge_length),
     Attack("endless body", _is(413, CLOSED), _endless_body, 2),
